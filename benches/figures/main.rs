@@ -1,0 +1,88 @@
+//! The figures that the project holds itself to, each measured on the real `server` binary.
+//!
+//! `cargo bench --bench figures -- [NAME…]`. One file a figure; each prints its parameters, what it
+//! measured, its target and whether that was met. A target that is not met is a result, not an
+//! error: the machine may be busy. What makes the run fail is a call that did not end as it should
+//! or a message too few. Servers, and clients whose CPU time is measured, are processes of their
+//! own: this program again, in a hidden role, where it is not the shipped server.
+
+#![forbid(unsafe_code)]
+
+mod client_cost;
+mod drain_client;
+mod floor_server;
+mod machine;
+mod process;
+mod report;
+mod server_cost;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Measures the project's figures and says whether their targets are met.
+#[derive(Parser)]
+#[command(name = "figures", args_conflicts_with_subcommands = true)]
+struct Cli {
+    /// Which figures; all when none is named
+    #[arg(value_enum, value_name = "NAME")]
+    names: Vec<Figure>,
+
+    #[command(flatten)]
+    options: Options,
+
+    /// Cargo passes this to every benchmark
+    #[arg(long, hide = true)]
+    bench: bool,
+
+    #[command(subcommand)]
+    role: Option<Role>,
+}
+
+/// What can be set for the measurements.
+#[derive(Args)]
+struct Options {
+    /// Rounds, where variants are compared: in each round every variant has its turn
+    #[arg(long, value_name = "N", default_value_t = 5,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Figure {
+    /// 1: server CPU per message, next to an iterator fed straight into the sink
+    ServerCost,
+    /// 2: client CPU per message, next to `block_on_stream`
+    ClientCost,
+}
+
+impl Figure {
+    fn measure(self, options: &Options) -> anyhow::Result<()> {
+        match self {
+            Figure::ServerCost => server_cost::measure(options.rounds),
+            Figure::ClientCost => client_cost::measure(options.rounds),
+        }
+    }
+}
+
+/// What this program is when it is a child of itself.
+#[derive(Subcommand)]
+enum Role {
+    #[command(hide = true)]
+    FloorServer(floor_server::FloorArgs),
+    #[command(hide = true)]
+    DrainClient(drain_client::DrainArgs),
+}
+
+fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    match &cli.role {
+        Some(Role::FloorServer(args)) => return floor_server::serve(args),
+        Some(Role::DrainClient(args)) => return drain_client::run(args),
+        None => {}
+    }
+    machine::print();
+    let names = match &cli.names[..] {
+        [] => Figure::value_variants(),
+        names => names,
+    };
+    names.iter().try_for_each(|name| name.measure(&cli.options))
+}

@@ -1,0 +1,124 @@
+//! Where a server listens and a client connects: `host:port`, `[::1]:port`, `unix:path`. Parsing
+//! and printing only; resolving and binding are the business of whoever uses the address.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// An address as people type it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// A host name or IP address, and a port.
+    Tcp {
+        /// Without the brackets of an IPv6 address; empty is every address of the machine.
+        host: String,
+        /// 0 lets the system choose one.
+        port: u16,
+    },
+    /// The path of a Unix-domain socket.
+    Unix(PathBuf),
+}
+
+impl Address {
+    /// `localhost:50005`, where the tutorial's server listens.
+    pub fn tutorial() -> Address {
+        Address::Tcp {
+            host: "localhost".into(),
+            port: 50005,
+        }
+    }
+}
+
+/// Why a text is no [`Address`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    /// There is no port.
+    #[error("`{0}` has no port: an address is HOST:PORT, [IPV6]:PORT or unix:PATH")]
+    NoPort(String),
+    /// The port is no number from 0 to 65535.
+    #[error("`{0}` is no port: it must be a number from 0 to 65535")]
+    BadPort(String),
+    /// An IPv6 address without brackets.
+    #[error("`{0}` looks like an IPv6 address: write it in brackets, as in [::1]:50005")]
+    NoBrackets(String),
+    /// `unix:` and nothing behind it.
+    #[error("`unix:` needs the path of a socket behind it")]
+    NoPath,
+}
+
+impl FromStr for Address {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Address, AddressError> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            return if path.is_empty() {
+                Err(AddressError::NoPath)
+            } else {
+                Ok(Address::Unix(path.into()))
+            };
+        }
+        let no_port = || AddressError::NoPort(text.into());
+        let (host, port) = text.rsplit_once(':').ok_or_else(no_port)?;
+        let host = match host.strip_prefix('[') {
+            Some(bracketed) => bracketed.strip_suffix(']').ok_or_else(no_port)?,
+            None if host.contains(':') => return Err(AddressError::NoBrackets(text.into())),
+            None => host,
+        };
+        let port = port
+            .parse()
+            .map_err(|_| AddressError::BadPort(port.into()))?;
+        Ok(Address::Tcp {
+            host: host.into(),
+            port,
+        })
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Address::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Address::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tcp(host: &str, port: u16) -> Result<Address, AddressError> {
+        Ok(Address::Tcp {
+            host: host.into(),
+            port,
+        })
+    }
+
+    #[test]
+    fn what_people_type() {
+        assert_eq!("localhost:50005".parse(), Ok(Address::tutorial()));
+        assert_eq!("127.0.0.1:0".parse(), tcp("127.0.0.1", 0));
+        assert_eq!("[::1]:80".parse(), tcp("::1", 80));
+        assert_eq!(":80".parse(), tcp("", 80));
+        assert_eq!("unix:/a/b".parse(), Ok(Address::Unix("/a/b".into())));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let error = |text: &str| text.parse::<Address>().unwrap_err().to_string();
+        assert!(error("localhost").contains("`localhost` has no port"));
+        assert!(error("localhost:http").contains("`http` is no port"));
+        assert!(error("a:65536").contains("`65536` is no port"));
+        assert!(error("::1:80").contains("in brackets"));
+        assert!(error("[::1:80").contains("has no port"));
+        assert!(error("unix:").contains("path"));
+    }
+
+    #[test]
+    fn printed_as_typed() {
+        for text in ["localhost:50005", "[::1]:80", ":80", "unix:/a/b"] {
+            assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The client's binary: flags in, exit code out. Everything else is the library's.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use fanstream::cli::client::ClientArgs;
+use fanstream::client::run::run;
+
+fn main() -> ExitCode {
+    match ClientArgs::parse().validate() {
+        Ok(plan) => run(plan).into(),
+        Err(error) => error.exit(),
+    }
+}

@@ -1,0 +1,49 @@
+//! The server's binary: flags in, signals in, exit code out. Everything else is the library's.
+
+use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
+
+use clap::Parser;
+use fanstream::cli::exit::Exit;
+use fanstream::cli::server::ServerArgs;
+use fanstream::logging;
+use fanstream::server::Server;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+use signal_hook::iterator::Signals;
+
+fn main() -> ExitCode {
+    let args = ServerArgs::parse();
+    let _log = logging::start(args.log_format, args.log_level);
+    match serve(&args) {
+        Ok(()) => Exit::Complete.into(),
+        Err(error) => {
+            tracing::error!("{error}");
+            Exit::NoConnection.into()
+        }
+    }
+}
+
+fn serve(args: &ServerArgs) -> Result<(), Box<dyn std::error::Error>> {
+    // Before anything is served: a signal that comes early is not lost.
+    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    let draining = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGINT] {
+        // In this order: the first signal sets the flag, the second one finds it set.
+        flag::register_conditional_shutdown(signal, 128 + signal, draining.clone())?;
+        flag::register(signal, draining.clone())?;
+    }
+
+    let server = Server::start(&args.config())?;
+    tracing::info!("start server");
+    fanstream::cli::server::announce(&args.listen, server.bound());
+
+    signals.forever().next();
+    tracing::info!("draining, for {:?} at most", args.grace);
+    let drained = server.shutdown(args.grace);
+    if drained.aborted > 0 {
+        tracing::warn!("{} streams did not finish in time", drained.aborted);
+    }
+    Ok(())
+}

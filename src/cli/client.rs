@@ -1,0 +1,198 @@
+//! The client's command line.
+
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+
+use super::ids::{Ids, IdsError, MOST_IDS};
+use super::output::Format;
+use super::units;
+use crate::address::Address;
+use crate::client::run::Plan;
+use crate::client::ClientConfig;
+use crate::engine::Patience;
+
+const AFTER_HELP: &str = "\
+Examples:
+  client                                        the tutorial: id 1 of localhost:50005
+  client --id 1,2,5-9 --format json             seven ids at the same time, one JSON object a line
+  client --id=-3--1 --take 2                    two responses each of -3, -2 and -1
+  client --addr unix:/run/fanstream.sock        over a Unix-domain socket
+  client --wait-for-ready --connect-timeout 1m  a server that is still to be started
+  client --timeout 30s --idle-timeout 5s        give up after 30 s, or after 5 s of silence
+  client --retries 3 --quiet                    try again if it is busy; count, do not print
+
+Responses go to standard output as they come, failures to standard error: one line each, with the
+id and the status.
+
+Exit codes: 0 complete (also when whoever reads the output has enough), 1 the output cannot be
+written, 2 wrong usage, 3 cannot connect, 4 timed out, 5 ended with another status. Of several
+failures that of the first id counts.";
+
+/// Asks a StreamService for the responses to one id or several, and prints them as they come.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "client", version, after_help = AFTER_HELP)]
+pub struct ClientArgs {
+    /// Where the server is: HOST:PORT, [IPV6]:PORT or unix:PATH
+    #[arg(long, value_name = "ADDRESS", default_value_t = Address::tutorial())]
+    pub addr: Address,
+
+    /// What to ask for: 1, 1,2,5-9 or -3--1; may be given several times; 100000 ids at the most
+    #[arg(
+        long,
+        value_name = "IDS",
+        default_value = "1",
+        allow_hyphen_values = true
+    )]
+    pub id: Vec<Ids>,
+
+    /// Take N responses to each id, and cancel the rest of the call [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub take: Option<u64>,
+
+    /// The most ids that are fetched at the same time; all over one connection
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=1024))]
+    pub concurrency: u64,
+
+    /// The most that an id may take, with its retries [default: no limit]
+    #[arg(long, value_name = "DURATION", value_parser = units::positive_duration)]
+    pub timeout: Option<Duration>,
+
+    /// The most to wait for the first response to an id [default: no limit]
+    #[arg(long, value_name = "DURATION", value_parser = units::positive_duration)]
+    pub first_timeout: Option<Duration>,
+
+    /// The most to wait for each further response [default: no limit]
+    #[arg(long, value_name = "DURATION", value_parser = units::positive_duration)]
+    pub idle_timeout: Option<Duration>,
+
+    /// The most that connecting may take, with its retries; it also ends with --timeout
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = units::positive_duration)]
+    pub connect_timeout: Duration,
+
+    /// Wait for a server that refuses connections, instead of failing [default: fail]
+    #[arg(long)]
+    pub wait_for_ready: bool,
+
+    /// Try again N times, after a growing random pause, what fails with UNAVAILABLE or
+    /// RESOURCE_EXHAUSTED before its first response
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub retries: u32,
+
+    /// What a response is printed as
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub format: Format,
+
+    /// Print no responses, but a summary at the end [default: print them]
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+impl ClientArgs {
+    /// What is to be done.
+    ///
+    /// # Errors
+    /// What clap cannot see for itself; a usage error as clap's own.
+    pub fn validate(self) -> Result<Plan, clap::Error> {
+        self.check().map_err(|what| {
+            let kind = ErrorKind::ValueValidation;
+            ClientArgs::command().error(kind, what)
+        })?;
+        Ok(Plan {
+            config: self.config(),
+            ids: self.id.into_iter().flat_map(|ids| ids.0).collect(),
+            take: self.take,
+            concurrency: self.concurrency as usize,
+            format: self.format,
+            quiet: self.quiet,
+        })
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.id.iter().map(|ids| ids.0.len()).sum::<usize>() > MOST_IDS {
+            return Err(format!("--id: {}", IdsError::TooMany));
+        }
+        match &self.addr {
+            Address::Tcp { host, .. } if host.is_empty() => Err(format!(
+                "--addr: `{}` has no host: a client needs one, such as localhost",
+                self.addr
+            )),
+            Address::Tcp { port: 0, .. } => Err(format!(
+                "--addr: `{}` has port 0, where no server can be",
+                self.addr
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn config(&self) -> ClientConfig {
+        ClientConfig {
+            address: self.addr.clone(),
+            connect_timeout: Some(self.connect_timeout),
+            wait_for_ready: self.wait_for_ready,
+            timeout: self.timeout,
+            patience: Patience {
+                first: self.first_timeout,
+                idle: self.idle_timeout,
+            },
+            retries: self.retries,
+            ..ClientConfig::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<Plan, clap::Error> {
+        ClientArgs::try_parse_from([&["client"], arguments].concat())?.validate()
+    }
+
+    #[test]
+    fn no_flags_are_the_defaults_of_the_library() {
+        let plan = parse(&[]).unwrap();
+        assert_eq!(plan.config, ClientConfig::default());
+        assert_eq!((plan.ids, plan.take), (vec![1], None));
+        assert_eq!((plan.format, plan.quiet), (Format::Tutorial, false));
+    }
+
+    #[test]
+    fn ids_are_listed_and_repeated_and_may_be_negative() {
+        let ids = |arguments: &[&str]| parse(arguments).unwrap().ids;
+        assert_eq!(ids(&["--id", "-5"]), [-5]);
+        assert_eq!(ids(&["--id", "-3--1", "--id=7,7"]), [-3, -2, -1, 7, 7]);
+    }
+
+    #[test]
+    fn wrong_values_name_their_flag() {
+        for wrong in [
+            ["--addr", "localhost"],
+            ["--addr", "localhost:0"],
+            ["--addr", ":50005"],
+            ["--id", "x"],
+            ["--id", "2147483648"],
+            ["--take", "0"],
+            ["--concurrency", "0"],
+            ["--timeout", "soon"],
+            ["--timeout", "0s"],
+            ["--first-timeout", "1"],
+            ["--idle-timeout", "-1s"],
+            ["--connect-timeout", "0"],
+            ["--retries", "-1"],
+            ["--format", "xml"],
+        ] {
+            let flag = wrong[0];
+            let error = parse(&[&format!("{flag}={}", wrong[1])]).unwrap_err();
+            assert!(error.to_string().contains(flag), "{error}");
+            assert_eq!(error.exit_code(), 2);
+        }
+    }
+
+    #[test]
+    fn several_lists_of_ids_have_one_limit() {
+        let error = parse(&["--id", "1-100000", "--id", "1"]).unwrap_err();
+        assert!(error.to_string().contains("--id: these are more"));
+    }
+}

@@ -1,0 +1,158 @@
+//! The server's command line.
+
+use std::io::Write;
+use std::time::Duration;
+
+use clap::Parser;
+use tracing_subscriber::filter::LevelFilter;
+
+use super::units;
+use crate::address::Address;
+use crate::engine::{Capacity, StreamsConfig, WorkersConfig};
+use crate::logging::LogFormat;
+use crate::server::listen::Bound;
+use crate::server::ServerConfig;
+use crate::service::Tutorial;
+
+const AFTER_HELP: &str = "\
+Examples:
+  server                                        the tutorial: five responses, a second apart
+  server --listen 127.0.0.1:0                   any free port, printed as `listening on …`
+  server --listen unix:/run/fanstream.sock      a Unix-domain socket
+  server --responses 200000 --step 0s --log-level warn      as fast as the client reads
+  server --size 64KiB --responses 1000 --step 10ms          large payloads
+
+SIGTERM and SIGINT drain: no new calls, open streams may finish within --grace, the rest end with
+UNAVAILABLE. A second signal ends the server at once.
+
+Exit codes: 0 drained, 2 wrong usage, 3 cannot listen, 128 + N ended at once by signal N.";
+
+/// Serves the tutorial's StreamService: one request, many responses, made by worker threads.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "server", version, after_help = AFTER_HELP)]
+pub struct ServerArgs {
+    /// Where to listen: HOST:PORT, [IPV6]:PORT, :PORT (all addresses) or unix:PATH; port 0 takes a
+    /// free one and prints it
+    #[arg(long, value_name = "ADDRESS", default_value_t = Address::tutorial())]
+    pub listen: Address,
+
+    /// Responses to each request
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub responses: u32,
+
+    /// Worker k answers after k steps; 0s answers as fast as the client reads
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = units::duration)]
+    pub step: Duration,
+
+    /// Bytes of each result, padded with dots; 0 is the tutorial's text
+    #[arg(long, value_name = "SIZE", default_value = "0", value_parser = units::size)]
+    pub size: usize,
+
+    /// The most worker threads; there are more than processors only while some are blocked
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = count(1, 4096))]
+    pub workers: u64,
+
+    /// Responses that may wait in the channel of each stream; 1 MiB of them at the most
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = count(1, 1 << 20))]
+    pub channel_capacity: u64,
+
+    /// The most streams open at once; a call beyond them ends with RESOURCE_EXHAUSTED
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = count(1, u32::MAX.into()))]
+    pub max_streams: u64,
+
+    /// The most streams open at once on one connection; further calls wait in their client
+    /// [default: no limit]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i32::MAX as i64))]
+    pub max_streams_per_connection: Option<u32>,
+
+    /// The largest request; a larger one ends with RESOURCE_EXHAUSTED
+    #[arg(long, value_name = "SIZE", default_value = "4KiB", value_parser = units::size)]
+    pub max_request_bytes: usize,
+
+    /// How long open streams may go on after SIGTERM or SIGINT
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = units::duration)]
+    pub grace: Duration,
+
+    /// What log lines look like
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub log_format: LogFormat,
+
+    /// The least level that is logged: error, warn, info, debug, trace or off
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    pub log_level: LevelFilter,
+}
+
+impl ServerArgs {
+    /// What the server is started with.
+    pub fn config(&self) -> ServerConfig {
+        ServerConfig {
+            listen: self.listen.clone(),
+            tutorial: Tutorial {
+                responses: self.responses,
+                step: self.step,
+                size: (self.size > 0).then_some(self.size),
+            },
+            workers: WorkersConfig {
+                max_threads: self.workers as usize,
+                ..WorkersConfig::default()
+            },
+            streams: StreamsConfig {
+                capacity: Capacity::messages(self.channel_capacity as usize),
+                max_streams: self.max_streams as usize,
+            },
+            max_streams_per_connection: self.max_streams_per_connection,
+            max_request_bytes: self.max_request_bytes,
+        }
+    }
+}
+
+/// Tells what a user must know of where the server listens: a port that the system chose, on
+/// standard output; and that strangers may call it, in the log.
+pub fn announce(asked: &Address, bound: &Bound) {
+    if matches!(asked, Address::Tcp { port: 0, .. }) {
+        // Whoever started the server may have closed its output; then nobody wants to know.
+        let _ = writeln!(std::io::stdout(), "listening on {}", bound.address);
+    }
+    if bound.exposed {
+        let address = &bound.address;
+        tracing::warn!("{address} can be reached from other machines, and is not encrypted");
+    }
+}
+
+fn count(least: u64, most: u64) -> clap::builder::RangedU64ValueParser {
+    clap::value_parser!(u64).range(least..=most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_flags_are_the_defaults_of_the_library() {
+        let args = ServerArgs::parse_from(["server"]);
+        assert_eq!(args.config(), ServerConfig::default());
+        assert_eq!(args.grace, Duration::from_secs(30));
+    }
+
+    #[test]
+    fn wrong_values_name_their_flag() {
+        for wrong in [
+            ["--listen", "localhost"],
+            ["--responses", "-1"],
+            ["--step", "soon"],
+            ["--size", "big"],
+            ["--workers", "0"],
+            ["--channel-capacity", "0"],
+            ["--max-streams", "0"],
+            ["--max-streams-per-connection", "0"],
+            ["--grace", "5"],
+            ["--log-level", "loud"],
+        ] {
+            let flag = wrong[0];
+            let arguments = ["server".to_string(), format!("{flag}={}", wrong[1])];
+            let error = ServerArgs::try_parse_from(arguments).unwrap_err();
+            assert!(error.to_string().contains(flag), "{error}");
+            assert_eq!(error.exit_code(), 2);
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Connecting: from an address to a channel that is ready, or the reason why there is none. It
+//! makes no call of the service.
+
+use std::fmt::Write;
+use std::net::IpAddr;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::executor::block_on;
+use grpcio::{
+    pb_de, pb_ser, CallOption, Channel, ChannelBuilder, ConnectivityState, EnvBuilder, Environment,
+    Marshaller, Method, MethodType, RpcStatus, RpcStatusCode,
+};
+use humantime::format_duration;
+use protobuf::well_known_types::Empty;
+
+use super::retry::{deadline_after, time_left, Retry};
+use super::ClientConfig;
+use crate::address::Address;
+
+/// Why there is no connection.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectError {
+    /// The server cannot be reached, not in as many attempts as there may be.
+    #[error("cannot connect to {address}: {reason}")]
+    Failed {
+        /// Where the server should be.
+        address: Address,
+        /// What is in the way.
+        reason: String,
+    },
+    /// [`ClientConfig::connect_timeout`] has passed.
+    #[error("cannot connect to {address} within {}: {reason}", format_duration(*.after))]
+    TimedOut {
+        /// Where the server should be.
+        address: Address,
+        /// The timeout.
+        after: Duration,
+        /// What is in the way, as far as that is known.
+        reason: String,
+    },
+    /// [`ClientConfig::timeout`] has passed, which was shorter.
+    #[error("no connection to {address} within the {} of the call: {reason}", format_duration(*.after))]
+    DeadlineExceeded {
+        /// Where the server should be.
+        address: Address,
+        /// The timeout.
+        after: Duration,
+        /// What is in the way, as far as that is known.
+        reason: String,
+    },
+}
+
+impl ConnectError {
+    /// What a call over that connection would have ended with.
+    pub fn code(&self) -> RpcStatusCode {
+        match self {
+            ConnectError::Failed { .. } | ConnectError::TimedOut { .. } => {
+                RpcStatusCode::UNAVAILABLE
+            }
+            ConnectError::DeadlineExceeded { .. } => RpcStatusCode::DEADLINE_EXCEEDED,
+        }
+    }
+}
+
+/// Connects as `config` says; blocks until there is a channel that is ready, or there is to be
+/// none.
+pub(super) fn connect(config: &ClientConfig) -> Result<Channel, ConnectError> {
+    let limits = config.connect_timeout.into_iter().chain(config.timeout);
+    let deadline = deadline_after(limits.min());
+    // One poll thread: all calls share one connection, which one thread reads anyway.
+    let threads = EnvBuilder::new().cq_count(1).name_prefix("client-poll");
+    let environment = Arc::new(threads.build());
+    let mut retry = Retry::new(config.retries, deadline);
+    loop {
+        let channel = build(&config.address, environment.clone());
+        match wait_until_ready(&channel, deadline, config.wait_for_ready) {
+            Waited::Ready => return Ok(channel),
+            Waited::Failed if retry.pause() => {}
+            Waited::Failed => {
+                return Err(ConnectError::Failed {
+                    address: config.address.clone(),
+                    reason: why_not(&channel),
+                })
+            }
+            Waited::TimedOut => return Err(timed_out(config, &channel)),
+        }
+    }
+}
+
+fn timed_out(config: &ClientConfig, channel: &Channel) -> ConnectError {
+    let address = config.address.clone();
+    let reason = match channel.check_connectivity_state(false) {
+        ConnectivityState::GRPC_CHANNEL_TRANSIENT_FAILURE => why_not(channel),
+        _ => "it does not answer".into(),
+    };
+    match (config.connect_timeout, config.timeout) {
+        (Some(after), Some(of_call)) if after <= of_call => ConnectError::TimedOut {
+            address,
+            after,
+            reason,
+        },
+        (_, Some(after)) => ConnectError::DeadlineExceeded {
+            address,
+            after,
+            reason,
+        },
+        (after, None) => ConnectError::TimedOut {
+            address,
+            after: after.unwrap_or_default(),
+            reason,
+        },
+    }
+}
+
+fn build(address: &Address, environment: Arc<Environment>) -> Channel {
+    ChannelBuilder::new(environment)
+        // The server was asked for what it sends, and its messages may be of any size.
+        .max_receive_message_len(-1)
+        // Retries are ours: the C-core's follow a policy that the server's name service can give.
+        .enable_retry(false)
+        // Otherwise a new channel would inherit the pause after the failure of the last one.
+        .use_local_subchannel_pool(true)
+        // For `wait_for_ready`, where the C-core does the trying.
+        .initial_reconnect_backoff(Duration::from_millis(100))
+        .max_reconnect_backoff(Duration::from_secs(5))
+        .enable_http_proxy(!is_local(address))
+        .connect(&target(address))
+}
+
+/// What a proxy cannot reach for us, whatever the environment says.
+fn is_local(address: &Address) -> bool {
+    match address {
+        Address::Unix(_) => true,
+        Address::Tcp { host, .. } => match host.parse::<IpAddr>() {
+            Ok(ip) => ip.is_loopback() || ip.is_unspecified(),
+            Err(_) => host == "localhost" || host.ends_with(".localhost"),
+        },
+    }
+}
+
+/// The address as the C-core's URI. With its scheme and escapes, so that nothing in a host or a
+/// path can be taken for another scheme or for parameters.
+fn target(address: &Address) -> String {
+    match address {
+        Address::Tcp { .. } => {
+            let text = address.to_string();
+            format!("dns:///{}", escape(text.as_bytes()))
+        }
+        Address::Unix(path) => format!("unix:{}", escape(path.as_os_str().as_bytes())),
+    }
+}
+
+fn escape(bytes: &[u8]) -> String {
+    let mut escaped = String::with_capacity(bytes.len());
+    for &byte in bytes {
+        if byte.is_ascii_alphanumeric() || b"-._~/:".contains(&byte) {
+            escaped.push(byte.into());
+        } else {
+            let _ = write!(escaped, "%{byte:02X}"); // writing to a String cannot fail
+        }
+    }
+    escaped
+}
+
+enum Waited {
+    Ready,
+    Failed,
+    TimedOut,
+}
+
+/// Blocks until `channel` is ready or, unless failures are `waited_out`, has failed.
+fn wait_until_ready(channel: &Channel, deadline: Option<Instant>, waited_out: bool) -> Waited {
+    /// As good as for ever, and still a date that every clock can tell.
+    const NO_LIMIT: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+    loop {
+        let state = channel.check_connectivity_state(true);
+        match state {
+            ConnectivityState::GRPC_CHANNEL_READY => return Waited::Ready,
+            ConnectivityState::GRPC_CHANNEL_SHUTDOWN => return Waited::Failed,
+            ConnectivityState::GRPC_CHANNEL_TRANSIENT_FAILURE if !waited_out => {
+                return Waited::Failed
+            }
+            _ => {}
+        }
+        let left = time_left(deadline).unwrap_or(NO_LIMIT);
+        if left.is_zero() || !block_on(channel.wait_for_state_change(state, left)) {
+            return Waited::TimedOut;
+        }
+    }
+}
+
+/// The call that asks a failed channel for its reason: any call ends with that. A server that can
+/// be reached after all takes it for the health check that it is.
+const PROBE: Method<Empty, Empty> = Method {
+    ty: MethodType::Unary,
+    name: "/grpc.health.v1.Health/Check",
+    req_mar: Marshaller {
+        ser: pb_ser,
+        de: pb_de,
+    },
+    resp_mar: Marshaller {
+        ser: pb_ser,
+        de: pb_de,
+    },
+};
+
+/// Why `channel` has failed. Blocks for a second at the most.
+fn why_not(channel: &Channel) -> String {
+    let options = CallOption::default().timeout(Duration::from_secs(1));
+    let client = grpcio::Client::new(channel.clone());
+    match client.unary_call(&PROBE, &Empty::default(), options) {
+        Err(grpcio::Error::RpcFailure(status)) => reason(&status),
+        _ => "it cannot be reached".into(),
+    }
+}
+
+/// In plain words what the C-core says at length, where it is one of the usual things.
+fn reason(status: &RpcStatus) -> String {
+    let message = status.message();
+    let usual = [
+        ("Connection refused", "connection refused"),
+        ("DNS resolution failed", "there is no such host"),
+        ("No such file or directory", "there is no such socket"),
+        ("Network is unreachable", "the network is unreachable"),
+        ("No route to host", "there is no route to the host"),
+        ("Permission denied", "permission denied"),
+    ];
+    match usual.iter().find(|(theirs, _)| message.contains(theirs)) {
+        Some((_, ours)) => (*ours).into(),
+        None if message.is_empty() => "it cannot be reached".into(),
+        None => message.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Address {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn targets_can_be_taken_for_nothing_else() {
+        let target = |text: &str| target(&parsed(text));
+        assert_eq!(target("localhost:50005"), "dns:///localhost:50005");
+        assert_eq!(target("unix.example:1"), "dns:///unix.example:1");
+        assert_eq!(target("[::1]:80"), "dns:///%5B::1%5D:80");
+        assert_eq!(target("unix:/run/a b?c"), "unix:/run/a%20b%3Fc");
+    }
+
+    #[test]
+    fn proxies_are_for_other_machines() {
+        for local in ["localhost:1", "127.0.0.2:1", "[::1]:1", "unix:/a"] {
+            assert!(is_local(&parsed(local)), "{local}");
+        }
+        assert!(!is_local(&parsed("example.com:1")));
+        assert!(!is_local(&parsed("192.0.2.1:1")));
+    }
+
+    #[test]
+    fn what_the_c_core_says_at_length_is_said_in_short() {
+        let of = |message: &str| {
+            let code = RpcStatusCode::UNAVAILABLE;
+            reason(&RpcStatus::with_message(code, message.into()))
+        };
+        assert_eq!(
+            of(
+                "failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1: \
+                Failed to connect to remote host: Connection refused"
+            ),
+            "connection refused"
+        );
+        assert_eq!(of("something new"), "something new");
+        assert_eq!(of(""), "it cannot be reached");
+    }
+}

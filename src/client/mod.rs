@@ -1,0 +1,140 @@
+//! The blocking client of `StreamService`: connect, then fetch ids over the one connection, from
+//! any number of threads. It must not print, and knows nothing of flags or exit codes.
+
+mod connect;
+mod fetch;
+mod retry;
+pub mod run;
+
+pub use connect::ConnectError;
+pub use fetch::Fetch;
+
+use std::fmt;
+use std::time::Duration;
+
+use grpcio::{CallOption, RpcStatusCode};
+
+use crate::address::Address;
+use crate::engine::{receive_sized, Capacity, Patience, Responses};
+use crate::proto::stream::{Request, Response};
+use crate::proto::stream_grpc::StreamServiceClient;
+
+/// What a [`Client`] is made with. Every duration that is `None` is no limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientConfig {
+    /// Where the server is.
+    pub address: Address,
+    /// The most that connecting may take, with its retries.
+    pub connect_timeout: Option<Duration>,
+    /// Wait for a server that refuses connections, instead of failing.
+    pub wait_for_ready: bool,
+    /// The most that one fetch may take, with its retries. Connecting, which comes before, is not
+    /// part of it, but may not take longer either.
+    pub timeout: Option<Duration>,
+    /// The most that a fetch may wait for one response, with its retries.
+    pub patience: Patience,
+    /// How often connecting, and how often each fetch, is tried again: when the server cannot be
+    /// reached or is too busy, and there was no response yet.
+    pub retries: u32,
+    /// The channel between the poll thread and whoever reads the responses.
+    pub capacity: Capacity,
+}
+
+impl Default for ClientConfig {
+    /// The tutorial's server; 10 s to connect; no other limit, no retries.
+    fn default() -> ClientConfig {
+        ClientConfig {
+            address: Address::tutorial(),
+            connect_timeout: Some(Duration::from_secs(10)),
+            wait_for_ready: false,
+            timeout: None,
+            patience: Patience::default(),
+            retries: 0,
+            capacity: Capacity::default(),
+        }
+    }
+}
+
+/// A connection to a server. When it breaks, the next call makes it anew.
+#[derive(Clone)]
+pub struct Client {
+    config: ClientConfig,
+    stub: StreamServiceClient,
+    /// Has the poll thread on which the calls of `stub` are received.
+    poller: grpcio::Client,
+}
+
+impl Client {
+    /// Connects; blocks until that is done, has failed, or has taken as long as it may.
+    ///
+    /// # Errors
+    /// When there is no connection in the end.
+    pub fn connect(config: &ClientConfig) -> Result<Client, ConnectError> {
+        let channel = connect::connect(config)?;
+        Ok(Client {
+            config: config.clone(),
+            stub: StreamServiceClient::new(channel.clone()),
+            poller: grpcio::Client::new(channel),
+        })
+    }
+
+    /// Asks for the responses to `id`. Returns at once; the result blocks when it is iterated.
+    pub fn fetch(&self, id: i32) -> Fetch {
+        Fetch::start(self.clone(), id)
+    }
+
+    /// One attempt at a fetch, of which `left` is left.
+    fn call(
+        &self,
+        request: &Request,
+        left: Option<Duration>,
+        patience: Patience,
+    ) -> grpcio::Result<Responses<Response>> {
+        let mut options = CallOption::default().wait_for_ready(self.config.wait_for_ready);
+        if let Some(left) = left {
+            options = options.timeout(left);
+        }
+        let stream = self.stub.fetch_response_opt(request, options)?;
+        let size: fn(&Response) -> usize = |response| response.result.len();
+        let capacity = self.config.capacity;
+        Ok(receive_sized(
+            &self.poller,
+            stream,
+            capacity,
+            size,
+            patience,
+        ))
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A status code as the gRPC specification spells it: `DEADLINE_EXCEEDED`.
+pub fn status_name(code: RpcStatusCode) -> String {
+    // grpcio spells it `4-DEADLINE_EXCEEDED`.
+    let spelled = code.to_string();
+    match spelled.split_once('-') {
+        Some((_, name)) => name.to_string(),
+        None => spelled,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_names_are_those_of_the_specification() {
+        assert_eq!(status_name(RpcStatusCode::OK), "OK");
+        assert_eq!(
+            status_name(RpcStatusCode::DEADLINE_EXCEEDED),
+            "DEADLINE_EXCEEDED"
+        );
+    }
+}

@@ -1,0 +1,438 @@
+//! One call on the side of the workers: its jobs, from the opening to the last message pushed.
+//!
+//! A call is a [`Task`]: whenever it has something to do it stands in the workers' queue, once,
+//! however many of its producers are ready; so calls take turns and not producers. It knows the
+//! channel it pushes into and nothing of sinks; what reads the channel is the [drain].
+//!
+//! [drain]: super::drain
+
+use std::collections::VecDeque;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::task::{Wake, Waker};
+use std::time::{Duration, Instant};
+
+use futures::task::AtomicWaker;
+use grpcio::{RpcStatus, RpcStatusCode};
+
+use super::channel::{Sender, TrySendError};
+use super::job::{Job, Jobs, Producer};
+use super::workers::{Task, Timer, Workers};
+
+/// Messages after which a producer lets others run, if any others wait.
+const SLICE_MESSAGES: u32 = 64;
+
+/// Time after which it does so even with fewer messages.
+const SLICE_TIME: Duration = Duration::from_millis(1);
+
+/// Tells whether a call is over: for producers that stay long in `next` and want to stop early.
+#[derive(Clone, Debug, Default)]
+pub struct CallWatch(Arc<AtomicBool>);
+
+impl CallWatch {
+    /// True once nothing that the call produces can reach its client any more.
+    pub fn is_over(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// Turns a request, which it holds, into jobs. Runs on a worker thread and may block.
+pub(super) type Open<T> = Box<dyn FnOnce(&CallWatch) -> Result<Jobs<T>, RpcStatus> + Send>;
+
+/// The workers' half of a call; the drain holds it too, and ends it.
+pub(super) struct Call<T> {
+    workers: Workers,
+    arrived: Instant,
+    watch: CallWatch,
+    /// What the call ends with, if not OK: the first failure. Set before the channel is closed.
+    failure: OnceLock<RpcStatus>,
+    /// The failure is to be sent at once, before what is still in the channel.
+    aborted: AtomicBool,
+    /// The drain, to hear of `aborted` whatever it waits for.
+    drain: AtomicWaker,
+    state: Mutex<State<T>>,
+}
+
+struct State<T> {
+    feed: Feed<T>,
+    /// Producers that could run now.
+    ready: VecDeque<Running<T>>,
+    /// Producers that wait for room in the channel.
+    parked: Vec<Running<T>>,
+    /// Kept while more producers may come; each of them holds a clone. When all are dropped the
+    /// channel ends, and so does the call.
+    sender: Option<Sender<T>>,
+    /// When the feed is due again.
+    timer: Option<Timer>,
+    /// The call stands in the workers' queue; it does so at most once.
+    queued: bool,
+}
+
+/// Where the producers come from.
+enum Feed<T> {
+    Unopened(Open<T>),
+    /// The next job is known and not yet handed out.
+    Waiting {
+        jobs: Jobs<T>,
+        next: Job<T>,
+        due: Instant,
+    },
+    /// A worker is opening it or taking jobs from it.
+    WithWorker,
+    Exhausted,
+}
+
+impl<T> Feed<T> {
+    fn is_due(&self, now: Instant) -> bool {
+        match self {
+            Feed::Unopened(_) => true,
+            Feed::Waiting { due, .. } => *due <= now,
+            Feed::WithWorker | Feed::Exhausted => false,
+        }
+    }
+}
+
+/// A producer that was started.
+struct Running<T> {
+    producer: Box<dyn Producer<T>>,
+    /// What it made and the channel had no room for.
+    pending: Option<T>,
+    sender: Sender<T>,
+}
+
+/// How a slice of a producer ended.
+enum Slice {
+    /// It has had its share.
+    Used,
+    /// The channel is full.
+    Full,
+    /// It has no more messages.
+    Ended,
+    /// The call is over or failing.
+    Over,
+    Failed(RpcStatus),
+}
+
+enum Work<T> {
+    Feed(Feed<T>),
+    Producer(Running<T>),
+}
+
+impl<T: Send + 'static> Call<T> {
+    pub(super) fn new(workers: Workers, sender: Sender<T>, open: Open<T>) -> Arc<Call<T>> {
+        Arc::new(Call {
+            workers,
+            arrived: Instant::now(),
+            watch: CallWatch::default(),
+            failure: OnceLock::new(),
+            aborted: AtomicBool::new(false),
+            drain: AtomicWaker::new(),
+            state: Mutex::new(State {
+                feed: Feed::Unopened(open),
+                ready: VecDeque::new(),
+                parked: Vec::new(),
+                sender: Some(sender),
+                timer: None,
+                queued: false,
+            }),
+        })
+    }
+
+    /// Puts the call before the workers for the first time.
+    pub(super) fn start(self: &Arc<Self>) {
+        self.queue(&mut self.lock());
+    }
+
+    /// What the call ends with once its channel has ended; `None` is OK.
+    pub(super) fn failure(&self) -> Option<&RpcStatus> {
+        self.failure.get()
+    }
+
+    /// True when the drain should not send what is left in the channel.
+    pub(super) fn is_aborted(&self) -> bool {
+        self.aborted.load(Ordering::Acquire)
+    }
+
+    /// Where the drain registers to hear of an abort.
+    pub(super) fn drain_waker(&self) -> &AtomicWaker {
+        &self.drain
+    }
+
+    /// Ends the call with `status` as soon as the drain can, unless it has failed already.
+    pub(super) fn abort(&self, status: RpcStatus) {
+        let _ = self.failure.set(status);
+        self.aborted.store(true, Ordering::Release);
+        self.drain.wake();
+    }
+
+    /// The call is over: no producer is called again, and what the call holds is freed now. Does
+    /// not block: the producers are dropped by a worker, since dropping them is their own code.
+    pub(super) fn end(&self) {
+        if self.watch.0.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let mut state = self.lock();
+        let timer = state.timer.take();
+        let feed = std::mem::replace(&mut state.feed, Feed::Exhausted);
+        let remains = Remains {
+            feed,
+            ready: std::mem::take(&mut state.ready),
+            parked: std::mem::take(&mut state.parked),
+        };
+        let sender = state.sender.take();
+        drop(state);
+        drop(sender);
+        if let Some(timer) = timer {
+            self.workers.cancel(timer);
+        }
+        if !remains.is_empty() {
+            let dispose = Dispose(Mutex::new(Some(remains)));
+            self.workers.submit(Arc::new(dispose));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        // No code of a producer runs under the lock, so a poisoned one is whole.
+        self.state.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    fn queue(self: &Arc<Self>, state: &mut State<T>) {
+        if !state.queued {
+            state.queued = true;
+            self.workers.submit(self.clone());
+        }
+    }
+
+    /// Queues the call if there is more for a worker to do.
+    fn queue_if_ready(self: &Arc<Self>, state: &mut State<T>) {
+        if !state.ready.is_empty() || state.feed.is_due(Instant::now()) {
+            self.queue(state);
+        }
+    }
+
+    fn take_work(self: &Arc<Self>) -> Option<Work<T>> {
+        let mut state = self.lock();
+        state.queued = false;
+        if self.watch.is_over() {
+            return None;
+        }
+        let work = if state.feed.is_due(Instant::now()) {
+            state.timer = None;
+            Work::Feed(std::mem::replace(&mut state.feed, Feed::WithWorker))
+        } else {
+            Work::Producer(state.ready.pop_front()?)
+        };
+        // What is left another worker may do at the same time.
+        self.queue_if_ready(&mut state);
+        Some(work)
+    }
+
+    /// Opens the feed if need be, and makes ready all producers that are due.
+    fn hand_out(self: &Arc<Self>, feed: Feed<T>) {
+        let (mut jobs, mut next) = match feed {
+            Feed::Unopened(open) => match open(&self.watch) {
+                Ok(mut jobs) => {
+                    let first = jobs.next();
+                    (jobs, first)
+                }
+                Err(status) => return self.fail_opening(status),
+            },
+            Feed::Waiting { jobs, next, .. } => (jobs, Some(next)),
+            Feed::WithWorker | Feed::Exhausted => return,
+        };
+        let now = Instant::now();
+        loop {
+            let mut state = self.lock();
+            // The call may have ended meanwhile: then nothing is put back.
+            let Some(sender) = &state.sender else { return };
+            let Some(job) = next else {
+                state.feed = Feed::Exhausted;
+                // Dropped after the lock: it may be the last one, and wakes the drain then.
+                let last = state.sender.take();
+                drop(state);
+                drop(last);
+                return;
+            };
+            let due = self.due(job.delay);
+            if due > now {
+                state.timer = Some(self.workers.submit_at(due, self.clone()));
+                state.feed = Feed::Waiting {
+                    jobs,
+                    next: job,
+                    due,
+                };
+                return;
+            }
+            let running = Running {
+                producer: job.producer,
+                pending: None,
+                sender: sender.clone(),
+            };
+            state.ready.push_back(running);
+            // This worker goes on with one of them; with more, another one helps.
+            if state.ready.len() > 1 {
+                self.queue(&mut state);
+            }
+            drop(state);
+            next = jobs.next();
+        }
+    }
+
+    /// When a job is due; one beyond what `Instant` can tell is due in a hundred years.
+    fn due(&self, delay: Duration) -> Instant {
+        const FAR_AWAY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+        self.arrived
+            .checked_add(delay.min(FAR_AWAY))
+            .unwrap_or(self.arrived)
+    }
+
+    fn run_producer(self: &Arc<Self>, mut running: Running<T>) {
+        let slice = catch_unwind(AssertUnwindSafe(|| self.produce(&mut running)))
+            .unwrap_or_else(|_| Slice::Failed(panicked()));
+        match slice {
+            Slice::Used => self.make_ready(running),
+            Slice::Full => self.park(running),
+            Slice::Failed(status) => self.fail(status, &running.sender),
+            Slice::Ended | Slice::Over => {}
+        }
+    }
+
+    fn make_ready(&self, running: Running<T>) {
+        let mut state = self.lock();
+        if self.watch.is_over() {
+            // Its producer is dropped after the lock: that is code of its own.
+            drop(state);
+            drop(running);
+        } else {
+            state.ready.push_back(running);
+        }
+    }
+
+    fn produce(&self, running: &mut Running<T>) -> Slice {
+        let began = Instant::now();
+        let mut sent = 0;
+        loop {
+            let message = match running.pending.take() {
+                Some(message) => message,
+                None if running.sender.is_closed() => return Slice::Over,
+                None => match running.producer.next() {
+                    Some(Ok(message)) => message,
+                    Some(Err(status)) => return Slice::Failed(status),
+                    None => return Slice::Ended,
+                },
+            };
+            match running.sender.try_send(message) {
+                Ok(()) => sent += 1,
+                Err(TrySendError::Closed(_)) => return Slice::Over,
+                Err(TrySendError::Full(message)) => {
+                    running.pending = Some(message);
+                    return Slice::Full;
+                }
+            }
+            // Asked only while somebody waits: a clock is dearer than a message.
+            if self.workers.is_contended()
+                && (sent >= SLICE_MESSAGES || began.elapsed() >= SLICE_TIME)
+            {
+                return Slice::Used;
+            }
+        }
+    }
+
+    /// Puts a producer aside until the channel is down to its low-water mark.
+    fn park(self: &Arc<Self>, mut running: Running<T>) {
+        let waker = Waker::from(self.clone());
+        // Registered under the lock, so that the wake-up cannot come before the producer is in
+        // its place.
+        let mut state = self.lock();
+        if let Some(message) = running.pending.take() {
+            match running.sender.send_or_wake(message, &waker) {
+                Err(TrySendError::Full(message)) if !self.watch.is_over() => {
+                    running.pending = Some(message);
+                    state.parked.push(running);
+                    return;
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+        drop(state);
+        // Room came meanwhile, or the end did; the next slice will see.
+        self.make_ready(running);
+    }
+
+    /// Ends the call with `status`, after what was pushed before.
+    fn fail(&self, status: RpcStatus, sender: &Sender<T>) {
+        // The first failure is the one that counts.
+        let _ = self.failure.set(status);
+        sender.close();
+    }
+
+    /// As [`Call::fail`], while there is a sender still to come.
+    fn fail_opening(&self, status: RpcStatus) {
+        let sender = self.lock().sender.take();
+        if let Some(sender) = sender {
+            self.fail(status, &sender);
+        }
+    }
+}
+
+impl<T: Send + 'static> Task for Call<T> {
+    fn run(self: Arc<Self>) {
+        // After the feed comes a producer, in the same turn: most calls have one job, due now.
+        while let Some(work) = self.take_work() {
+            match work {
+                Work::Feed(feed) => {
+                    let handed = catch_unwind(AssertUnwindSafe(|| self.hand_out(feed)));
+                    if handed.is_err() {
+                        self.fail_opening(panicked());
+                    }
+                }
+                Work::Producer(running) => {
+                    self.run_producer(running);
+                    break;
+                }
+            }
+        }
+        if !self.watch.is_over() {
+            self.queue_if_ready(&mut self.lock());
+        }
+    }
+}
+
+impl<T: Send + 'static> Wake for Call<T> {
+    /// The channel has room again (or will never have).
+    fn wake(self: Arc<Self>) {
+        let mut state = self.lock();
+        let parked = std::mem::take(&mut state.parked);
+        state.ready.extend(parked);
+        self.queue_if_ready(&mut state);
+    }
+}
+
+/// What a client is told of a panic; what it said is in the server's log, by the panic hook.
+fn panicked() -> RpcStatus {
+    RpcStatus::with_message(RpcStatusCode::INTERNAL, "the producer panicked".into())
+}
+
+/// What a call held when it ended, to be dropped on a worker.
+struct Dispose<T>(Mutex<Option<Remains<T>>>);
+
+struct Remains<T> {
+    feed: Feed<T>,
+    ready: VecDeque<Running<T>>,
+    parked: Vec<Running<T>>,
+}
+
+impl<T> Remains<T> {
+    fn is_empty(&self) -> bool {
+        self.ready.is_empty()
+            && self.parked.is_empty()
+            && matches!(self.feed, Feed::WithWorker | Feed::Exhausted)
+    }
+}
+
+impl<T: Send + 'static> Task for Dispose<T> {
+    fn run(self: Arc<Self>) {
+        drop(self.0.lock().unwrap_or_else(|e| e.into_inner()).take());
+    }
+}

@@ -1,0 +1,451 @@
+//! The channel of one call: many senders, one receiver, bounded, on crossbeam's queue.
+//!
+//! crossbeam carries the messages; what this file adds is what a poll thread needs and crossbeam
+//! does not have: either half can wait as a `Waker` instead of a blocked thread, senders are woken
+//! at a low-water mark instead of at every message, and the bound counts a large message as more
+//! than one slot. It knows nothing of gRPC, workers or calls.
+//!
+//! The queue itself is crossbeam's linked one, bounded by [`Room`]: its memory follows what is
+//! queued, where the array one would allocate the whole capacity for every idle call.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+use super::wake::{Room, WaitList};
+
+/// How much a channel holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// Messages that may wait in the channel. At least 1.
+    pub messages: usize,
+    /// Bytes that may wait in the channel, as far as the channel knows the size of its messages
+    /// (see [`bounded_by_size`]): it is divided into `messages` slots, and a message takes one
+    /// slot, and one more for each further slot's worth of bytes. At least 1.
+    pub bytes: usize,
+}
+
+impl Default for Capacity {
+    /// 256 messages, 1 MiB: enough that one wake-up moves a hundred small messages, little enough
+    /// that 10,000 stalled readers of small messages hold some 100 MB.
+    fn default() -> Capacity {
+        Capacity {
+            messages: 256,
+            bytes: 1 << 20,
+        }
+    }
+}
+
+impl Capacity {
+    /// A channel for so many messages, whatever their size.
+    pub fn messages(messages: usize) -> Capacity {
+        Capacity {
+            messages,
+            ..Capacity::default()
+        }
+    }
+
+    fn slot_bytes(&self) -> usize {
+        (self.bytes / self.messages.max(1)).max(1)
+    }
+}
+
+/// A channel bounded by the number of messages in it.
+pub fn bounded<T>(capacity: Capacity) -> (Sender<T>, Receiver<T>) {
+    bounded_by_size(capacity, |_| 0)
+}
+
+/// A channel bounded by the number of messages in it and by their size, as `size` tells it, in
+/// bytes. `size` is asked twice for each message and must give the same answer.
+pub fn bounded_by_size<T>(capacity: Capacity, size: fn(&T) -> usize) -> (Sender<T>, Receiver<T>) {
+    let (tx, rx) = crossbeam_channel::unbounded();
+    let slots = capacity.messages.max(1);
+    let shared = Arc::new(Shared {
+        room: Room::new(slots, slots / 2),
+        size,
+        slot_bytes: capacity.slot_bytes(),
+        senders: AtomicUsize::new(1),
+        closed: AtomicBool::new(false),
+        abandoned: AtomicBool::new(false),
+        receiver: WaitList::default(),
+        abandoning: WaitList::default(),
+    });
+    let sender = Sender {
+        queue: tx,
+        shared: shared.clone(),
+    };
+    (sender, Receiver { queue: rx, shared })
+}
+
+/// What both halves share.
+struct Shared<T> {
+    room: Room,
+    size: fn(&T) -> usize,
+    slot_bytes: usize,
+    /// Living [`Sender`]s; the last one to go closes the channel.
+    senders: AtomicUsize,
+    /// Nothing more will be sent. Set before the receiver is woken; never taken back.
+    closed: AtomicBool,
+    /// The receiver is gone. Set before the senders are woken; never taken back.
+    abandoned: AtomicBool,
+    /// The receiver, when it sleeps.
+    receiver: WaitList,
+    /// Senders that want to hear of `abandoned` though they do not wait for room.
+    abandoning: WaitList,
+}
+
+impl<T> Shared<T> {
+    #[inline]
+    fn slots(&self, message: &T) -> usize {
+        1 + (self.size)(message) / self.slot_bytes
+    }
+}
+
+/// Why a message could not be sent. It comes back to the sender.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum TrySendError<T> {
+    /// No room at the moment.
+    Full(T),
+    /// The receiver is gone, or the channel was closed: no message will ever be taken again.
+    Closed(T),
+}
+
+impl<T> fmt::Debug for TrySendError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TrySendError::Full(_) => "Full(..)",
+            TrySendError::Closed(_) => "Closed(..)",
+        })
+    }
+}
+
+/// The receiver is gone, or the channel was closed. The message comes back to the sender.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct SendError<T>(pub T);
+
+impl<T> fmt::Debug for SendError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SendError(..)")
+    }
+}
+
+/// Why there was no message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TryRecvError {
+    /// None at the moment.
+    Empty,
+    /// None any more: the channel is closed and everything in it was taken.
+    Ended,
+}
+
+/// Why [`Receiver::recv_timeout`] came back without a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecvTimeoutError {
+    /// None came in time.
+    Timeout,
+    /// None will come: the channel is closed and everything in it was taken.
+    Ended,
+}
+
+/// The sending half. Clones send into the same channel; when the last one is dropped the channel
+/// is closed: the receiver gets what is queued, then the end.
+pub struct Sender<T> {
+    queue: crossbeam_channel::Sender<T>,
+    shared: Arc<Shared<T>>,
+}
+
+impl<T> Sender<T> {
+    /// Sends if there is room. Never blocks.
+    #[inline]
+    pub fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
+        let slots = self.shared.slots(&message);
+        if self.is_closed() {
+            Err(TrySendError::Closed(message))
+        } else if self.shared.room.take(slots) {
+            self.push(message)
+        } else {
+            Err(TrySendError::Full(message))
+        }
+    }
+
+    /// Sends if there is room; where there is none, `waker` is woken once when the channel is
+    /// down to its low-water mark (half of its capacity) or is closed. Never blocks.
+    pub fn send_or_wake(&self, message: T, waker: &Waker) -> Result<(), TrySendError<T>> {
+        let slots = self.shared.slots(&message);
+        if self.is_closed() {
+            return Err(TrySendError::Closed(message));
+        }
+        if self.shared.room.take_or_register(slots, waker) {
+            return self.push(message);
+        }
+        // Whoever closed the channel between the look above and the registration woke nobody.
+        if self.is_closed() {
+            return Err(TrySendError::Closed(message));
+        }
+        Err(TrySendError::Full(message))
+    }
+
+    /// Sends; blocks while the channel is full. Never call it on a poll thread.
+    ///
+    /// Ends early, with the message, when the receiver is dropped or the channel is closed.
+    pub fn send(&self, message: T) -> Result<(), SendError<T>> {
+        let mut message = match self.try_send(message) {
+            Ok(()) => return Ok(()),
+            Err(TrySendError::Closed(message)) => return Err(SendError(message)),
+            Err(TrySendError::Full(message)) => message,
+        };
+        let sleeper = Sleeper::current();
+        loop {
+            message = match self.send_or_wake(message, &sleeper.waker) {
+                Ok(()) => return Ok(()),
+                Err(TrySendError::Closed(message)) => return Err(SendError(message)),
+                Err(TrySendError::Full(message)) => message,
+            };
+            sleeper.sleep(None);
+        }
+    }
+
+    /// Closes the channel for all senders: what is queued is still received, then comes the end.
+    /// A message that another thread sends at the same moment may be lost.
+    pub fn close(&self) {
+        self.shared.closed.store(true, Ordering::SeqCst);
+        self.shared.receiver.wake();
+        self.shared.room.wake_all();
+    }
+
+    /// True when nothing sent from now on can be received.
+    #[inline]
+    pub fn is_closed(&self) -> bool {
+        self.shared.abandoned.load(Ordering::Acquire) || self.shared.closed.load(Ordering::Acquire)
+    }
+
+    /// Asks that `waker` be woken once when the receiver is dropped. Look at
+    /// [`Sender::is_closed`] after this call, before sleeping.
+    pub fn wake_when_abandoned(&self, waker: &Waker) {
+        self.shared.abandoning.register(waker);
+    }
+
+    #[inline]
+    fn push(&self, message: T) -> Result<(), TrySendError<T>> {
+        match self.queue.send(message) {
+            Ok(()) => {
+                self.shared.receiver.wake();
+                Ok(())
+            }
+            // The receiver went since the last look; there is no room to give back any more.
+            Err(crossbeam_channel::SendError(message)) => Err(TrySendError::Closed(message)),
+        }
+    }
+}
+
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Sender<T> {
+        self.shared.senders.fetch_add(1, Ordering::Relaxed);
+        Sender {
+            queue: self.queue.clone(),
+            shared: self.shared.clone(),
+        }
+    }
+}
+
+impl<T> Drop for Sender<T> {
+    fn drop(&mut self) {
+        if self.shared.senders.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.shared.closed.store(true, Ordering::SeqCst);
+            self.shared.receiver.wake();
+        }
+    }
+}
+
+impl<T> fmt::Debug for Sender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender")
+            .field("slots_taken", &self.shared.room.taken())
+            .field("closed", &self.is_closed())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The receiving half: a `futures::Stream` on a poll thread, an `Iterator` in a blocking caller.
+/// Dropping it frees what is queued and tells the senders.
+pub struct Receiver<T> {
+    queue: crossbeam_channel::Receiver<T>,
+    shared: Arc<Shared<T>>,
+}
+
+impl<T> Receiver<T> {
+    /// The next message if one is there. Never blocks.
+    #[inline]
+    pub fn try_recv(&self) -> Result<T, TryRecvError> {
+        if let Some(message) = self.pop() {
+            return Ok(message);
+        }
+        if !self.shared.closed.load(Ordering::Acquire) {
+            return Err(TryRecvError::Empty);
+        }
+        // What was sent before the close is in the queue by now; look again.
+        self.pop().ok_or(TryRecvError::Ended)
+    }
+
+    /// The next message, `None` at the end; while there is none, the task of `cx` is woken by the
+    /// next message or the end. Never blocks.
+    pub fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        match self.try_recv_or_wake(cx.waker()) {
+            Ok(message) => Poll::Ready(Some(message)),
+            Err(TryRecvError::Ended) => Poll::Ready(None),
+            Err(TryRecvError::Empty) => Poll::Pending,
+        }
+    }
+
+    /// The next message; blocks until there is one. `None` at the end. Never call it on a poll
+    /// thread.
+    pub fn recv(&self) -> Option<T> {
+        self.recv_until(None).ok()
+    }
+
+    /// The next message; blocks until there is one, at most for `timeout`.
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
+        // A timeout beyond what `Instant` can tell is no timeout.
+        self.recv_until(Instant::now().checked_add(timeout))
+    }
+
+    fn recv_until(&self, deadline: Option<Instant>) -> Result<T, RecvTimeoutError> {
+        match self.try_recv() {
+            Ok(message) => return Ok(message),
+            Err(TryRecvError::Ended) => return Err(RecvTimeoutError::Ended),
+            Err(TryRecvError::Empty) => {}
+        }
+        let sleeper = Sleeper::current();
+        loop {
+            match self.try_recv_or_wake(&sleeper.waker) {
+                Ok(message) => return Ok(message),
+                Err(TryRecvError::Ended) => return Err(RecvTimeoutError::Ended),
+                Err(TryRecvError::Empty) => {}
+            }
+            if !sleeper.sleep(deadline) {
+                return Err(RecvTimeoutError::Timeout);
+            }
+        }
+    }
+
+    fn try_recv_or_wake(&self, waker: &Waker) -> Result<T, TryRecvError> {
+        match self.try_recv() {
+            Err(TryRecvError::Empty) => {
+                self.shared.receiver.register(waker);
+                self.try_recv()
+            }
+            found => found,
+        }
+    }
+
+    #[inline]
+    fn pop(&self) -> Option<T> {
+        let message = self.queue.try_recv().ok()?;
+        self.shared.room.give_back(self.shared.slots(&message));
+        Some(message)
+    }
+
+    /// Messages waiting now: a snapshot, old when it is read.
+    pub fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// True when no message waits now.
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+}
+
+impl<T> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        self.shared.abandoned.store(true, Ordering::SeqCst);
+        self.shared.room.wake_all();
+        self.shared.abandoning.wake();
+        // crossbeam frees what is queued when `queue` is dropped, right after this.
+    }
+}
+
+impl<T> futures::Stream for Receiver<T> {
+    type Item = T;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        self.poll_recv(cx)
+    }
+}
+
+impl<T> Iterator for Receiver<T> {
+    type Item = T;
+
+    /// Blocks as [`Receiver::recv`] does.
+    fn next(&mut self) -> Option<T> {
+        self.recv()
+    }
+}
+
+impl<T> fmt::Debug for Receiver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiver")
+            .field("messages", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A blocked thread, in the shape of a `Waker`.
+struct Sleeper {
+    thread: Arc<SleepingThread>,
+    waker: Waker,
+}
+
+struct SleepingThread {
+    thread: Thread,
+    /// A wake-up came that no `sleep` has used yet; `park` alone may return for no reason.
+    woken: AtomicBool,
+}
+
+impl Sleeper {
+    fn current() -> Sleeper {
+        let thread = Arc::new(SleepingThread {
+            thread: thread::current(),
+            woken: AtomicBool::new(false),
+        });
+        Sleeper {
+            waker: Waker::from(thread.clone()),
+            thread,
+        }
+    }
+
+    /// Blocks until woken, at most until `deadline`; false when that has passed.
+    fn sleep(&self, deadline: Option<Instant>) -> bool {
+        loop {
+            if self.thread.woken.swap(false, Ordering::Acquire) {
+                return true;
+            }
+            match deadline {
+                None => thread::park(),
+                Some(deadline) => match deadline.checked_duration_since(Instant::now()) {
+                    Some(left) if !left.is_zero() => thread::park_timeout(left),
+                    _ => return false,
+                },
+            }
+        }
+    }
+}
+
+impl Wake for SleepingThread {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.woken.store(true, Ordering::Release);
+        self.thread.unpark();
+    }
+}
+
+#[cfg(test)]
+#[path = "channel_tests.rs"]
+mod tests;

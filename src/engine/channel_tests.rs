@@ -1,0 +1,240 @@
+use std::sync::atomic::AtomicUsize;
+
+use super::super::testing::{eventually, Count, DEADLINE};
+use super::*;
+
+fn channel(messages: usize) -> (Sender<u32>, Receiver<u32>) {
+    bounded(Capacity::messages(messages))
+}
+
+fn poll(receiver: &Receiver<u32>, waker: &Waker) -> Poll<Option<u32>> {
+    receiver.poll_recv(&mut Context::from_waker(waker))
+}
+
+#[test]
+fn what_is_sent_comes_in_order_and_then_the_end() {
+    let (sender, receiver) = channel(4);
+    for n in 0..3 {
+        sender.try_send(n).unwrap();
+    }
+    drop(sender);
+    assert_eq!(receiver.collect::<Vec<_>>(), [0, 1, 2]);
+}
+
+#[test]
+fn the_end_comes_with_the_last_sender() {
+    let (sender, receiver) = channel(4);
+    let other = sender.clone();
+    drop(sender);
+    assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+    drop(other);
+    assert_eq!(receiver.try_recv(), Err(TryRecvError::Ended));
+}
+
+#[test]
+fn a_full_channel_gives_the_message_back() {
+    let (sender, receiver) = channel(2);
+    sender.try_send(1).unwrap();
+    sender.try_send(2).unwrap();
+    assert_eq!(sender.try_send(3), Err(TrySendError::Full(3)));
+    assert_eq!(receiver.recv(), Some(1));
+    sender.try_send(3).unwrap();
+}
+
+#[test]
+fn a_sleeping_receiver_is_woken_once_for_many_messages() {
+    let (sender, receiver) = channel(8);
+    let (count, waker) = Count::new();
+    assert_eq!(poll(&receiver, &waker), Poll::Pending);
+    for n in 0..5 {
+        sender.try_send(n).unwrap();
+    }
+    assert_eq!(count.get(), 1);
+    assert_eq!(poll(&receiver, &waker), Poll::Ready(Some(0)));
+    sender.try_send(5).unwrap();
+    assert_eq!(count.get(), 1, "nobody sleeps, so nobody is woken");
+}
+
+#[test]
+fn a_sender_is_woken_at_the_low_water_mark_and_not_before() {
+    let (sender, receiver) = channel(8);
+    let (count, waker) = Count::new();
+    for n in 0..8 {
+        sender.try_send(n).unwrap();
+    }
+    assert_eq!(sender.send_or_wake(8, &waker), Err(TrySendError::Full(8)));
+    for left in (5..8).rev() {
+        receiver.recv().unwrap();
+        assert_eq!(count.get(), 0, "{left} messages are left");
+    }
+    receiver.recv().unwrap();
+    assert_eq!(count.get(), 1);
+    for _ in 0..4 {
+        receiver.recv().unwrap();
+    }
+    assert_eq!(count.get(), 1, "once is enough");
+}
+
+#[test]
+fn a_closed_channel_takes_nothing_and_gives_what_it_has() {
+    let (sender, receiver) = channel(4);
+    let other = sender.clone();
+    let (count, waker) = Count::new();
+    sender.try_send(1).unwrap();
+    sender.close();
+    assert_eq!(other.try_send(2), Err(TrySendError::Closed(2)));
+    assert_eq!(poll(&receiver, &waker), Poll::Ready(Some(1)));
+    assert_eq!(poll(&receiver, &waker), Poll::Ready(None));
+    assert_eq!(count.get(), 0);
+}
+
+#[test]
+fn closing_wakes_a_sleeping_receiver() {
+    let (sender, receiver) = channel(4);
+    let _other = sender.clone();
+    let (count, waker) = Count::new();
+    assert_eq!(poll(&receiver, &waker), Poll::Pending);
+    sender.close();
+    assert_eq!(count.get(), 1);
+    assert_eq!(poll(&receiver, &waker), Poll::Ready(None));
+}
+
+#[test]
+fn dropping_the_receiver_wakes_everybody_and_frees_what_is_queued() {
+    let (sender, receiver) = bounded(Capacity::messages(2));
+    let queued = Arc::new(());
+    sender.try_send(queued.clone()).unwrap();
+    sender.try_send(queued.clone()).unwrap();
+    let (full, full_waker) = Count::new();
+    let (listening, listening_waker) = Count::new();
+    let refused = sender.send_or_wake(queued.clone(), &full_waker);
+    assert!(matches!(refused, Err(TrySendError::Full(_))));
+    drop(refused);
+    sender.wake_when_abandoned(&listening_waker);
+    drop(receiver);
+    assert_eq!((full.get(), listening.get()), (1, 1));
+    assert_eq!(Arc::strong_count(&queued), 1, "the channel holds nothing");
+    assert!(sender.is_closed());
+    assert!(matches!(
+        sender.try_send(queued),
+        Err(TrySendError::Closed(_))
+    ));
+}
+
+#[test]
+fn large_messages_take_more_slots() {
+    let capacity = Capacity {
+        messages: 4,
+        bytes: 4000,
+    };
+    let (sender, receiver) = bounded_by_size(capacity, |size: &usize| *size);
+    sender.try_send(999).unwrap();
+    sender.try_send(2000).unwrap();
+    assert_eq!(sender.try_send(1), Err(TrySendError::Full(1)));
+    assert_eq!(receiver.recv(), Some(999));
+    sender.try_send(1).unwrap();
+}
+
+#[test]
+fn a_message_larger_than_the_channel_still_passes() {
+    let capacity = Capacity {
+        messages: 4,
+        bytes: 4000,
+    };
+    let (sender, receiver) = bounded_by_size(capacity, |size: &usize| *size);
+    sender.try_send(1_000_000).unwrap();
+    assert_eq!(sender.try_send(0), Err(TrySendError::Full(0)));
+    assert_eq!(receiver.recv(), Some(1_000_000));
+    sender.try_send(0).unwrap();
+}
+
+#[test]
+fn recv_timeout_tells_waiting_from_the_end() {
+    let (sender, receiver) = channel(1);
+    let short = Duration::from_millis(10);
+    assert_eq!(receiver.recv_timeout(short), Err(RecvTimeoutError::Timeout));
+    sender.try_send(1).unwrap();
+    assert_eq!(receiver.recv_timeout(short), Ok(1));
+    drop(sender);
+    assert_eq!(
+        receiver.recv_timeout(DEADLINE),
+        Err(RecvTimeoutError::Ended)
+    );
+    assert_eq!(
+        receiver.recv_timeout(Duration::MAX),
+        Err(RecvTimeoutError::Ended)
+    );
+}
+
+#[test]
+fn a_blocked_sender_ends_when_the_receiver_goes() {
+    let (sender, receiver) = channel(1);
+    sender.send(0).unwrap();
+    let blocked = thread::spawn(move || sender.send(1));
+    drop(receiver);
+    assert_eq!(blocked.join().unwrap(), Err(SendError(1)));
+}
+
+#[test]
+fn blocking_threads_lose_nothing_through_the_smallest_channel() {
+    const SENDERS: u32 = 4;
+    const EACH: u32 = 20_000;
+    let (sender, receiver) = channel(1);
+    let threads: Vec<_> = (0..SENDERS)
+        .map(|who| {
+            let sender = sender.clone();
+            thread::spawn(move || {
+                for n in 0..EACH {
+                    sender.send(who * EACH + n).unwrap();
+                }
+            })
+        })
+        .collect();
+    drop(sender);
+    let mut last = [None; SENDERS as usize];
+    let mut received = 0;
+    while let Ok(message) = receiver.recv_timeout(DEADLINE) {
+        let last = &mut last[(message / EACH) as usize];
+        assert!(last.is_none_or(|last| last < message), "out of order");
+        *last = Some(message);
+        received += 1;
+    }
+    assert_eq!(received, SENDERS * EACH);
+    threads.into_iter().for_each(|t| t.join().unwrap());
+}
+
+#[test]
+fn no_more_than_its_capacity_is_ever_queued() {
+    let (sender, receiver) = channel(8);
+    let most = Arc::new(AtomicUsize::new(0));
+    let threads: Vec<_> = (0..4)
+        .map(|_| {
+            let (sender, most) = (sender.clone(), most.clone());
+            thread::spawn(move || {
+                for n in 0..5_000 {
+                    sender.send(n).unwrap();
+                    most.fetch_max(sender.queue.len(), Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    drop(sender);
+    assert_eq!(receiver.count(), 20_000);
+    threads.into_iter().for_each(|t| t.join().unwrap());
+    let most = most.load(Ordering::Relaxed);
+    assert!((1..=8).contains(&most), "{most} were queued");
+}
+
+#[test]
+fn a_thread_that_waits_for_a_message_gets_it() {
+    let (sender, receiver) = channel(1);
+    let started = Arc::new(AtomicBool::new(false));
+    let signal = started.clone();
+    let waiting = thread::spawn(move || {
+        signal.store(true, Ordering::SeqCst);
+        receiver.recv()
+    });
+    eventually("the thread starts", || started.load(Ordering::SeqCst));
+    sender.send(7).unwrap();
+    assert_eq!(waiting.join().unwrap(), Some(7));
+}

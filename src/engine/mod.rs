@@ -1,0 +1,26 @@
+//! The engine: from blocking producers to a gRPC stream, and from a gRPC stream to a blocking
+//! iterator. Generic over the messages; it knows nothing of any service.
+//!
+//! A service hands each call to [`Streams::serve`] with a function that turns the request into
+//! [`Jobs`]. The jobs' producers run on the [`Workers`] and push into the call's [channel], which
+//! a future on the call's poll thread drains into the sink. A client's [`Responses`] are the
+//! mirror image: drained on the poll thread into a channel, iterated by a blocking caller.
+
+mod call;
+pub mod channel;
+mod drain;
+mod job;
+mod receive;
+mod streams;
+mod sync;
+#[cfg(test)]
+mod testing;
+mod wake;
+mod workers;
+
+pub use call::CallWatch;
+pub use channel::Capacity;
+pub use job::{Job, Jobs, Produced, Producer};
+pub use receive::{receive, receive_sized, Patience, ReceiveError, Responses};
+pub use streams::{Streams, StreamsConfig};
+pub use workers::{Task, Timer, Workers, WorkersConfig, WorkersStatus};

@@ -1,0 +1,371 @@
+//! The threads that run blocking code: a pool that grows while its threads are blocked, and the
+//! due times of what is not to run yet.
+//!
+//! It runs [`Task`]s and knows nothing of calls, channels or gRPC. A task is expected to do a
+//! slice of its work and to submit itself again for the next; nothing here cuts a task short.
+//!
+//! There are always as many threads as the machine has processors (a task that only computes
+//! gains nothing from more); further ones are started, up to the cap, while tasks wait and the
+//! threads there are have been in one slice for [`BLOCKED_AFTER`] or longer, and end when they
+//! had nothing to do for a while. One more thread, the clock, keeps the due times and watches for
+//! blocked threads. It runs no tasks, so a blocked task never delays a due one.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A thread that has been in one slice for so long counts as blocked. A slice of a producer that
+/// is not blocked takes well under a millisecond; a thread that was merely preempted is back
+/// after a scheduler's slice or two.
+const BLOCKED_AFTER: Duration = Duration::from_millis(5);
+
+/// Due tasks move to the ready queue in portions, so that a poll thread that submits something
+/// meanwhile never waits long for the lock.
+const DUE_PORTION: usize = 256;
+
+/// Something to run on a worker thread.
+pub trait Task: Send + Sync + 'static {
+    /// Does one slice of the work. May block. A panic ends the slice and nothing else.
+    fn run(self: Arc<Self>);
+}
+
+/// How many threads, and for how long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkersConfig {
+    /// The most worker threads there will ever be. At least 1.
+    pub max_threads: usize,
+    /// A thread beyond the number of processors ends when it had nothing to do for so long.
+    pub keep_alive: Duration,
+}
+
+impl Default for WorkersConfig {
+    /// At most 64 threads, kept for 10 seconds.
+    fn default() -> WorkersConfig {
+        WorkersConfig {
+            max_threads: 64,
+            keep_alive: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What the pool is doing: a snapshot, old when it is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WorkersStatus {
+    /// Worker threads, busy or not; the clock is not one of them.
+    pub threads: usize,
+    /// Worker threads with nothing to do.
+    pub idle: usize,
+    /// Tasks that are due and wait for a thread.
+    pub ready: usize,
+    /// Tasks that are not due yet.
+    pub scheduled: usize,
+}
+
+/// A handle to the pool; clones are the same pool. When the last one is dropped, what waits is
+/// dropped too and the threads end, each after the slice that it is in. Nobody waits for them.
+#[derive(Clone)]
+pub struct Workers {
+    pool: Arc<Pool>,
+    _stop: Arc<StopOnDrop>,
+}
+
+/// Names a task that was scheduled, to take it back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timer {
+    due: Instant,
+    /// Tells apart what is due at the same instant; what was scheduled first runs first.
+    sequence: u64,
+}
+
+impl Workers {
+    /// Starts the pool: its clock and its first threads.
+    ///
+    /// # Errors
+    /// When the system refuses a thread.
+    pub fn new(config: WorkersConfig) -> io::Result<Workers> {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let max_threads = config.max_threads.max(1);
+        let pool = Arc::new(Pool {
+            state: Mutex::new(State::default()),
+            work: Condvar::new(),
+            clock: Condvar::new(),
+            ready: AtomicUsize::new(0),
+            started: Instant::now(),
+            core_threads: cores.min(max_threads),
+            max_threads,
+            keep_alive: config.keep_alive,
+        });
+        // Owned before the first thread starts: an error half way through ends those that did.
+        let workers = Workers {
+            _stop: Arc::new(StopOnDrop(pool.clone())),
+            pool: pool.clone(),
+        };
+        let clock = pool.clone();
+        thread::Builder::new()
+            .name("fanstream-clock".into())
+            .spawn(move || clock.keep_time())?;
+        let mut state = pool.lock();
+        for _ in 0..pool.core_threads {
+            pool.start_worker(&mut state)?;
+        }
+        drop(state);
+        Ok(workers)
+    }
+
+    /// Runs `task` as soon as a thread is free. Never blocks.
+    pub fn submit(&self, task: Arc<dyn Task>) {
+        let mut state = self.pool.lock();
+        self.pool.make_ready(&mut state, task);
+        // More tasks than idle threads: the clock has to watch whether the busy ones are blocked.
+        if state.ready.len() > state.idle && !state.clock_watches {
+            state.clock_watches = true;
+            self.pool.clock.notify_one();
+        }
+    }
+
+    /// Runs `task` at `due`, or as soon after it as a thread is free. Never blocks.
+    pub fn submit_at(&self, due: Instant, task: Arc<dyn Task>) -> Timer {
+        let mut state = self.pool.lock();
+        let timer = Timer {
+            due,
+            sequence: state.next_sequence,
+        };
+        state.next_sequence += 1;
+        let first = state
+            .scheduled
+            .first_key_value()
+            .is_none_or(|(first, _)| timer < *first);
+        state.scheduled.insert(timer, task);
+        if first {
+            self.pool.clock.notify_one();
+        }
+        timer
+    }
+
+    /// Takes back what was scheduled: it is dropped now, not when it would be due. False when it
+    /// is already with the threads.
+    pub fn cancel(&self, timer: Timer) -> bool {
+        let task = self.pool.lock().scheduled.remove(&timer);
+        // Dropped outside the lock: what it owns may take its time.
+        task.is_some()
+    }
+
+    /// True while a task waits for a thread, so that a slice should end soon.
+    #[inline]
+    pub fn is_contended(&self) -> bool {
+        self.pool.ready.load(Ordering::Relaxed) > 0
+    }
+
+    /// What the pool is doing now.
+    pub fn status(&self) -> WorkersStatus {
+        let state = self.pool.lock();
+        WorkersStatus {
+            threads: state.busy_since.len(),
+            idle: state.idle,
+            ready: state.ready.len(),
+            scheduled: state.scheduled.len(),
+        }
+    }
+}
+
+impl fmt::Debug for Workers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Workers").field(&self.status()).finish()
+    }
+}
+
+struct Pool {
+    state: Mutex<State>,
+    /// Idle workers sleep here.
+    work: Condvar,
+    /// The clock sleeps here.
+    clock: Condvar,
+    /// Always `state.ready.len()`, to be read without the lock.
+    ready: AtomicUsize,
+    started: Instant,
+    core_threads: usize,
+    max_threads: usize,
+    keep_alive: Duration,
+}
+
+#[derive(Default)]
+struct State {
+    ready: VecDeque<Arc<dyn Task>>,
+    scheduled: BTreeMap<Timer, Arc<dyn Task>>,
+    next_sequence: u64,
+    /// One for each thread: when its slice began, in nanoseconds since [`Pool::started`]; 0 when
+    /// it is in none. Written by its thread without the lock.
+    busy_since: Vec<Arc<AtomicU64>>,
+    idle: usize,
+    /// The clock comes round every [`BLOCKED_AFTER`] while tasks wait.
+    clock_watches: bool,
+    stopping: bool,
+}
+
+impl Pool {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No task runs under the lock, so a poisoned one is whole.
+        self.state.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    fn make_ready(&self, state: &mut State, task: Arc<dyn Task>) {
+        state.ready.push_back(task);
+        self.ready.store(state.ready.len(), Ordering::Relaxed);
+        if state.idle > 0 {
+            self.work.notify_one();
+        }
+    }
+
+    fn now(&self) -> u64 {
+        // At least 1: 0 says "in no slice".
+        self.started.elapsed().as_nanos() as u64 + 1
+    }
+
+    fn start_worker(self: &Arc<Self>, state: &mut State) -> io::Result<()> {
+        let busy_since = Arc::new(AtomicU64::new(0));
+        let (pool, busy) = (self.clone(), busy_since.clone());
+        thread::Builder::new()
+            .name("fanstream-work".into())
+            .spawn(move || pool.work(&busy))?;
+        state.busy_since.push(busy_since);
+        Ok(())
+    }
+
+    /// The life of a worker thread.
+    fn work(&self, busy_since: &Arc<AtomicU64>) {
+        let mut state = self.lock();
+        while !state.stopping {
+            if let Some(task) = state.ready.pop_front() {
+                self.ready.store(state.ready.len(), Ordering::Relaxed);
+                drop(state);
+                busy_since.store(self.now(), Ordering::Relaxed);
+                run_caught(task);
+                busy_since.store(0, Ordering::Relaxed);
+                state = self.lock();
+                continue;
+            }
+            state.idle += 1;
+            let timed_out;
+            if state.busy_since.len() > self.core_threads {
+                let (guard, timeout) = self
+                    .work
+                    .wait_timeout(state, self.keep_alive)
+                    .unwrap_or_else(|e| e.into_inner());
+                state = guard;
+                timed_out = timeout.timed_out();
+            } else {
+                state = self.work.wait(state).unwrap_or_else(|e| e.into_inner());
+                timed_out = false;
+            }
+            state.idle -= 1;
+            if timed_out && state.ready.is_empty() && state.busy_since.len() > self.core_threads {
+                break;
+            }
+        }
+        state.busy_since.retain(|own| !Arc::ptr_eq(own, busy_since));
+    }
+
+    /// The life of the clock thread.
+    fn keep_time(self: Arc<Self>) {
+        let mut state = self.lock();
+        while !state.stopping {
+            let now = Instant::now();
+            if self.release_due(&mut state, now) {
+                // More is due: let go of the lock for a moment, then come back.
+                drop(state);
+                state = self.lock();
+                continue;
+            }
+            let next_due = state
+                .scheduled
+                .first_key_value()
+                .map(|(timer, _)| timer.due);
+            state.clock_watches = !state.ready.is_empty();
+            let next_look = state.clock_watches.then(|| now + BLOCKED_AFTER);
+            if state.clock_watches {
+                self.grow(&mut state);
+            }
+            state = match next_due.into_iter().chain(next_look).min() {
+                None => self.clock.wait(state).unwrap_or_else(|e| e.into_inner()),
+                Some(until) => {
+                    let wait = until.saturating_duration_since(Instant::now());
+                    let woken = self.clock.wait_timeout(state, wait);
+                    woken.unwrap_or_else(|e| e.into_inner()).0
+                }
+            };
+        }
+    }
+
+    /// Hands one portion of what is due to the workers; true if there is more.
+    fn release_due(&self, state: &mut State, now: Instant) -> bool {
+        for _ in 0..DUE_PORTION {
+            match state.scheduled.first_entry() {
+                Some(first) if first.key().due <= now => {
+                    let task = first.remove();
+                    self.make_ready(state, task);
+                }
+                _ => return false,
+            }
+        }
+        true
+    }
+
+    /// Starts threads where those there are seem blocked while tasks wait: as many as are blocked,
+    /// and when all of them are, as many again.
+    fn grow(self: &Arc<Self>, state: &mut State) {
+        let threads = state.busy_since.len();
+        let since = self.now().saturating_sub(BLOCKED_AFTER.as_nanos() as u64);
+        let blocked = state
+            .busy_since
+            .iter()
+            .map(|busy| busy.load(Ordering::Relaxed))
+            .filter(|&began| began != 0 && began <= since)
+            .count();
+        let wanted = if blocked == threads {
+            threads
+        } else {
+            self.core_threads.saturating_sub(threads - blocked)
+        };
+        let allowed = self.max_threads.saturating_sub(threads);
+        for _ in 0..wanted.min(state.ready.len()).min(allowed) {
+            if let Err(error) = self.start_worker(state) {
+                // The threads there are go on; the next look tries again.
+                tracing::warn!(%error, threads, "cannot start another worker thread");
+                break;
+            }
+        }
+    }
+}
+
+/// Tasks catch what their producers do; this is the last line, so that no panic ends a worker.
+fn run_caught(task: Arc<dyn Task>) {
+    let run = std::panic::AssertUnwindSafe(|| task.run());
+    if std::panic::catch_unwind(run).is_err() {
+        tracing::error!("a task panicked outside its producers");
+    }
+}
+
+/// Ends the threads when the last [`Workers`] goes; they hold the [`Pool`] but not this.
+struct StopOnDrop(Arc<Pool>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.stopping = true;
+        let ready = std::mem::take(&mut state.ready);
+        let scheduled = std::mem::take(&mut state.scheduled);
+        self.0.ready.store(0, Ordering::Relaxed);
+        drop(state);
+        self.0.work.notify_all();
+        self.0.clock.notify_all();
+        drop((ready, scheduled));
+    }
+}
+
+#[cfg(test)]
+#[path = "workers_tests.rs"]
+mod tests;

@@ -1,0 +1,78 @@
+//! Logs: the tutorial's lines with Go's time stamp, or JSON; on standard error, written by a
+//! thread of their own, so that nobody who logs waits for whoever reads.
+
+use std::fmt;
+
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_appender::non_blocking::WorkerGuard;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+/// The time stamp of Go's `log` package, local time.
+pub const GO_TIME_STAMP: &str = "%Y/%m/%d %H:%M:%S";
+
+/// What log lines look like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// The tutorial's: `2020/11/10 22:26:09 start server`.
+    #[default]
+    Tutorial,
+    /// One JSON object a line, with level and fields.
+    Json,
+}
+
+/// Starts logging for the whole process. Lines are written until the guard is dropped; when
+/// standard error cannot keep up for 128,000 lines, further ones are lost.
+#[must_use = "dropping the guard ends the log"]
+pub fn start(format: LogFormat, level: LevelFilter) -> WorkerGuard {
+    let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(writer);
+    match format {
+        LogFormat::Tutorial => subscriber.event_format(GoFormat).init(),
+        LogFormat::Json => subscriber.json().flatten_event(true).init(),
+    }
+    guard
+}
+
+/// The message behind Go's time stamp; the level only where it is not the usual one.
+struct GoFormat;
+
+impl<S, N> FormatEvent<S, N> for GoFormat
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        write!(writer, "{} ", chrono::Local::now().format(GO_TIME_STAMP))?;
+        match *event.metadata().level() {
+            Level::ERROR => writer.write_str("error: ")?,
+            Level::WARN => writer.write_str("warning: ")?,
+            _ => {}
+        }
+        let mut message = Message(String::new());
+        event.record(&mut message);
+        writeln!(writer, "{}", message.0)
+    }
+}
+
+/// Only the message; its fields say the same for machines.
+struct Message(String);
+
+impl Visit for Message {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name() == "message" {
+            use fmt::Write;
+            let _ = write!(self.0, "{value:?}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! The server: from a configuration to listening, and from a shutdown to the end. Flags, signals
+//! and logs are its caller's; what happens in a call is the engine's.
+
+pub mod listen;
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+use grpcio::{
+    ChannelBuilder, EnvBuilder, Environment, RpcStatus, RpcStatusCode, ServerBuilder,
+    ShutdownFuture,
+};
+
+use crate::address::Address;
+use crate::engine::{Streams, StreamsConfig, Workers, WorkersConfig};
+use crate::service::{stream_service, Tutorial};
+use listen::{bind, Bound, ListenError};
+
+/// Requests that each poll thread holds open slots for. More than these wait in the C-core, which
+/// costs nothing; with grpcio's default of 1024 a shutdown beside a long stream takes seconds.
+const REQUEST_SLOTS: usize = 64;
+
+/// How long streams that were ended get to have their status read, before their connections are
+/// cut.
+const LAST_WORDS: Duration = Duration::from_millis(300);
+
+/// How long cut connections get to go away.
+const CUT: Duration = Duration::from_secs(5);
+
+/// All that a server is started with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerConfig {
+    /// Where it listens.
+    pub listen: Address,
+    /// What it answers.
+    pub tutorial: Tutorial,
+    /// The threads that make the responses.
+    pub workers: WorkersConfig,
+    /// The limits of its streams.
+    pub streams: StreamsConfig,
+    /// The most streams open at once on one connection; a client keeps further calls back until
+    /// one ends. `None` is no limit.
+    pub max_streams_per_connection: Option<u32>,
+    /// The largest request, in bytes; a larger one ends with RESOURCE_EXHAUSTED.
+    pub max_request_bytes: usize,
+}
+
+impl Default for ServerConfig {
+    /// The tutorial's server: `localhost:50005`, five responses a second apart; requests of up to
+    /// 4 KiB.
+    fn default() -> ServerConfig {
+        ServerConfig {
+            listen: Address::tutorial(),
+            tutorial: Tutorial::default(),
+            workers: WorkersConfig::default(),
+            streams: StreamsConfig::default(),
+            max_streams_per_connection: None,
+            max_request_bytes: 4096,
+        }
+    }
+}
+
+/// Why a server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// It cannot listen.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The system gives no threads.
+    #[error("cannot start the worker threads: {0}")]
+    Threads(#[from] io::Error),
+    /// The C-core refuses.
+    #[error("the C-core cannot start a server: {0}")]
+    Core(#[from] grpcio::Error),
+}
+
+/// A server that serves.
+pub struct Server {
+    server: grpcio::Server,
+    streams: Streams,
+    bound: Bound,
+    // Dropped last: its poll threads end with it.
+    _env: Arc<Environment>,
+}
+
+/// How a shutdown went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drained {
+    /// Streams that were still open at the end of the grace period and ended with UNAVAILABLE.
+    pub aborted: usize,
+    /// False when connections were still there after all; nothing is served on them any more.
+    pub clean: bool,
+}
+
+impl Server {
+    /// Binds and serves. Blocks only while a host name is resolved.
+    ///
+    /// # Errors
+    /// When it cannot listen, or the system gives no threads.
+    pub fn start(config: &ServerConfig) -> Result<Server, StartError> {
+        let workers = Workers::new(config.workers.clone())?;
+        let streams = Streams::new(workers, config.streams.clone());
+        let env = Arc::new(EnvBuilder::new().name_prefix("fanstream-poll").build());
+        let mut server = with_limits(ServerBuilder::new(env.clone()), config, env.clone())
+            .requests_slot_per_cq(REQUEST_SLOTS)
+            .register_service(stream_service(streams.clone(), config.tutorial.clone()))
+            .build()?;
+        let bound = bind(&mut server, &config.listen)?;
+        server.start();
+        Ok(Server {
+            server,
+            streams,
+            bound,
+            _env: env,
+        })
+    }
+
+    /// What it listens on.
+    pub fn bound(&self) -> &Bound {
+        &self.bound
+    }
+
+    /// Its open streams.
+    pub fn streams(&self) -> &Streams {
+        &self.streams
+    }
+
+    /// Drains and ends: no new calls from now on, open streams may finish within `grace`, the
+    /// rest end with UNAVAILABLE. Blocks until then, and for a few hundred milliseconds more at
+    /// most where clients do not read.
+    pub fn shutdown(mut self, grace: Duration) -> Drained {
+        self.streams.refuse(unavailable("the server is draining"));
+        let mut gone = self.server.shutdown();
+        let mut aborted = 0;
+        if !self.streams.wait_until_none(grace) {
+            let status = unavailable("the server is shutting down; call again");
+            aborted = self.streams.abort_all(&status);
+            self.streams.wait_until_none(LAST_WORDS);
+        }
+        // Cuts the connections of those that did not read their status, and idle ones.
+        self.server.cancel_all_calls();
+        let clean = wait_for(&mut gone, CUT);
+        Drained { aborted, clean }
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("bound", &self.bound)
+            .field("streams", &self.streams)
+            .finish_non_exhaustive()
+    }
+}
+
+fn with_limits(
+    server: ServerBuilder,
+    config: &ServerConfig,
+    env: Arc<Environment>,
+) -> ServerBuilder {
+    let at_most = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
+    let mut args = ChannelBuilder::new(env)
+        // Otherwise a second server on the same port is no error, and they share its connections.
+        .reuse_port(false)
+        .max_receive_message_len(at_most(config.max_request_bytes));
+    if let Some(most) = config.max_streams_per_connection {
+        args = args.max_concurrent_stream(at_most(most as usize));
+    }
+    server.channel_args(args.build_args())
+}
+
+fn unavailable(message: &str) -> RpcStatus {
+    RpcStatus::with_message(RpcStatusCode::UNAVAILABLE, message.into())
+}
+
+/// Blocks until the server is gone, at most for `timeout`; false when it is not.
+fn wait_for(gone: &mut ShutdownFuture, timeout: Duration) -> bool {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Arc::new(Unpark(thread::current())).into();
+    let mut cx = Context::from_waker(&waker);
+    let deadline = Instant::now() + timeout;
+    let mut gone = pin!(gone);
+    loop {
+        if let Poll::Ready(ended) = gone.as_mut().poll(&mut cx) {
+            return ended.is_ok();
+        }
+        match deadline.checked_duration_since(Instant::now()) {
+            Some(left) if !left.is_zero() => thread::park_timeout(left),
+            _ => return false,
+        }
+    }
+}
