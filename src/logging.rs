@@ -36,7 +36,23 @@ pub fn start(format: LogFormat, level: LevelFilter) -> WorkerGuard {
         LogFormat::Tutorial => subscriber.event_format(GoFormat).init(),
         LogFormat::Json => subscriber.json().flatten_event(true).init(),
     }
+    redirect_c_core(if level >= LevelFilter::DEBUG {
+        log::LevelFilter::Debug
+    } else {
+        log::LevelFilter::Off
+    });
     guard
+}
+
+/// Lets the C-core log through the `log` crate, up to `level`, instead of on standard error.
+///
+/// Below debug it is better off: it calls an error much that is none, and what matters of it is in
+/// the statuses and errors of the library.
+pub fn redirect_c_core(level: log::LevelFilter) {
+    // grpcio looks at the level of the moment, and takes "off" for the C-core's own log.
+    log::set_max_level(level.max(log::LevelFilter::Error));
+    grpcio::redirect_log();
+    log::set_max_level(level);
 }
 
 /// The message behind Go's time stamp; the level only where it is not the usual one.

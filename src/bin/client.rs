@@ -5,8 +5,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use fanstream::cli::client::ClientArgs;
 use fanstream::client::run::run;
+use fanstream::logging;
 
 fn main() -> ExitCode {
+    logging::redirect_c_core(log::LevelFilter::Off);
     match ClientArgs::parse().validate() {
         Ok(plan) => run(plan).into(),
         Err(error) => error.exit(),

@@ -21,6 +21,14 @@ fn say(said: &mpsc::Sender<u32>, what: u32) -> Arc<dyn Task> {
     task(move || said.lock().unwrap().send(what).unwrap())
 }
 
+/// A task that blocks until the other half of the gate is dropped.
+fn blocked(gate: &crossbeam_channel::Receiver<()>) -> Arc<dyn Task> {
+    let gate = gate.clone();
+    task(move || {
+        let _ = gate.recv();
+    })
+}
+
 fn pool(max_threads: usize, keep_alive: Duration) -> Workers {
     Workers::new(WorkersConfig {
         max_threads,
@@ -88,8 +96,7 @@ fn blocked_threads_are_joined_by_others_up_to_the_cap_and_no_further() {
     let workers = pool(CAP, DEADLINE);
     let (release, gate) = crossbeam_channel::bounded::<()>(0);
     for _ in 0..2 * CAP {
-        let gate = gate.clone();
-        workers.submit(task(move || drop(gate.recv())));
+        workers.submit(blocked(&gate));
     }
     eventually("all threads are blocked", || {
         workers.status().threads == CAP
@@ -105,16 +112,15 @@ fn blocked_threads_are_joined_by_others_up_to_the_cap_and_no_further() {
 #[test]
 fn a_due_task_runs_though_all_threads_are_blocked() {
     let workers = pool(64, DEADLINE);
-    let (_release, gate) = crossbeam_channel::bounded::<()>(0);
+    let (release, gate) = crossbeam_channel::bounded::<()>(0);
     let (tx, rx) = mpsc::channel();
     let cores = workers.status().threads;
     for _ in 0..cores {
-        let gate = gate.clone();
-        workers.submit(task(move || drop(gate.recv())));
+        workers.submit(blocked(&gate));
     }
     workers.submit_at(Instant::now() + Duration::from_millis(20), say(&tx, 1));
     assert_eq!(rx.recv_timeout(DEADLINE), Ok(1));
-    drop(_release);
+    drop(release);
 }
 
 #[test]
@@ -123,8 +129,7 @@ fn idle_threads_end_down_to_the_number_of_processors() {
     let at_rest = workers.status().threads;
     let (release, gate) = crossbeam_channel::bounded::<()>(0);
     for _ in 0..16 {
-        let gate = gate.clone();
-        workers.submit(task(move || drop(gate.recv())));
+        workers.submit(blocked(&gate));
     }
     eventually("the pool grows", || workers.status().threads == 16);
     drop(release);

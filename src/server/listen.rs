@@ -118,7 +118,9 @@ fn bind_tcp(server: &mut Server, hosts: &[IpAddr], port: u16) -> Result<u16, Lis
                 }
                 Err(reason) => return Err(refused(address, reason)),
                 Ok(_) => {
-                    let reason = io::Error::other("the C-core refused it; see its log");
+                    let reason = io::Error::other(
+                        "the C-core refused it; its log, from debug on, says more",
+                    );
                     return Err(refused(address, reason));
                 }
             },
@@ -188,7 +190,9 @@ fn bind_unix(server: &mut Server, path: &Path) -> Result<Bound, ListenError> {
             Err(reason) => refuse(reason),
             Ok(_) => {
                 let _ = std::fs::remove_file(path);
-                refuse(io::Error::other("the C-core refused it; see its log"))
+                refuse(io::Error::other(
+                    "the C-core refused it; its log, from debug on, says more",
+                ))
             }
         },
     }

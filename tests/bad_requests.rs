@@ -1,0 +1,131 @@
+//! Requests that no honest client sends: each gets a status that says what is wrong, and nobody
+//! else notices.
+
+mod common {
+    pub mod process;
+    pub mod server;
+}
+
+use common::server::{send_raw, TestServer, FETCH};
+use grpcio::RpcStatusCode;
+
+const GOOD: &[u8] = &[0x08, 0x01];
+
+fn server() -> TestServer {
+    TestServer::start(&["--step", "0s", "--log-level", "warn"])
+}
+
+/// Sends a request; the server must still serve others afterwards.
+#[track_caller]
+fn refused(request: Vec<u8>) -> grpcio::RpcStatus {
+    let server = server();
+    let channel = server.channel();
+    let (responses, status) = send_raw(&channel, FETCH, request);
+    assert_eq!(responses, 0);
+    let (responses, good) = send_raw(&channel, FETCH, GOOD.to_vec());
+    assert_eq!((responses, good.code()), (5, RpcStatusCode::OK));
+    status
+}
+
+#[test]
+fn a_truncated_request() {
+    let status = refused(vec![0x08]);
+    assert_eq!(status.code(), RpcStatusCode::INTERNAL);
+    let message = status.message();
+    assert!(
+        message.contains("the request is no protobuf.Request"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_field_of_another_type() {
+    // Field 1 as a string.
+    let status = refused(vec![0x0a, 0x01, b'1']);
+    assert_eq!(status.code(), RpcStatusCode::INTERNAL);
+    assert!(status.message().contains("protobuf.Request"), "{status:?}");
+}
+
+#[test]
+fn no_protobuf_at_all() {
+    let status = refused(b"GET / HTTP/1.1".to_vec());
+    assert_eq!(status.code(), RpcStatusCode::INTERNAL);
+}
+
+#[test]
+fn unknown_fields_are_no_error() {
+    let server = server();
+    // Field 15, a varint, before the id.
+    let (responses, status) = send_raw(&server.channel(), FETCH, vec![0x78, 0x05, 0x08, 0x01]);
+    assert_eq!((responses, status.code()), (5, RpcStatusCode::OK));
+}
+
+#[test]
+fn an_empty_request_has_the_id_0() {
+    let server = server();
+    let (responses, status) = send_raw(&server.channel(), FETCH, Vec::new());
+    assert_eq!((responses, status.code()), (5, RpcStatusCode::OK));
+}
+
+#[test]
+fn a_request_larger_than_allowed() {
+    let status = refused(vec![0; 5000]);
+    assert_eq!(status.code(), RpcStatusCode::RESOURCE_EXHAUSTED);
+    let message = status.message();
+    assert!(message.contains("4096"), "{message}");
+}
+
+/// RUSTSEC-2024-0437: protobuf 2 recurses into unknown groups.
+#[test]
+fn three_million_nested_groups() {
+    let server = TestServer::start(&[
+        "--step",
+        "0s",
+        "--log-level",
+        "warn",
+        "--max-request-bytes",
+        "16MiB",
+    ]);
+    let channel = server.channel();
+    // Field 2, start group.
+    let (responses, status) = send_raw(&channel, FETCH, vec![0x13; 3_000_000]);
+    assert_eq!(responses, 0);
+    assert_eq!(status.code(), RpcStatusCode::INTERNAL);
+    let (responses, good) = send_raw(&channel, FETCH, GOOD.to_vec());
+    assert_eq!((responses, good.code()), (5, RpcStatusCode::OK));
+}
+
+#[test]
+fn an_unknown_method_and_an_unknown_service() {
+    let server = server();
+    let channel = server.channel();
+    for method in [
+        "/protobuf.StreamService/Fetch",
+        "/other.Service/FetchResponse",
+    ] {
+        let (responses, status) = send_raw(&channel, method, GOOD.to_vec());
+        assert_eq!(
+            (responses, status.code()),
+            (0, RpcStatusCode::UNIMPLEMENTED)
+        );
+    }
+    let (responses, _) = send_raw(&channel, FETCH, GOOD.to_vec());
+    assert_eq!(responses, 5);
+}
+
+#[test]
+fn nobody_elses_stream_is_touched() {
+    let server = TestServer::start(&["--step", "50ms", "--responses", "10"]);
+    let channel = server.channel();
+    let other = {
+        let channel = channel.clone();
+        std::thread::spawn(move || send_raw(&channel, FETCH, GOOD.to_vec()))
+    };
+    for _ in 0..50 {
+        send_raw(&channel, FETCH, vec![0x08]);
+        send_raw(&channel, FETCH, vec![0; 5000]);
+        send_raw(&channel, "/no/such", Vec::new());
+    }
+    let (responses, status) = other.join().unwrap();
+    assert_eq!((responses, status.code()), (10, RpcStatusCode::OK));
+}

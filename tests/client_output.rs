@@ -1,0 +1,205 @@
+//! What the client's binary writes to standard output: the formats to the letter, and at once.
+
+#[path = "common/process.rs"]
+mod process;
+#[path = "common/stub.rs"]
+mod stub;
+
+use crossbeam_channel::bounded;
+use process::{Process, LIMIT};
+use stub::{Call, Stub};
+
+fn start(stub: &Stub, arguments: &[&str]) -> Process {
+    let address = ["--addr", &stub.address];
+    let all = address.iter().chain(arguments);
+    Process::start(env!("CARGO_BIN_EXE_client"), all)
+}
+
+/// What a client prints that ends well.
+#[track_caller]
+fn output(stub: &Stub, arguments: &[&str]) -> Vec<String> {
+    let ended = start(stub, arguments).end();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(ended.errors, [""; 0], "{ended:?}");
+    ended.output
+}
+
+/// As the tutorial, but at once.
+fn tutorial() -> Stub {
+    Stub::start(|mut call| {
+        for k in 0..5 {
+            call.respond(&format!("Request #{k} For Id:{}", call.id));
+        }
+        call.end();
+    })
+}
+
+#[test]
+fn tutorial_lines() {
+    let lines = output(&tutorial(), &[]);
+    let stamp = "2020/11/10 22:26:11 ";
+    for line in &lines {
+        let shape = |text: &str| text.replace(|c: char| c.is_ascii_digit(), "0");
+        assert_eq!(shape(&line[..stamp.len()]), shape(stamp), "{line}");
+    }
+    let texts: Vec<_> = lines.iter().map(|line| &line[stamp.len()..]).collect();
+    assert_eq!(
+        texts,
+        [
+            "Resp received: Request #0 For Id:1",
+            "Resp received: Request #1 For Id:1",
+            "Resp received: Request #2 For Id:1",
+            "Resp received: Request #3 For Id:1",
+            "Resp received: Request #4 For Id:1",
+            "finished",
+        ]
+    );
+}
+
+#[test]
+fn text_lines() {
+    let lines = output(&tutorial(), &["--format", "text", "--take", "2"]);
+    assert_eq!(lines, ["Request #0 For Id:1", "Request #1 For Id:1"]);
+}
+
+#[test]
+fn json_lines() {
+    let stub = Stub::start(|mut call| {
+        call.respond("quote \" newline \n ä");
+        call.respond("");
+        call.end();
+    });
+    let lines = output(&stub, &["--format", "json", "--id", "-7"]);
+    let wanted = [r#""quote \" newline \n ä""#, r#""""#];
+    assert_eq!(lines.len(), wanted.len());
+    for (sequence, (line, result)) in lines.iter().zip(wanted).enumerate() {
+        let value: serde_json::Value = serde_json::from_str(line).unwrap();
+        let elapsed = value["elapsed_ms"].as_f64().unwrap();
+        let exact = format!(
+            r#"{{"id":-7,"sequence":{sequence},"elapsed_ms":{elapsed},"result":{result}}}"#
+        );
+        assert_eq!(line, &exact);
+        assert_eq!((elapsed * 1e3).round() / 1e3, elapsed, "to the microsecond");
+    }
+}
+
+#[test]
+fn quiet_is_a_summary_in_text() {
+    for format in ["tutorial", "text"] {
+        let lines = output(&tutorial(), &["--quiet", "--format", format]);
+        assert_eq!(lines.len(), 1);
+        let start = "5 responses, 95 bytes, first after ";
+        assert!(lines[0].starts_with(start), "{lines:?}");
+        assert!(
+            lines[0].contains(" ms, in ") && lines[0].ends_with(" s"),
+            "{lines:?}"
+        );
+    }
+}
+
+#[test]
+fn quiet_is_a_summary_in_json() {
+    let lines = output(
+        &tutorial(),
+        &["--quiet", "--format", "json", "--id", "1,1,1"],
+    );
+    assert_eq!(lines.len(), 1);
+    let value: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
+    let number = |field: &str| value[field].as_f64().unwrap();
+    assert_eq!((number("responses"), number("bytes")), (15.0, 285.0));
+    assert!(number("first_ms") <= number("duration_ms"));
+    let start = r#"{"responses":15,"bytes":285,"first_ms":"#;
+    assert!(lines[0].starts_with(start), "{lines:?}");
+    assert!(lines[0].ends_with(r#","status":"OK"}"#), "{lines:?}");
+}
+
+#[test]
+fn a_response_is_out_before_the_next_one_comes() {
+    let (next, turn) = bounded::<()>(0);
+    let stub = Stub::start(move |mut call| {
+        for k in 0..3 {
+            call.respond(&k.to_string());
+            turn.recv_timeout(LIMIT).unwrap();
+        }
+        call.end();
+    });
+    let client = start(&stub, &["--format", "text"]);
+    for k in 0..3 {
+        assert_eq!(client.line(), k.to_string());
+        next.send_timeout((), LIMIT).unwrap();
+    }
+    assert_eq!(client.end().code, Some(0));
+}
+
+#[test]
+fn every_response_of_a_burst_is_out() {
+    let stub = Stub::start(|mut call| {
+        for k in 0..20_000 {
+            call.respond(&k.to_string());
+        }
+        call.end();
+    });
+    let lines = output(&stub, &["--format", "text"]);
+    assert!(lines
+        .iter()
+        .map(|line| line.parse())
+        .eq((0..20_000).map(Ok::<i32, _>)));
+}
+
+#[test]
+fn large_responses_are_whole() {
+    let stub = Stub::start(|mut call| {
+        call.respond(&"x".repeat(8 << 20));
+        call.end();
+    });
+    let lines = output(&stub, &["--format", "text"]);
+    assert_eq!(lines.iter().map(String::len).collect::<Vec<_>>(), [8 << 20]);
+}
+
+/// `client | head -1`: the client ends, with success, and says nothing.
+fn reader_has_enough(arguments: &[&str]) {
+    let (over, seen) = bounded(2);
+    let stub = Stub::start(move |mut call| {
+        while call.respond("more") {}
+        let _ = over.send(()); // one is enough
+    });
+    let mut client = start(&stub, arguments);
+    assert_eq!(client.line(), "more");
+    client.close_output();
+    let ended = client.end();
+    assert_eq!((ended.code, ended.errors), (Some(0), vec![]));
+    seen.recv_timeout(LIMIT).unwrap();
+}
+
+#[test]
+fn a_closed_pipe_is_no_error() {
+    reader_has_enough(&["--format", "text"]);
+}
+
+#[test]
+fn a_closed_pipe_ends_all_calls() {
+    let quiet_one = |mut call: Call| {
+        if call.id == 2 {
+            return call.wait_until_over();
+        }
+        while call.respond("more") {}
+    };
+    let stub = Stub::start(quiet_one);
+    let mut client = start(&stub, &["--format", "text", "--id", "1,2"]);
+    assert_eq!(client.line(), "more");
+    client.close_output();
+    let ended = client.end();
+    assert_eq!((ended.code, ended.errors), (Some(0), vec![]));
+}
+
+#[test]
+fn output_that_cannot_be_written_is_a_failure() {
+    let stub = tutorial();
+    let script = r#"exec "$0" "$@" >/dev/full"#;
+    let client = env!("CARGO_BIN_EXE_client");
+    let arguments = ["-c", script, client, "--addr", &stub.address];
+    let ended = Process::start("sh", arguments).end();
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let error = "client: cannot write to standard output: No space left on device";
+    assert!(ended.errors[0].starts_with(error), "{ended:?}");
+}

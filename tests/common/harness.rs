@@ -1,0 +1,155 @@
+//! The engine between a real server and a real client in one process: a test writes what opens a
+//! call, and iterates what arrives.
+
+#![allow(dead_code)] // each test program uses its part of it
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fanstream::engine::{
+    receive, CallWatch, Capacity, Jobs, Patience, ReceiveError, Responses, Streams, StreamsConfig,
+    Workers, WorkersConfig,
+};
+use fanstream::proto::stream::{Request, Response};
+use fanstream::proto::stream_grpc::{create_stream_service, StreamService, StreamServiceClient};
+use grpcio::{
+    CallOption, Channel, ChannelBuilder, Client, EnvBuilder, RpcContext, RpcStatus, Server,
+    ServerBuilder, ServerCredentials, ServerStreamingSink,
+};
+
+/// What reaches it hangs: far more than anything here takes, also on a busy machine.
+pub const LIMIT: Duration = Duration::from_secs(30);
+
+type Opened = Result<Jobs<Response>, RpcStatus>;
+type Open = Arc<dyn Fn(i32, &CallWatch) -> Opened + Send + Sync>;
+
+/// A server on a port of its own with one poll thread, and a channel to it.
+pub struct Harness {
+    pub workers: Workers,
+    pub streams: Streams,
+    channel: Channel,
+    _server: Server,
+}
+
+impl Harness {
+    /// With the default configuration.
+    pub fn start(open: impl Fn(i32, &CallWatch) -> Opened + Send + Sync + 'static) -> Harness {
+        Harness::with(WorkersConfig::default(), StreamsConfig::default(), open)
+    }
+
+    pub fn with(
+        workers: WorkersConfig,
+        streams: StreamsConfig,
+        open: impl Fn(i32, &CallWatch) -> Opened + Send + Sync + 'static,
+    ) -> Harness {
+        let workers = Workers::new(workers).unwrap();
+        let streams = Streams::new(workers.clone(), streams);
+        let service = Service {
+            streams: streams.clone(),
+            open: Arc::new(open),
+        };
+        let poll = Arc::new(EnvBuilder::new().cq_count(1).build());
+        let mut server = ServerBuilder::new(poll)
+            .requests_slot_per_cq(16)
+            .register_service(create_stream_service(service))
+            .build()
+            .unwrap();
+        let credentials = ServerCredentials::insecure();
+        let port = server.add_listening_port("127.0.0.1:0", credentials);
+        server.start();
+        let poll = Arc::new(EnvBuilder::new().cq_count(1).build());
+        let channel = ChannelBuilder::new(poll).connect(&format!("127.0.0.1:{}", port.unwrap()));
+        Harness {
+            workers,
+            streams,
+            channel,
+            _server: server,
+        }
+    }
+
+    pub fn call(&self, id: i32) -> Responses<Response> {
+        self.call_with(id, CallOption::default(), Capacity::default())
+    }
+
+    pub fn call_with(
+        &self,
+        id: i32,
+        options: CallOption,
+        capacity: Capacity,
+    ) -> Responses<Response> {
+        self.receive(id, options, capacity, LIMIT)
+    }
+
+    /// Waits no longer than this for each response.
+    pub fn call_impatient(&self, id: i32, patience: Duration) -> Responses<Response> {
+        self.receive(id, CallOption::default(), Capacity::default(), patience)
+    }
+
+    fn receive(
+        &self,
+        id: i32,
+        options: CallOption,
+        capacity: Capacity,
+        patience: Duration,
+    ) -> Responses<Response> {
+        let request = Request {
+            id,
+            ..Request::default()
+        };
+        let stub = StreamServiceClient::new(self.channel.clone());
+        let stream = stub.fetch_response_opt(&request, options).unwrap();
+        let patience = Patience {
+            first: Some(patience),
+            idle: Some(patience),
+        };
+        let poller = Client::new(self.channel.clone());
+        receive(&poller, stream, capacity, patience)
+    }
+}
+
+#[derive(Clone)]
+struct Service {
+    streams: Streams,
+    open: Open,
+}
+
+impl StreamService for Service {
+    fn fetch_response(
+        &mut self,
+        ctx: RpcContext<'_>,
+        request: Request,
+        sink: ServerStreamingSink<Response>,
+    ) {
+        let open = self.open.clone();
+        let size = |response: &Response| response.result.len();
+        self.streams
+            .serve_sized(&ctx, sink, size, move |watch| open(request.id, watch));
+    }
+}
+
+/// A response with this text.
+pub fn response(text: impl Into<String>) -> Response {
+    Response {
+        result: text.into(),
+        ..Response::default()
+    }
+}
+
+/// The texts of all responses until an OK end.
+#[track_caller]
+pub fn texts(responses: Responses<Response>) -> Vec<String> {
+    responses.map(|r| r.unwrap().result).collect()
+}
+
+/// The status that the call ends with instead, and the texts before.
+#[track_caller]
+pub fn failure(responses: &mut Responses<Response>) -> (Vec<String>, RpcStatus) {
+    let mut texts = Vec::new();
+    loop {
+        match responses.next() {
+            Some(Ok(response)) => texts.push(response.result),
+            Some(Err(ReceiveError::Status(status))) => return (texts, status),
+            other => panic!("no failure but {other:?}"),
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! A program under test: its lines as they come, its exit code, and a deadline on every wait. It
+//! is killed when it is dropped.
+
+#![allow(dead_code)] // each test program uses its part of it
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+
+/// What reaches it hangs: far more than anything here takes, also on a busy machine.
+pub const LIMIT: Duration = Duration::from_secs(30);
+
+/// A program that runs.
+pub struct Process {
+    child: Child,
+    output: Receiver<String>,
+    errors: Receiver<String>,
+}
+
+/// What a program that has ended left behind.
+#[derive(Debug)]
+pub struct Ended {
+    pub code: Option<i32>,
+    /// The lines that were not read before.
+    pub output: Vec<String>,
+    pub errors: Vec<String>,
+}
+
+impl Process {
+    pub fn start<S: AsRef<OsStr>>(
+        program: &str,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Process {
+        let mut child = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Process {
+            output: lines(child.stdout.take().unwrap()),
+            errors: lines(child.stderr.take().unwrap()),
+            child,
+        }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The next line of its output.
+    #[track_caller]
+    pub fn line(&self) -> String {
+        self.output.recv_timeout(LIMIT).unwrap()
+    }
+
+    /// The next line of its errors.
+    #[track_caller]
+    pub fn error_line(&self) -> String {
+        self.errors.recv_timeout(LIMIT).unwrap()
+    }
+
+    /// Nobody reads its output any more, as of the next line that it writes.
+    pub fn close_output(&mut self) {
+        let (_, closed) = crossbeam_channel::bounded(0);
+        self.output = closed;
+    }
+
+    #[track_caller]
+    pub fn end(mut self) -> Ended {
+        Ended {
+            output: rest(&self.output),
+            errors: rest(&self.errors),
+            code: eventually(|| self.child.try_wait().unwrap()).code(),
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The value of `poll`, as soon as it has one.
+#[track_caller]
+pub fn eventually<T>(mut poll: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(value) = poll() {
+            return value;
+        }
+        assert!(began.elapsed() < LIMIT, "not within {LIMIT:?}");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Closes the pipe when nobody listens any more.
+fn lines(pipe: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = crossbeam_channel::unbounded();
+    thread::spawn(move || {
+        for line in BufReader::new(pipe).lines() {
+            if sender.send(line.unwrap()).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+#[track_caller]
+fn rest(lines: &Receiver<String>) -> Vec<String> {
+    let mut rest = Vec::new();
+    loop {
+        match lines.recv_timeout(LIMIT) {
+            Ok(line) => rest.push(line),
+            Err(RecvTimeoutError::Disconnected) => return rest,
+            Err(RecvTimeoutError::Timeout) => panic!("no end within {LIMIT:?}; so far: {rest:?}"),
+        }
+    }
+}

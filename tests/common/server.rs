@@ -1,0 +1,88 @@
+//! The real `server` binary on a port of its own, and a raw client that can send it anything.
+
+#![allow(dead_code)] // each test program uses its part of it
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use grpcio::{
+    CallOption, Channel, ChannelBuilder, Client, Environment, Marshaller, MessageReader, Method,
+    MethodType, RpcStatus,
+};
+
+use super::process::Process;
+
+/// A server that runs until it is ended or dropped.
+pub struct TestServer {
+    pub process: Process,
+    /// Where it listens, `host:port`.
+    pub address: String,
+}
+
+impl TestServer {
+    /// On a free port of 127.0.0.1.
+    #[track_caller]
+    pub fn start(flags: &[&str]) -> TestServer {
+        TestServer::listen("127.0.0.1:0", flags)
+    }
+
+    #[track_caller]
+    pub fn listen(address: &str, flags: &[&str]) -> TestServer {
+        let process = server([&["--listen", address], flags].concat());
+        let line = process.line();
+        let address = line.strip_prefix("listening on ").expect("the address");
+        TestServer {
+            address: address.to_string(),
+            process,
+        }
+    }
+
+    pub fn channel(&self) -> Channel {
+        let poll = Arc::new(Environment::new(1));
+        ChannelBuilder::new(poll)
+            .max_receive_message_len(-1)
+            .connect(&self.address)
+    }
+}
+
+/// The server's binary, with these flags and no others.
+pub fn server<'a>(flags: impl IntoIterator<Item = &'a str>) -> Process {
+    Process::start(env!("CARGO_BIN_EXE_server"), flags)
+}
+
+/// Sends `request` as it is, and returns how many responses came and how the call ended.
+pub fn send_raw(channel: &Channel, method: &'static str, request: Vec<u8>) -> (usize, RpcStatus) {
+    const BYTES: Marshaller<Vec<u8>> = Marshaller {
+        ser: |bytes, buffer| {
+            *buffer = bytes.clone().into();
+            Ok(())
+        },
+        de: |mut reader: MessageReader| {
+            let mut bytes = Vec::new();
+            std::io::Read::read_to_end(&mut reader, &mut bytes).unwrap();
+            Ok(bytes)
+        },
+    };
+    let method = Method {
+        ty: MethodType::ServerStreaming,
+        name: method,
+        req_mar: BYTES,
+        resp_mar: BYTES,
+    };
+    let options = CallOption::default().timeout(Duration::from_secs(30));
+    let stream = Client::new(channel.clone())
+        .server_streaming(&method, &request, options)
+        .unwrap();
+    let mut responses = 0;
+    for response in futures::executor::block_on_stream(stream) {
+        match response {
+            Ok(_) => responses += 1,
+            Err(grpcio::Error::RpcFailure(status)) => return (responses, status),
+            Err(other) => panic!("{other}"),
+        }
+    }
+    (responses, RpcStatus::ok())
+}
+
+/// The method of the tutorial.
+pub const FETCH: &str = "/protobuf.StreamService/FetchResponse";

@@ -1,0 +1,262 @@
+//! The `server` binary as its user meets it: what it prints, where it listens, how it ends.
+
+mod common {
+    pub mod process;
+    pub mod server;
+}
+
+use std::fs::Permissions;
+use std::net::{TcpListener, TcpStream, ToSocketAddrs};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::time::{Duration, Instant};
+
+use common::process::{eventually, Ended, Process};
+use common::server::{send_raw, server, TestServer, FETCH};
+use grpcio::RpcStatusCode;
+
+fn client(flags: &[&str]) -> Process {
+    Process::start(env!("CARGO_BIN_EXE_client"), flags.iter())
+}
+
+fn signal(process: &Process, name: &str) {
+    let pid = process.id().to_string();
+    let sent = std::process::Command::new("kill")
+        .args([name, &pid])
+        .status();
+    assert!(sent.unwrap().success());
+}
+
+/// The text behind Go's time stamp.
+#[track_caller]
+fn behind_stamp(line: &str) -> &str {
+    let (stamp, text) = line.split_at("2020/11/10 22:26:11 ".len());
+    let shape = |c: char| if c.is_ascii_digit() { '0' } else { c };
+    let shape: String = stamp.chars().map(shape).collect();
+    assert_eq!(shape, "0000/00/00 00:00:00 ", "{line}");
+    text
+}
+
+#[test]
+fn its_log_is_the_tutorials() {
+    let server = TestServer::start(&["--step", "1ms"]);
+    let client = client(&["--addr", &server.address, "--id", "7"]).end();
+    assert_eq!(client.code, Some(0));
+    signal(&server.process, "-TERM");
+    let Ended { code, errors, .. } = server.process.end();
+    assert_eq!(code, Some(0));
+    let lines: Vec<_> = errors.iter().map(|line| behind_stamp(line)).collect();
+    assert_eq!(
+        lines[..7],
+        [
+            "start server",
+            "fetch response for id : 7",
+            "finishing request number : 0",
+            "finishing request number : 1",
+            "finishing request number : 2",
+            "finishing request number : 3",
+            "finishing request number : 4",
+        ]
+    );
+}
+
+#[test]
+fn its_log_can_be_json() {
+    let server = TestServer::start(&["--step", "0s", "--log-format", "json"]);
+    client(&["--addr", &server.address]).end();
+    signal(&server.process, "-TERM");
+    let errors = server.process.end().errors;
+    let lines: Vec<serde_json::Value> = errors
+        .iter()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines[0]["message"], "start server");
+    assert_eq!(lines[1]["id"], 1);
+    assert_eq!(lines[2]["sequence"], 0);
+}
+
+#[test]
+fn it_is_silent_when_told() {
+    let server = TestServer::start(&["--step", "0s", "--log-level", "warn"]);
+    client(&["--addr", &server.address]).end();
+    signal(&server.process, "-TERM");
+    assert!(server.process.end().errors.is_empty());
+}
+
+#[test]
+fn responses_come_a_step_apart() {
+    let server = TestServer::start(&["--responses", "3", "--step", "100ms"]);
+    let began = Instant::now();
+    let client = client(&["--addr", &server.address, "--format", "text"]);
+    for k in 0..3 {
+        assert_eq!(client.line(), format!("Request #{k} For Id:1"));
+        assert!(began.elapsed() >= Duration::from_millis(100 * k));
+    }
+    assert_eq!(client.end().code, Some(0));
+}
+
+#[test]
+fn results_have_the_size_that_is_asked_for() {
+    let server = TestServer::start(&["--size", "64KiB", "--step", "0s"]);
+    let text = client(&["--addr", &server.address, "--format", "text"]).end();
+    assert_eq!(text.output.len(), 5);
+    assert!(text.output.iter().all(|line| line.len() == 65536));
+}
+
+#[test]
+fn localhost_is_all_its_addresses_on_one_port() {
+    let server = TestServer::listen("localhost:0", &["--step", "0s"]);
+    let port: u16 = server
+        .address
+        .strip_prefix("localhost:")
+        .unwrap()
+        .parse()
+        .unwrap();
+    for address in ("localhost", port).to_socket_addrs().unwrap() {
+        // Also ::1, on machines whose localhost is that too.
+        assert!(TcpStream::connect(address).is_ok(), "{address}");
+    }
+    assert_eq!(client(&["--addr", &server.address]).end().code, Some(0));
+}
+
+#[test]
+fn it_warns_where_strangers_can_call() {
+    let server = TestServer::listen("0.0.0.0:0", &[]);
+    server.process.error_line();
+    let warning = server.process.error_line();
+    assert!(warning.contains("warning: 0.0.0.0:"), "{warning}");
+    assert!(warning.contains("not encrypted"), "{warning}");
+}
+
+#[test]
+fn a_unix_socket_is_served_and_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("socket");
+    let address = format!("unix:{}", path.display());
+    let server = server(["--listen", &address, "--step", "0s"]);
+    eventually(|| path.exists().then_some(()));
+    assert_eq!(
+        client(&["--addr", &address, "--wait-for-ready"]).end().code,
+        Some(0)
+    );
+    signal(&server, "-INT");
+    assert_eq!(server.end().code, Some(0));
+    assert!(!path.exists());
+}
+
+/// Ends with exit code 3 and one line that says `why`.
+#[track_caller]
+fn cannot_listen(address: &str, why: &str) {
+    let ended = server(["--listen", address]).end();
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert_eq!(ended.errors.len(), 1, "{ended:?}");
+    let line = &ended.errors[0];
+    assert!(line.contains("error: ") && line.contains(why), "{line}");
+}
+
+#[test]
+fn an_address_in_use() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    cannot_listen(
+        &address,
+        &format!("cannot listen on {address}: Address already in use"),
+    );
+    let first = TestServer::start(&[]);
+    cannot_listen(&first.address, "Address already in use");
+}
+
+#[test]
+fn half_a_name_is_in_use() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    cannot_listen(&format!("localhost:{port}"), "Address already in use");
+}
+
+#[test]
+fn a_host_that_does_not_exist() {
+    cannot_listen(
+        "no-such-host.invalid:50005",
+        "cannot resolve `no-such-host.invalid`",
+    );
+}
+
+#[test]
+fn an_address_of_another_machine() {
+    cannot_listen("192.0.2.1:50005", "annot assign requested address");
+}
+
+#[test]
+fn a_socket_path_that_cannot_be() {
+    let dir = tempfile::tempdir().unwrap();
+    let unix = |name: &str| format!("unix:{}/{name}", dir.path().display());
+    cannot_listen(&unix("missing/socket"), "No such file or directory");
+    std::fs::write(dir.path().join("file"), "kept").unwrap();
+    cannot_listen(&unix("file"), "no socket");
+    assert_eq!(std::fs::read(dir.path().join("file")).unwrap(), b"kept");
+    let _live = UnixListener::bind(dir.path().join("live")).unwrap();
+    cannot_listen(&unix("live"), "address in use");
+    // Left behind by a server that was killed: taken over.
+    drop(UnixListener::bind(dir.path().join("stale")).unwrap());
+    let address = unix("stale");
+    let server = server(["--listen", &address]);
+    assert_eq!(behind_stamp(&server.error_line()), "start server");
+}
+
+#[test]
+fn a_socket_path_without_permission() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(dir.path(), Permissions::from_mode(0o500)).unwrap();
+    let path = dir.path().join("socket");
+    let address = format!("unix:{}", path.display());
+    match UnixListener::bind(&path) {
+        Err(_) => cannot_listen(&address, "Permission denied"),
+        // Root may do everything but this.
+        Ok(_) => cannot_listen("unix:/proc/socket", "cannot listen on unix:/proc/socket"),
+    }
+}
+
+#[test]
+fn wrong_flags_are_named() {
+    for flag in ["--step=soon", "--listen=localhost", "--wrong"] {
+        let ended = server([flag]).end();
+        assert_eq!(ended.code, Some(2));
+        let name = flag.split('=').next().unwrap();
+        assert!(ended.errors.concat().contains(name), "{ended:?}");
+    }
+}
+
+#[test]
+fn a_stream_too_many_is_resource_exhausted() {
+    let server = TestServer::start(&["--max-streams", "1", "--step", "1h"]);
+    let first = client(&["--addr", &server.address]);
+    first.line();
+    let second = client(&["--addr", &server.address]).end();
+    assert_eq!(second.code, Some(5));
+    assert!(
+        second.errors[0].contains("RESOURCE_EXHAUSTED"),
+        "{second:?}"
+    );
+}
+
+#[test]
+fn streams_of_one_connection_wait_for_each_other() {
+    let server = TestServer::start(&["--max-streams-per-connection", "1", "--step", "20ms"]);
+    let ended = client(&["--addr", &server.address, "--id", "1-4", "--format", "text"]).end();
+    assert_eq!((ended.code, ended.output.len()), (Some(0), 20));
+    // One id after the other, never two at once.
+    for id in ended.output.chunks(5) {
+        let of = |line: &String| line.split_once("Id:").unwrap().1.to_string();
+        assert!(id.iter().all(|line| of(line) == of(&id[0])), "{id:?}");
+    }
+}
+
+#[test]
+fn large_requests_can_be_allowed() {
+    let server = TestServer::start(&["--step", "0s", "--max-request-bytes", "1MiB"]);
+    // The id, then an unknown field of 100,000 bytes.
+    let mut request = vec![0x08, 0x01, 0x7a, 0xa0, 0x8d, 0x06];
+    request.extend(vec![0; 100_000]);
+    let (responses, status) = send_raw(&server.channel(), FETCH, request);
+    assert_eq!((responses, status.code()), (5, RpcStatusCode::OK));
+}

@@ -1,0 +1,161 @@
+//! A server that is told to end: streams may finish within the grace, the rest hear of it, and it
+//! is gone in time whatever clients do.
+
+mod common {
+    pub mod process;
+    pub mod server;
+}
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use common::process::{eventually, Process};
+use common::server::TestServer;
+use fanstream::engine::{receive, Capacity, Patience, ReceiveError, Responses};
+use fanstream::proto::stream::{Request, Response};
+use fanstream::proto::stream_grpc::StreamServiceClient;
+use grpcio::{Channel, ChannelBuilder, Client, Environment, RpcStatusCode};
+
+fn call(channel: &Channel) -> Responses<Response> {
+    let stub = StreamServiceClient::new(channel.clone());
+    let stream = stub.fetch_response(&Request::default()).unwrap();
+    let limit = Some(Duration::from_secs(30));
+    let patience = Patience {
+        first: limit,
+        idle: limit,
+    };
+    receive(
+        &Client::new(channel.clone()),
+        stream,
+        Capacity::messages(1),
+        patience,
+    )
+}
+
+fn signal(process: &Process, name: &str) {
+    let pid = process.id().to_string();
+    let sent = std::process::Command::new("kill")
+        .args([name, &pid])
+        .status();
+    assert!(sent.unwrap().success());
+}
+
+/// `None` is OK.
+#[track_caller]
+fn end(responses: Responses<Response>) -> (usize, Option<grpcio::RpcStatus>) {
+    let mut received = 0;
+    for response in responses {
+        match response {
+            Ok(_) => received += 1,
+            Err(ReceiveError::Status(status)) => return (received, Some(status)),
+            Err(other) => panic!("{other}"),
+        }
+    }
+    (received, None)
+}
+
+#[test]
+fn streams_that_end_within_the_grace_are_complete() {
+    let server = TestServer::start(&["--step", "100ms"]);
+    let channel = server.channel();
+    let mut open: Vec<_> = (0..20).map(|_| call(&channel)).collect();
+    for stream in &mut open {
+        assert!(stream.next().unwrap().is_ok());
+    }
+    signal(&server.process, "-TERM");
+    for stream in open {
+        assert_eq!(end(stream).0, 4);
+    }
+    assert_eq!(server.process.end().code, Some(0));
+}
+
+#[test]
+fn streams_beyond_the_grace_end_with_unavailable() {
+    let server = TestServer::start(&["--step", "1h", "--grace", "200ms"]);
+    let channel = server.channel();
+    let mut stream = call(&channel);
+    assert!(stream.next().unwrap().is_ok());
+    let began = Instant::now();
+    signal(&server.process, "-TERM");
+    let (_, status) = end(stream);
+    let status = status.unwrap();
+    assert_eq!(status.code(), RpcStatusCode::UNAVAILABLE);
+    assert!(status.message().contains("shutting down"), "{status:?}");
+    let ended = server.process.end();
+    assert_eq!(ended.code, Some(0));
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        began.elapsed()
+    );
+    assert!(ended
+        .errors
+        .concat()
+        .contains("1 streams did not finish in time"));
+}
+
+#[test]
+fn readers_that_do_not_read_hold_up_nobody() {
+    let flags = [
+        "--size",
+        "64KiB",
+        "--responses",
+        "100000",
+        "--step",
+        "0s",
+        "--grace",
+        "200ms",
+    ];
+    let server = TestServer::start(&flags);
+    let channel = server.channel();
+    let mut stalled: Vec<_> = (0..10).map(|_| call(&channel)).collect();
+    for stream in &mut stalled {
+        assert!(stream.next().unwrap().is_ok());
+    }
+    let began = Instant::now();
+    signal(&server.process, "-TERM");
+    assert_eq!(server.process.end().code, Some(0));
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        began.elapsed()
+    );
+    for stream in stalled {
+        let (_, status) = end(stream);
+        assert_eq!(status.unwrap().code(), RpcStatusCode::UNAVAILABLE);
+    }
+}
+
+#[test]
+fn a_draining_server_takes_no_new_calls() {
+    let server = TestServer::start(&["--step", "1h", "--grace", "20s"]);
+    let channel = server.channel();
+    let mut open = call(&channel);
+    assert!(open.next().unwrap().is_ok());
+    signal(&server.process, "-TERM");
+    // From the moment on at which the server has taken the signal in.
+    eventually(|| {
+        let poll = Arc::new(Environment::new(1));
+        let fresh = ChannelBuilder::new(poll).connect(&server.address);
+        let mut refused = call(&fresh);
+        match refused.next() {
+            Some(Err(ReceiveError::Status(status))) => Some(status),
+            _ => None,
+        }
+    });
+    drop(open);
+    // Without open streams there is nothing to wait for.
+    assert_eq!(server.process.end().code, Some(0));
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let server = TestServer::start(&["--step", "1h", "--grace", "1h"]);
+    let channel = server.channel();
+    let mut open = call(&channel);
+    assert!(open.next().unwrap().is_ok());
+    signal(&server.process, "-TERM");
+    while !server.process.error_line().contains("draining") {}
+    signal(&server.process, "-INT");
+    assert_eq!(server.process.end().code, Some(128 + 2));
+}
