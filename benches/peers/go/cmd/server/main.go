@@ -1,0 +1,91 @@
+// Command server is the grpc-go peer of the fanstream server: the same contract and the same flags, written as one writes
+// it in Go today. The interop matrix runs it against every client, and benchmarks compare with it.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"log"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"fanstream/peers/pb"
+)
+
+type config struct {
+	listen    string
+	responses int
+	step      time.Duration
+	size      int
+	grace     time.Duration
+	logLevel  slog.Level
+}
+
+// infof logs a line of the tutorial's kind, with its stamp, unless less is wanted.
+func (c config) infof(format string, args ...any) {
+	if c.logLevel <= slog.LevelInfo {
+		log.Printf(format, args...)
+	}
+}
+
+func main() {
+	c := parseFlags()
+	// Installed before the address is announced: whoever reads it may send SIGTERM at once.
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM, os.Interrupt)
+
+	listener, err := net.Listen("tcp", c.listen)
+	if err != nil {
+		log.Fatalf("failed to listen: %v", err)
+	}
+	if strings.HasSuffix(c.listen, ":0") {
+		fmt.Printf("listening on %s\n", listener.Addr())
+	}
+
+	server := grpc.NewServer()
+	pb.RegisterStreamServiceServer(server, &streamer{config: c, padding: strings.Repeat(".", c.size)})
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		<-stop
+		drain(server, c.grace)
+	}()
+
+	c.infof("start server")
+	if err := server.Serve(listener); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+		log.Fatalf("failed to serve: %v", err)
+	}
+	<-drained // Serve returns when the stop begins; the open calls are still to end.
+}
+
+// drain refuses new calls and lets the open ones finish; what is still open when the grace period ends is cancelled.
+func drain(server *grpc.Server, grace time.Duration) {
+	timer := time.AfterFunc(grace, server.Stop)
+	defer timer.Stop()
+	server.GracefulStop()
+}
+
+func parseFlags() config {
+	c := config{}
+	flag.StringVar(&c.listen, "listen", "localhost:50005", "`host:port` to listen on; port 0 picks one and prints it")
+	flag.IntVar(&c.responses, "responses", 5, "responses to each request")
+	flag.DurationVar(&c.step, "step", time.Second, "worker k answers after k times this `duration`")
+	flag.IntVar(&c.size, "size", 0, "`bytes` of each result, cut or padded to it; 0 leaves the text as it is")
+	flag.DurationVar(&c.grace, "grace", 30*time.Second, "`duration` that open calls are given when the server is told to stop")
+	flag.TextVar(&c.logLevel, "log-level", slog.LevelInfo, "least severe `level` to log: error, warn, info or debug")
+	flag.Parse()
+	if flag.NArg() > 0 || c.responses < 0 || c.step < 0 || c.size < 0 || c.grace < 0 {
+		fmt.Fprintln(flag.CommandLine.Output(), "no arguments are taken, and no flag may be negative")
+		flag.Usage()
+		os.Exit(2)
+	}
+	return c
+}
