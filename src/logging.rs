@@ -5,7 +5,7 @@ use std::fmt;
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
-use tracing_appender::non_blocking::WorkerGuard;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
@@ -13,6 +13,10 @@ use tracing_subscriber::registry::LookupSpan;
 
 /// The time stamp of Go's `log` package, local time.
 pub const GO_TIME_STAMP: &str = "%Y/%m/%d %H:%M:%S";
+
+/// Lines that may wait to be written: a second or two of 10,000 streams with the tutorial's
+/// defaults. Each place for one takes 32 bytes from the start.
+pub const BUFFERED_LINES: usize = 16_384;
 
 /// What log lines look like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -25,10 +29,12 @@ pub enum LogFormat {
 }
 
 /// Starts logging for the whole process. Lines are written until the guard is dropped; when
-/// standard error cannot keep up for 128,000 lines, further ones are lost.
+/// standard error falls behind by [`BUFFERED_LINES`], further ones are lost.
 #[must_use = "dropping the guard ends the log"]
 pub fn start(format: LogFormat, level: LevelFilter) -> WorkerGuard {
-    let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
+    let (writer, guard) = NonBlockingBuilder::default()
+        .buffered_lines_limit(BUFFERED_LINES)
+        .finish(std::io::stderr());
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(level)
         .with_writer(writer);

@@ -7,7 +7,7 @@ use grpcio::{
     Marshaller, MessageReader, Method, MethodType, RpcContext, RpcStatus, RpcStatusCode,
     ServerStreamingSink, Service, ServiceBuilder,
 };
-use protobuf::Message;
+use protobuf::Message as _;
 
 use crate::engine::{Job, Jobs, Streams};
 use crate::proto::stream::{Request, Response};
@@ -39,7 +39,7 @@ impl Default for Tutorial {
 impl Tutorial {
     /// The jobs of one request. Makes each job when it is due, so an open stream that waits holds
     /// little.
-    pub fn jobs(&self, id: i32) -> Jobs<Response> {
+    pub fn jobs(&self, id: i32) -> Jobs<Box<Response>> {
         let Tutorial {
             responses,
             step,
@@ -47,7 +47,7 @@ impl Tutorial {
         } = *self;
         let respond = move |k| {
             tracing::info!(id, sequence = k, "finishing request number : {k}");
-            Ok(response(k, id, size))
+            Ok(Box::new(response(k, id, size)))
         };
         if step.is_zero() {
             return Job::now((0..responses).map(respond)).into();
@@ -71,11 +71,16 @@ fn response(k: u32, id: i32, size: Option<usize>) -> Response {
     }
 }
 
+/// What travels through the channel of a call. Boxed, because the channel's queue grows by 31 places
+/// at a time: a place for a pointer instead of 40 bytes saves 1 KB for each open stream, which is
+/// 10 MB for 10,000 of them, and costs about 1 % of a message.
+type Message = Box<Response>;
+
 /// A request, or what is wrong with it. grpcio would answer a request that it cannot decode on
 /// its own, with a text about a response.
 type Decoded = Result<Request, String>;
 
-const FETCH_RESPONSE: Method<Decoded, Response> = Method {
+const FETCH_RESPONSE: Method<Decoded, Message> = Method {
     ty: MethodType::ServerStreaming,
     name: "/protobuf.StreamService/FetchResponse",
     req_mar: Marshaller {
@@ -83,8 +88,8 @@ const FETCH_RESPONSE: Method<Decoded, Response> = Method {
         de: decode,
     },
     resp_mar: Marshaller {
-        ser: grpcio::pb_ser,
-        de: grpcio::pb_de,
+        ser: |message, buffer| grpcio::pb_ser(&**message, buffer),
+        de: |reader| grpcio::pb_de(reader).map(Box::new),
     },
 };
 
@@ -97,20 +102,19 @@ fn decode(reader: MessageReader) -> grpcio::Result<Decoded> {
 
 /// The service, answering each request as `tutorial` says, on `streams`.
 pub fn stream_service(streams: Streams, tutorial: Tutorial) -> Service {
-    let fetch =
-        move |ctx: RpcContext<'_>, request: Decoded, sink: ServerStreamingSink<Response>| {
-            let tutorial = tutorial.clone();
-            streams.serve_sized(
-                &ctx,
-                sink,
-                |response| response.result.len(),
-                move |_| {
-                    let request = request.map_err(undecodable)?;
-                    tracing::info!(id = request.id, "fetch response for id : {}", request.id);
-                    Ok(tutorial.jobs(request.id))
-                },
-            );
-        };
+    let fetch = move |ctx: RpcContext<'_>, request: Decoded, sink: ServerStreamingSink<Message>| {
+        let tutorial = tutorial.clone();
+        streams.serve_sized(
+            &ctx,
+            sink,
+            |response| response.result.len(),
+            move |_| {
+                let request = request.map_err(undecodable)?;
+                tracing::info!(id = request.id, "fetch response for id : {}", request.id);
+                Ok(tutorial.jobs(request.id))
+            },
+        );
+    };
     ServiceBuilder::new()
         .add_server_streaming_handler(&FETCH_RESPONSE, fetch)
         .build()

@@ -19,14 +19,6 @@ fn client(flags: &[&str]) -> Process {
     Process::start(env!("CARGO_BIN_EXE_client"), flags.iter())
 }
 
-fn signal(process: &Process, name: &str) {
-    let pid = process.id().to_string();
-    let sent = std::process::Command::new("kill")
-        .args([name, &pid])
-        .status();
-    assert!(sent.unwrap().success());
-}
-
 /// The text behind Go's time stamp.
 #[track_caller]
 fn behind_stamp(line: &str) -> &str {
@@ -42,7 +34,7 @@ fn its_log_is_the_tutorials() {
     let server = TestServer::start(&["--step", "1ms"]);
     let client = client(&["--addr", &server.address, "--id", "7"]).end();
     assert_eq!(client.code, Some(0));
-    signal(&server.process, "-TERM");
+    server.process.signal("-TERM");
     let Ended { code, errors, .. } = server.process.end();
     assert_eq!(code, Some(0));
     let lines: Vec<_> = errors.iter().map(|line| behind_stamp(line)).collect();
@@ -64,7 +56,7 @@ fn its_log_is_the_tutorials() {
 fn its_log_can_be_json() {
     let server = TestServer::start(&["--step", "0s", "--log-format", "json"]);
     client(&["--addr", &server.address]).end();
-    signal(&server.process, "-TERM");
+    server.process.signal("-TERM");
     let errors = server.process.end().errors;
     let lines: Vec<serde_json::Value> = errors
         .iter()
@@ -79,7 +71,7 @@ fn its_log_can_be_json() {
 fn it_is_silent_when_told() {
     let server = TestServer::start(&["--step", "0s", "--log-level", "warn"]);
     client(&["--addr", &server.address]).end();
-    signal(&server.process, "-TERM");
+    server.process.signal("-TERM");
     assert!(server.process.end().errors.is_empty());
 }
 
@@ -139,7 +131,7 @@ fn a_unix_socket_is_served_and_removed() {
         client(&["--addr", &address, "--wait-for-ready"]).end().code,
         Some(0)
     );
-    signal(&server, "-INT");
+    server.signal("-INT");
     assert_eq!(server.end().code, Some(0));
     assert!(!path.exists());
 }

@@ -9,7 +9,7 @@ mod common {
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::process::{eventually, Process};
+use common::process::eventually;
 use common::server::TestServer;
 use fanstream::engine::{receive, Capacity, Patience, ReceiveError, Responses};
 use fanstream::proto::stream::{Request, Response};
@@ -30,14 +30,6 @@ fn call(channel: &Channel) -> Responses<Response> {
         Capacity::messages(1),
         patience,
     )
-}
-
-fn signal(process: &Process, name: &str) {
-    let pid = process.id().to_string();
-    let sent = std::process::Command::new("kill")
-        .args([name, &pid])
-        .status();
-    assert!(sent.unwrap().success());
 }
 
 /// `None` is OK.
@@ -62,7 +54,7 @@ fn streams_that_end_within_the_grace_are_complete() {
     for stream in &mut open {
         assert!(stream.next().unwrap().is_ok());
     }
-    signal(&server.process, "-TERM");
+    server.process.signal("-TERM");
     for stream in open {
         assert_eq!(end(stream).0, 4);
     }
@@ -76,7 +68,7 @@ fn streams_beyond_the_grace_end_with_unavailable() {
     let mut stream = call(&channel);
     assert!(stream.next().unwrap().is_ok());
     let began = Instant::now();
-    signal(&server.process, "-TERM");
+    server.process.signal("-TERM");
     let (_, status) = end(stream);
     let status = status.unwrap();
     assert_eq!(status.code(), RpcStatusCode::UNAVAILABLE);
@@ -113,7 +105,7 @@ fn readers_that_do_not_read_hold_up_nobody() {
         assert!(stream.next().unwrap().is_ok());
     }
     let began = Instant::now();
-    signal(&server.process, "-TERM");
+    server.process.signal("-TERM");
     assert_eq!(server.process.end().code, Some(0));
     assert!(
         began.elapsed() < Duration::from_secs(10),
@@ -132,7 +124,7 @@ fn a_draining_server_takes_no_new_calls() {
     let channel = server.channel();
     let mut open = call(&channel);
     assert!(open.next().unwrap().is_ok());
-    signal(&server.process, "-TERM");
+    server.process.signal("-TERM");
     // From the moment on at which the server has taken the signal in.
     eventually(|| {
         let poll = Arc::new(Environment::new(1));
@@ -154,8 +146,8 @@ fn a_second_signal_ends_it_at_once() {
     let channel = server.channel();
     let mut open = call(&channel);
     assert!(open.next().unwrap().is_ok());
-    signal(&server.process, "-TERM");
+    server.process.signal("-TERM");
     while !server.process.error_line().contains("draining") {}
-    signal(&server.process, "-INT");
+    server.process.signal("-INT");
     assert_eq!(server.process.end().code, Some(128 + 2));
 }

@@ -5,18 +5,20 @@
 use std::process::Command;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{ensure, Context, Result};
 use clap::{Args, ValueEnum};
+use fanstream::client::channel_builder;
 use fanstream::engine::{receive, Capacity, Patience};
 use fanstream::proto::stream::{Request, Response};
 use fanstream::proto::stream_grpc::StreamServiceClient;
 use futures::executor::block_on_stream;
-use grpcio::{Channel, ChannelBuilder, Client, EnvBuilder};
+use grpcio::{Channel, Client, EnvBuilder};
 
 use crate::machine::CLIENT_CORE;
-use crate::process::{cpu_time, output_on, this_binary, Server};
+use crate::process::{output_on, this_binary, Server};
+use crate::usage::cpu_time;
 
 /// Asked for by every call.
 const ID: i32 = 1;
@@ -86,18 +88,15 @@ pub fn cost(server: &Server, mode: Mode, calls: u32, responses: u32) -> Result<C
 pub fn run(args: &DrainArgs) -> Result<()> {
     let env = Arc::new(EnvBuilder::new().cq_count(1).build());
     // The shipped client has no limit on the size of a response either.
-    let builder = ChannelBuilder::new(env).max_receive_message_len(-1);
-    let channel = builder.connect(&args.addr);
+    let channel = channel_builder(env).connect(&args.addr);
     // Connects, and warms up the allocators and the windows of both sides.
     fetch(&channel, args)?;
 
     let pids = [std::process::id(), args.server_pid];
     let before = pids.map(cpu_time);
-    let started = Instant::now();
     for _ in 0..args.calls {
         fetch(&channel, args)?;
     }
-    let took = started.elapsed();
     let messages = f64::from(args.calls) * f64::from(args.responses);
     let [client, server] = pids.map(cpu_time);
     let [client_before, server_before] = before;

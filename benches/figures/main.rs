@@ -8,13 +8,19 @@
 
 #![forbid(unsafe_code)]
 
+mod cancelled;
 mod client_cost;
 mod drain_client;
 mod floor_server;
 mod machine;
+mod open_streams;
 mod process;
 mod report;
 mod server_cost;
+mod shutdown;
+mod stalled_reader;
+mod traffic;
+mod usage;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -44,6 +50,19 @@ struct Options {
     #[arg(long, value_name = "N", default_value_t = 5,
           value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
+
+    /// Streams open at once, in figure 3
+    #[arg(
+        long,
+        value_name = "N,…",
+        value_delimiter = ',',
+        default_value = "10000,50000"
+    )]
+    streams: Vec<usize>,
+
+    /// Calls started a second, in figure 3
+    #[arg(long, value_name = "N", default_value_t = 4_000)]
+    ramp: usize,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -52,6 +71,14 @@ enum Figure {
     ServerCost,
     /// 2: client CPU per message, next to `block_on_stream`
     ClientCost,
+    /// 3: many streams open at once: lateness, memory, threads
+    OpenStreams,
+    /// 4: what is left of cancelled calls
+    Cancelled,
+    /// 5: readers beside one that never reads
+    StalledReader,
+    /// 6: SIGTERM with live and stalled streams
+    Shutdown,
 }
 
 impl Figure {
@@ -59,6 +86,13 @@ impl Figure {
         match self {
             Figure::ServerCost => server_cost::measure(options.rounds),
             Figure::ClientCost => client_cost::measure(options.rounds),
+            Figure::OpenStreams => options
+                .streams
+                .iter()
+                .try_for_each(|&streams| open_streams::measure(streams, options.ramp)),
+            Figure::Cancelled => cancelled::measure(),
+            Figure::StalledReader => stalled_reader::measure(options.rounds),
+            Figure::Shutdown => shutdown::measure(),
         }
     }
 }

@@ -1,7 +1,6 @@
-//! The processes that are measured: servers as children of this program, and what `/proc` says of
-//! them. No process is touched that was not started here, and none outlives its owner.
+//! The processes that are measured, as children of this program. No process is touched that was not
+//! started here, and none outlives its owner.
 
-use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
@@ -13,16 +12,14 @@ use anyhow::{bail, Context, Result};
 use rustix::process::{kill_process, Pid, Signal};
 
 use crate::machine;
+use crate::usage::Usage;
 
 /// How long a server may take until it listens.
 const START: Duration = Duration::from_secs(10);
 
-/// A kernel tick of `/proc/PID/stat`: `USER_HZ` is 100 on every Linux that Rust knows.
-const TICK: Duration = Duration::from_millis(10);
-
 /// A server in a child process; killed when dropped.
 pub struct Server {
-    child: Child,
+    child: Owned,
     address: String,
     // Read no further, but open: a server that writes into a closed pipe is another server.
     _stdout: BufReader<ChildStdout>,
@@ -51,7 +48,7 @@ impl Server {
 
     fn once_listening(mut child: Child) -> Result<Server> {
         let stdout = child.stdout.take();
-        let mut child = KillOnDrop(Some(child));
+        let child = Owned(child);
         let stdout = BufReader::new(stdout.context("no pipe")?);
         let (line, stdout) = read_line(stdout, START)?;
         let address = line
@@ -60,7 +57,7 @@ impl Server {
             .with_context(|| format!("expected `listening on …`, got {line:?}"))?;
         Ok(Server {
             address: address.into(),
-            child: child.0.take().context("no child")?,
+            child,
             _stdout: stdout,
         })
     }
@@ -71,7 +68,7 @@ impl Server {
     }
 
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.child.0.id()
     }
 
     pub fn usage(&self) -> Result<Usage> {
@@ -80,10 +77,10 @@ impl Server {
 
     /// Sends SIGTERM and waits for the end, `timeout` at most.
     pub fn terminate(mut self, timeout: Duration) -> Result<ExitStatus> {
-        kill_process(Pid::from_child(&self.child), Signal::TERM)?;
+        kill_process(Pid::from_child(&self.child.0), Signal::TERM)?;
         let deadline = Instant::now() + timeout;
         loop {
-            match self.child.try_wait()? {
+            match self.child.0.try_wait()? {
                 Some(status) => return Ok(status),
                 None if Instant::now() >= deadline => {
                     bail!("the server did not end in {timeout:?}")
@@ -94,25 +91,15 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+/// A child that ends with its owner.
+struct Owned(Child);
+
+impl Drop for Owned {
     fn drop(&mut self) {
-        end(&mut self.child);
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
-}
-
-/// A child that is not yet, or not at all, a [`Server`].
-struct KillOnDrop(Option<Child>);
-
-impl Drop for KillOnDrop {
-    fn drop(&mut self) {
-        self.0.iter_mut().for_each(end);
-    }
-}
-
-fn end(child: &mut Child) {
-    // It may have ended by itself.
-    let _ = child.kill();
-    let _ = child.wait();
 }
 
 /// One line, within `timeout`.
@@ -132,13 +119,10 @@ pub fn output_on(core: usize, command: &mut Command, timeout: Duration) -> Resul
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child = machine::spawn_on(core, command)?;
     let stdout = child.stdout.take();
-    let mut child = KillOnDrop(Some(child));
+    let mut child = Owned(child);
     // One line is all that a role prints; it comes at the end.
     let (line, _) = read_line(BufReader::new(stdout.context("no pipe")?), timeout)?;
-    let status = match &mut child.0 {
-        Some(child) => child.wait()?,
-        None => bail!("no child"),
-    };
+    let status = child.0.wait()?;
     if !status.success() {
         bail!("{command:?} ended with {status}");
     }
@@ -153,50 +137,4 @@ pub fn shipped_binary() -> PathBuf {
 /// This program, to be started in one of its roles.
 pub fn this_binary() -> Result<PathBuf> {
     std::env::current_exe().context("cannot find this program")
-}
-
-/// What a process takes, at one moment.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Usage {
-    pub threads: u64,
-    /// Resident memory, in bytes.
-    pub memory: u64,
-    /// The most memory that it ever had resident, in bytes.
-    pub peak_memory: u64,
-}
-
-impl Usage {
-    pub fn of(pid: u32) -> Result<Usage> {
-        let status = read_proc(pid, "status")?;
-        let field = |name: &str| -> Result<u64> {
-            let line = status.lines().find_map(|line| line.strip_prefix(name));
-            let value = line.and_then(|line| line.split_whitespace().next());
-            let value = value.with_context(|| format!("/proc/{pid}/status has no {name}"))?;
-            Ok(value.parse()?)
-        };
-        Ok(Usage {
-            threads: field("Threads:")?,
-            memory: field("VmRSS:")? * 1024,
-            peak_memory: field("VmHWM:")? * 1024,
-        })
-    }
-}
-
-/// CPU time that a process has used so far, in the kernel and outside, in steps of 10 ms.
-pub fn cpu_time(pid: u32) -> Result<Duration> {
-    let stat = read_proc(pid, "stat")?;
-    // The second field, a name in parentheses, may hold anything.
-    let (_, fields) = stat.rsplit_once(')').context("malformed /proc/PID/stat")?;
-    let fields: Vec<&str> = fields.split_whitespace().collect();
-    // utime and stime are fields 14 and 15 of proc(5); the first one here is field 3.
-    let ticks: u32 = match fields.get(11..13) {
-        Some([user, system]) => user.parse::<u32>()? + system.parse::<u32>()?,
-        _ => bail!("/proc/{pid}/stat is too short"),
-    };
-    Ok(TICK * ticks)
-}
-
-fn read_proc(pid: u32, file: &str) -> Result<String> {
-    let path = format!("/proc/{pid}/{file}");
-    fs::read_to_string(&path).with_context(|| path)
 }

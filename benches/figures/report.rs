@@ -11,6 +11,11 @@ pub fn target(text: &str, met: bool) {
     println!("target: {text}: {verdict}");
 }
 
+/// Bytes, as MB of 10^6.
+pub fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}
+
 /// Median, least and most of some numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spread {
@@ -98,5 +103,8 @@ impl<'a> Pairs<'a> {
         println!("{first}: {} {unit}", self.of(0));
         println!("{second}: {} {unit}", self.of(1));
         println!("{second} / {first}, round by round: {}", self.ratio());
+        // What disturbs a round only ever adds to it.
+        let least = self.of(1).min / self.of(0).min;
+        println!("{second} / {first}, least by least: {least:.2}");
     }
 }

@@ -3,18 +3,16 @@
 
 use std::future::Future;
 use std::ops::ControlFlow;
-use std::pin::Pin;
+use std::sync::mpsc::Receiver;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use fanstream::proto::stream::{Request, Response};
 use fanstream::proto::stream_grpc::StreamServiceClient;
-use futures::channel::mpsc::{unbounded, UnboundedReceiver};
 use futures::StreamExt;
-use grpcio::{
-    ChannelBuilder, ClientSStreamReceiver, EnvBuilder, Environment, Error, RpcStatusCode,
-};
+use grpcio::{ChannelBuilder, ClientSStreamReceiver, EnvBuilder, Error, RpcStatusCode};
 
 pub type Responses = ClientSStreamReceiver<Response>;
 
@@ -35,7 +33,7 @@ impl Traffic {
         connections: usize,
         tune: fn(ChannelBuilder) -> ChannelBuilder,
     ) -> Traffic {
-        let env: Arc<Environment> = Arc::new(EnvBuilder::new().build());
+        let env = Arc::new(EnvBuilder::new().build());
         let connect = |_| {
             let builder = ChannelBuilder::new(env.clone())
                 .max_receive_message_len(-1)
@@ -109,15 +107,28 @@ pub async fn follow(
     }
 }
 
-/// What the calls report, collected by the thread that measures.
-pub struct Reports<T> {
-    reports: UnboundedReceiver<T>,
+/// The reports of `count` calls; fails when they are not all there within `timeout`.
+pub fn collect<T>(reports: &Receiver<T>, count: usize, timeout: Duration) -> Result<Vec<T>> {
+    let deadline = Instant::now() + timeout;
+    let next = |n| {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let report = reports.recv_timeout(left);
+        report.with_context(|| format!("{n} of {count} calls reported within {timeout:?}"))
+    };
+    (0..count).map(next).collect()
 }
 
-impl<T> Reports<T> {
-    /// Also what the calls report into.
-    pub fn new() -> (futures::channel::mpsc::UnboundedSender<T>, Reports<T>) {
-        let (sender, reports) = unbounded();
-        (sender, Reports { reports })
+/// Calls `start` for each of `count` numbers, at `rate` a second.
+pub fn ramp(count: usize, rate: usize, mut start: impl FnMut(usize) -> Result<()>) -> Result<()> {
+    let began = Instant::now();
+    for n in 0..count {
+        let due = began + Duration::from_secs_f64(n as f64 / rate as f64);
+        let early = due.saturating_duration_since(Instant::now());
+        // Not for every call: sleeping costs more than a call.
+        if early > Duration::from_millis(1) {
+            thread::sleep(early);
+        }
+        start(n)?;
     }
+    Ok(())
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use fanstream::cli::client::ClientArgs;
-use fanstream::client::run::run;
+use fanstream::cli::run::run;
 use fanstream::logging;
 
 fn main() -> ExitCode {

@@ -7,9 +7,9 @@ use clap::{CommandFactory, Parser};
 
 use super::ids::{Ids, IdsError, MOST_IDS};
 use super::output::Format;
+use super::run::Plan;
 use super::units;
 use crate::address::Address;
-use crate::client::run::Plan;
 use crate::client::ClientConfig;
 use crate::engine::Patience;
 

@@ -115,11 +115,7 @@ fn timed_out(config: &ClientConfig, channel: &Channel) -> ConnectError {
 }
 
 fn build(address: &Address, environment: Arc<Environment>) -> Channel {
-    ChannelBuilder::new(environment)
-        // The server was asked for what it sends, and its messages may be of any size.
-        .max_receive_message_len(-1)
-        // Retries are ours: the C-core's follow a policy that the server's name service can give.
-        .enable_retry(false)
+    channel_builder(environment)
         // Otherwise a new channel would inherit the pause after the failure of the last one.
         .use_local_subchannel_pool(true)
         // For `wait_for_ready`, where the C-core does the trying.
@@ -127,6 +123,18 @@ fn build(address: &Address, environment: Arc<Environment>) -> Channel {
         .max_reconnect_backoff(Duration::from_secs(5))
         .enable_http_proxy(!is_local(address))
         .connect(&target(address))
+}
+
+/// A channel that receives streams as cheaply as this one's: with every message on its own, what
+/// the C-core does for each in its filters is most of what a client costs.
+pub fn channel_builder(environment: Arc<Environment>) -> ChannelBuilder {
+    ChannelBuilder::new(environment)
+        // The server was asked for what it sends, and its messages may be of any size.
+        .max_receive_message_len(-1)
+        // Retries are ours: the C-core's follow a policy that the server's name service can give.
+        .enable_retry(false)
+        // Closes the connection after 30 minutes without a call; a client that has none ends.
+        .raw_cfg_int(c"grpc.client_idle_timeout_ms".to_owned(), i32::MAX)
 }
 
 /// What a proxy cannot reach for us, whatever the environment says.

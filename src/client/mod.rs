@@ -4,9 +4,8 @@
 mod connect;
 mod fetch;
 mod retry;
-pub mod run;
 
-pub use connect::ConnectError;
+pub use connect::{channel_builder, ConnectError};
 pub use fetch::Fetch;
 
 use std::fmt;

@@ -46,7 +46,7 @@ pub(super) struct Call<T> {
     arrived: Instant,
     watch: CallWatch,
     /// What the call ends with, if not OK: the first failure. Set before the channel is closed.
-    failure: OnceLock<RpcStatus>,
+    failure: OnceLock<Box<RpcStatus>>,
     /// The failure is to be sent at once, before what is still in the channel.
     aborted: AtomicBool,
     /// The drain, to hear of `aborted` whatever it waits for.
@@ -146,7 +146,7 @@ impl<T: Send + 'static> Call<T> {
 
     /// What the call ends with once its channel has ended; `None` is OK.
     pub(super) fn failure(&self) -> Option<&RpcStatus> {
-        self.failure.get()
+        self.failure.get().map(|status| &**status)
     }
 
     /// True when the drain should not send what is left in the channel.
@@ -161,7 +161,7 @@ impl<T: Send + 'static> Call<T> {
 
     /// Ends the call with `status` as soon as the drain can, unless it has failed already.
     pub(super) fn abort(&self, status: RpcStatus) {
-        let _ = self.failure.set(status);
+        let _ = self.failure.set(Box::new(status));
         self.aborted.store(true, Ordering::Release);
         self.drain.wake();
     }
@@ -257,6 +257,10 @@ impl<T: Send + 'static> Call<T> {
             let due = self.due(job.delay);
             if due > now {
                 state.timer = Some(self.workers.submit_at(due, self.clone()));
+                if state.ready.is_empty() {
+                    // A call that mostly waits should hold little meanwhile.
+                    state.ready = VecDeque::new();
+                }
                 state.feed = Feed::Waiting {
                     jobs,
                     next: job,
@@ -363,7 +367,7 @@ impl<T: Send + 'static> Call<T> {
     /// Ends the call with `status`, after what was pushed before.
     fn fail(&self, status: RpcStatus, sender: &Sender<T>) {
         // The first failure is the one that counts.
-        let _ = self.failure.set(status);
+        let _ = self.failure.set(Box::new(status));
         sender.close();
     }
 

@@ -7,52 +7,31 @@
 //!
 //! The queue itself is crossbeam's linked one, bounded by [`Room`]: its memory follows what is
 //! queued, where the array one would allocate the whole capacity for every idle call.
+//!
+//! ```
+//! use fanstream::engine::channel::{bounded, TrySendError};
+//! use fanstream::engine::Capacity;
+//!
+//! let (sender, receiver) = bounded(Capacity::messages(2));
+//! sender.send(1).unwrap();
+//! sender.send(2).unwrap();
+//! assert_eq!(sender.try_send(3), Err(TrySendError::Full(3)));
+//! drop(sender); // the last one: what is queued still arrives, then comes the end
+//! assert_eq!(receiver.collect::<Vec<_>>(), [1, 2]);
+//! ```
 
 use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use crossbeam_utils::Backoff;
+
+use super::capacity::Capacity;
+use super::sleeper::Sleeper;
 use super::wake::{Room, WaitList};
-
-/// How much a channel holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Capacity {
-    /// Messages that may wait in the channel. At least 1.
-    pub messages: usize,
-    /// Bytes that may wait in the channel, as far as the channel knows the size of its messages
-    /// (see [`bounded_by_size`]): it is divided into `messages` slots, and a message takes one
-    /// slot, and one more for each further slot's worth of bytes. At least 1.
-    pub bytes: usize,
-}
-
-impl Default for Capacity {
-    /// 256 messages, 1 MiB: enough that one wake-up moves a hundred small messages, little enough
-    /// that 10,000 stalled readers of small messages hold some 100 MB.
-    fn default() -> Capacity {
-        Capacity {
-            messages: 256,
-            bytes: 1 << 20,
-        }
-    }
-}
-
-impl Capacity {
-    /// A channel for so many messages, whatever their size.
-    pub fn messages(messages: usize) -> Capacity {
-        Capacity {
-            messages,
-            ..Capacity::default()
-        }
-    }
-
-    fn slot_bytes(&self) -> usize {
-        (self.bytes / self.messages.max(1)).max(1)
-    }
-}
 
 /// A channel bounded by the number of messages in it.
 pub fn bounded<T>(capacity: Capacity) -> (Sender<T>, Receiver<T>) {
@@ -314,10 +293,17 @@ impl<T> Receiver<T> {
     }
 
     fn recv_until(&self, deadline: Option<Instant>) -> Result<T, RecvTimeoutError> {
-        match self.try_recv() {
-            Ok(message) => return Ok(message),
-            Err(TryRecvError::Ended) => return Err(RecvTimeoutError::Ended),
-            Err(TryRecvError::Empty) => {}
+        // A sleeping receiver is woken by the first message of many, and what it then costs to
+        // wake and to switch threads is more than the message itself. So it first lets others run
+        // for a few microseconds: on a busy machine those are the senders.
+        let backoff = Backoff::new();
+        loop {
+            match self.try_recv() {
+                Ok(message) => return Ok(message),
+                Err(TryRecvError::Ended) => return Err(RecvTimeoutError::Ended),
+                Err(TryRecvError::Empty) if backoff.is_completed() => break,
+                Err(TryRecvError::Empty) => backoff.snooze(),
+            }
         }
         let sleeper = Sleeper::current();
         loop {
@@ -391,58 +377,6 @@ impl<T> fmt::Debug for Receiver<T> {
         f.debug_struct("Receiver")
             .field("messages", &self.len())
             .finish_non_exhaustive()
-    }
-}
-
-/// A blocked thread, in the shape of a `Waker`.
-struct Sleeper {
-    thread: Arc<SleepingThread>,
-    waker: Waker,
-}
-
-struct SleepingThread {
-    thread: Thread,
-    /// A wake-up came that no `sleep` has used yet; `park` alone may return for no reason.
-    woken: AtomicBool,
-}
-
-impl Sleeper {
-    fn current() -> Sleeper {
-        let thread = Arc::new(SleepingThread {
-            thread: thread::current(),
-            woken: AtomicBool::new(false),
-        });
-        Sleeper {
-            waker: Waker::from(thread.clone()),
-            thread,
-        }
-    }
-
-    /// Blocks until woken, at most until `deadline`; false when that has passed.
-    fn sleep(&self, deadline: Option<Instant>) -> bool {
-        loop {
-            if self.thread.woken.swap(false, Ordering::Acquire) {
-                return true;
-            }
-            match deadline {
-                None => thread::park(),
-                Some(deadline) => match deadline.checked_duration_since(Instant::now()) {
-                    Some(left) if !left.is_zero() => thread::park_timeout(left),
-                    _ => return false,
-                },
-            }
-        }
-    }
-}
-
-impl Wake for SleepingThread {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.woken.store(true, Ordering::Release);
-        self.thread.unpark();
     }
 }
 

@@ -1,4 +1,4 @@
-use std::sync::atomic::AtomicUsize;
+use std::thread;
 
 use super::super::testing::{eventually, Count, DEADLINE};
 use super::*;

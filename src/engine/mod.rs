@@ -7,19 +7,22 @@
 //! mirror image: drained on the poll thread into a channel, iterated by a blocking caller.
 
 mod call;
+mod capacity;
 pub mod channel;
 mod drain;
 mod job;
 mod receive;
+pub(crate) mod sleeper;
 mod streams;
 mod sync;
 #[cfg(test)]
 mod testing;
+mod thread_state;
 mod wake;
 mod workers;
 
 pub use call::CallWatch;
-pub use channel::Capacity;
+pub use capacity::Capacity;
 pub use job::{Job, Jobs, Produced, Producer};
 pub use receive::{receive, receive_sized, Patience, ReceiveError, Responses};
 pub use streams::{Streams, StreamsConfig};

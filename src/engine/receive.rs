@@ -14,7 +14,8 @@ use std::time::Duration;
 use futures::Stream;
 use grpcio::{Client, ClientSStreamReceiver, Metadata, RpcStatus};
 
-use super::channel::{bounded_by_size, Capacity, Receiver, RecvTimeoutError, Sender, TrySendError};
+use super::capacity::Capacity;
+use super::channel::{bounded_by_size, Receiver, RecvTimeoutError, Sender, TrySendError};
 
 /// How long a caller waits for one response; `None` waits for as long as the call lasts. The
 /// deadline of the whole call is `CallOption::timeout`.

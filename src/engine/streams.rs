@@ -12,7 +12,8 @@ use futures::FutureExt;
 use grpcio::{RpcContext, RpcStatus, RpcStatusCode, ServerStreamingSink};
 
 use super::call::{Call, CallWatch};
-use super::channel::{bounded_by_size, Capacity};
+use super::capacity::Capacity;
+use super::channel::bounded_by_size;
 use super::drain::Drain;
 use super::job::Jobs;
 use super::workers::Workers;

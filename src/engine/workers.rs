@@ -5,22 +5,23 @@
 //! slice of its work and to submit itself again for the next; nothing here cuts a task short.
 //!
 //! There are always as many threads as the machine has processors (a task that only computes
-//! gains nothing from more); further ones are started, up to the cap, while tasks wait and the
-//! threads there are have been in one slice for [`BLOCKED_AFTER`] or longer, and end when they
-//! had nothing to do for a while. One more thread, the clock, keeps the due times and watches for
-//! blocked threads. It runs no tasks, so a blocked task never delays a due one.
+//! gains nothing from more); further ones are started, up to the cap, while tasks wait and threads
+//! are blocked: in one slice for [`BLOCKED_AFTER`] or longer, and asleep in the kernel. They end
+//! when they had nothing to do for a while. One more thread, the clock, keeps the due times and
+//! watches for blocked threads. It runs no tasks, so a blocked task never delays a due one.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A thread that has been in one slice for so long counts as blocked. A slice of a producer that
-/// is not blocked takes well under a millisecond; a thread that was merely preempted is back
-/// after a scheduler's slice or two.
+use super::thread_state::ThreadId;
+
+/// A thread that has been in one slice for so long, and sleeps, counts as blocked. A slice of a
+/// producer that is not blocked takes well under a millisecond.
 const BLOCKED_AFTER: Duration = Duration::from_millis(5);
 
 /// Due tasks move to the ready queue in portions, so that a poll thread that submits something
@@ -43,11 +44,11 @@ pub struct WorkersConfig {
 }
 
 impl Default for WorkersConfig {
-    /// At most 64 threads, kept for 10 seconds.
+    /// At most 64 threads, kept for half a second: a new one takes some 50 µs.
     fn default() -> WorkersConfig {
         WorkersConfig {
             max_threads: 64,
-            keep_alive: Duration::from_secs(10),
+            keep_alive: Duration::from_millis(500),
         }
     }
 }
@@ -91,7 +92,8 @@ impl Workers {
         let max_threads = config.max_threads.max(1);
         let pool = Arc::new(Pool {
             state: Mutex::new(State::default()),
-            work: Condvar::new(),
+            core: Condvar::new(),
+            surplus: Condvar::new(),
             clock: Condvar::new(),
             ready: AtomicUsize::new(0),
             started: Instant::now(),
@@ -121,7 +123,7 @@ impl Workers {
         let mut state = self.pool.lock();
         self.pool.make_ready(&mut state, task);
         // More tasks than idle threads: the clock has to watch whether the busy ones are blocked.
-        if state.ready.len() > state.idle && !state.clock_watches {
+        if state.ready.len() > state.idle() && !state.clock_watches {
             state.clock_watches = true;
             self.pool.clock.notify_one();
         }
@@ -164,8 +166,8 @@ impl Workers {
     pub fn status(&self) -> WorkersStatus {
         let state = self.pool.lock();
         WorkersStatus {
-            threads: state.busy_since.len(),
-            idle: state.idle,
+            threads: state.threads.len(),
+            idle: state.idle(),
             ready: state.ready.len(),
             scheduled: state.scheduled.len(),
         }
@@ -180,8 +182,11 @@ impl fmt::Debug for Workers {
 
 struct Pool {
     state: Mutex<State>,
-    /// Idle workers sleep here.
-    work: Condvar,
+    /// As many idle workers as there are processors sleep here.
+    core: Condvar,
+    /// Further idle ones sleep here, and are woken only when those above are not enough: so they
+    /// find out that they are not needed.
+    surplus: Condvar,
     /// The clock sleeps here.
     clock: Condvar,
     /// Always `state.ready.len()`, to be read without the lock.
@@ -197,13 +202,36 @@ struct State {
     ready: VecDeque<Arc<dyn Task>>,
     scheduled: BTreeMap<Timer, Arc<dyn Task>>,
     next_sequence: u64,
-    /// One for each thread: when its slice began, in nanoseconds since [`Pool::started`]; 0 when
-    /// it is in none. Written by its thread without the lock.
-    busy_since: Vec<Arc<AtomicU64>>,
-    idle: usize,
+    threads: Vec<Arc<Worker>>,
+    /// Workers asleep in [`Pool::core`] and in [`Pool::surplus`].
+    idle_core: usize,
+    idle_surplus: usize,
     /// The clock comes round every [`BLOCKED_AFTER`] while tasks wait.
     clock_watches: bool,
     stopping: bool,
+}
+
+impl State {
+    fn idle(&self) -> usize {
+        self.idle_core + self.idle_surplus
+    }
+}
+
+/// One worker thread.
+struct Worker {
+    /// When its slice began, in nanoseconds since [`Pool::started`]; 0 when it is in none. Written
+    /// by the thread alone, without the lock.
+    busy_since: AtomicU64,
+    /// Set by the thread before its first slice.
+    id: OnceLock<ThreadId>,
+}
+
+impl Worker {
+    /// True when its slice began no later than `since` and it sleeps in it.
+    fn is_blocked(&self, since: u64) -> bool {
+        let began = self.busy_since.load(Ordering::Relaxed);
+        began != 0 && began <= since && self.id.get().is_some_and(|id| id.is_asleep())
+    }
 }
 
 impl Pool {
@@ -215,8 +243,10 @@ impl Pool {
     fn make_ready(&self, state: &mut State, task: Arc<dyn Task>) {
         state.ready.push_back(task);
         self.ready.store(state.ready.len(), Ordering::Relaxed);
-        if state.idle > 0 {
-            self.work.notify_one();
+        if state.ready.len() <= state.idle_core {
+            self.core.notify_one();
+        } else if state.ready.len() <= state.idle() {
+            self.surplus.notify_one();
         }
     }
 
@@ -226,47 +256,48 @@ impl Pool {
     }
 
     fn start_worker(self: &Arc<Self>, state: &mut State) -> io::Result<()> {
-        let busy_since = Arc::new(AtomicU64::new(0));
-        let (pool, busy) = (self.clone(), busy_since.clone());
+        let worker = Arc::new(Worker {
+            busy_since: AtomicU64::new(0),
+            id: OnceLock::new(),
+        });
+        let (pool, own) = (self.clone(), worker.clone());
         thread::Builder::new()
             .name("fanstream-work".into())
-            .spawn(move || pool.work(&busy))?;
-        state.busy_since.push(busy_since);
+            .spawn(move || pool.work(&own))?;
+        state.threads.push(worker);
         Ok(())
     }
 
     /// The life of a worker thread.
-    fn work(&self, busy_since: &Arc<AtomicU64>) {
+    fn work(&self, own: &Arc<Worker>) {
+        let _ = own.id.set(ThreadId::current());
         let mut state = self.lock();
         while !state.stopping {
             if let Some(task) = state.ready.pop_front() {
                 self.ready.store(state.ready.len(), Ordering::Relaxed);
                 drop(state);
-                busy_since.store(self.now(), Ordering::Relaxed);
+                own.busy_since.store(self.now(), Ordering::Relaxed);
                 run_caught(task);
-                busy_since.store(0, Ordering::Relaxed);
+                own.busy_since.store(0, Ordering::Relaxed);
                 state = self.lock();
                 continue;
             }
-            state.idle += 1;
-            let timed_out;
-            if state.busy_since.len() > self.core_threads {
-                let (guard, timeout) = self
-                    .work
-                    .wait_timeout(state, self.keep_alive)
-                    .unwrap_or_else(|e| e.into_inner());
-                state = guard;
-                timed_out = timeout.timed_out();
-            } else {
-                state = self.work.wait(state).unwrap_or_else(|e| e.into_inner());
-                timed_out = false;
+            if state.idle_core < self.core_threads {
+                state.idle_core += 1;
+                state = self.core.wait(state).unwrap_or_else(|e| e.into_inner());
+                state.idle_core -= 1;
+                continue;
             }
-            state.idle -= 1;
-            if timed_out && state.ready.is_empty() && state.busy_since.len() > self.core_threads {
+            state.idle_surplus += 1;
+            let woken = self.surplus.wait_timeout(state, self.keep_alive);
+            let (guard, timeout) = woken.unwrap_or_else(|e| e.into_inner());
+            state = guard;
+            state.idle_surplus -= 1;
+            if timeout.timed_out() && state.ready.is_empty() {
                 break;
             }
         }
-        state.busy_since.retain(|own| !Arc::ptr_eq(own, busy_since));
+        state.threads.retain(|other| !Arc::ptr_eq(other, own));
     }
 
     /// The life of the clock thread.
@@ -317,20 +348,22 @@ impl Pool {
     /// Starts threads where those there are seem blocked while tasks wait: as many as are blocked,
     /// and when all of them are, as many again.
     fn grow(self: &Arc<Self>, state: &mut State) {
-        let threads = state.busy_since.len();
+        let threads = state.threads.len();
+        let allowed = self.max_threads.saturating_sub(threads);
+        if allowed == 0 {
+            return;
+        }
         let since = self.now().saturating_sub(BLOCKED_AFTER.as_nanos() as u64);
         let blocked = state
-            .busy_since
+            .threads
             .iter()
-            .map(|busy| busy.load(Ordering::Relaxed))
-            .filter(|&began| began != 0 && began <= since)
+            .filter(|worker| worker.is_blocked(since))
             .count();
         let wanted = if blocked == threads {
             threads
         } else {
             self.core_threads.saturating_sub(threads - blocked)
         };
-        let allowed = self.max_threads.saturating_sub(threads);
         for _ in 0..wanted.min(state.ready.len()).min(allowed) {
             if let Err(error) = self.start_worker(state) {
                 // The threads there are go on; the next look tries again.
@@ -360,7 +393,8 @@ impl Drop for StopOnDrop {
         let scheduled = std::mem::take(&mut state.scheduled);
         self.0.ready.store(0, Ordering::Relaxed);
         drop(state);
-        self.0.work.notify_all();
+        self.0.core.notify_all();
+        self.0.surplus.notify_all();
         self.0.clock.notify_all();
         drop((ready, scheduled));
     }

@@ -2,14 +2,14 @@
 //! and logs are its caller's; what happens in a call is the engine's.
 
 pub mod listen;
+mod memory;
 
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake};
-use std::thread::{self, Thread};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use grpcio::{
@@ -18,6 +18,7 @@ use grpcio::{
 };
 
 use crate::address::Address;
+use crate::engine::sleeper::Sleeper;
 use crate::engine::{Streams, StreamsConfig, Workers, WorkersConfig};
 use crate::service::{stream_service, Tutorial};
 use listen::{bind, Bound, ListenError};
@@ -85,6 +86,7 @@ pub struct Server {
     server: grpcio::Server,
     streams: Streams,
     bound: Bound,
+    _ebb: memory::Ebb,
     // Dropped last: its poll threads end with it.
     _env: Arc<Environment>,
 }
@@ -105,7 +107,7 @@ impl Server {
     /// When it cannot listen, or the system gives no threads.
     pub fn start(config: &ServerConfig) -> Result<Server, StartError> {
         let workers = Workers::new(config.workers.clone())?;
-        let streams = Streams::new(workers, config.streams.clone());
+        let streams = Streams::new(workers.clone(), config.streams.clone());
         let env = Arc::new(EnvBuilder::new().name_prefix("fanstream-poll").build());
         let mut server = with_limits(ServerBuilder::new(env.clone()), config, env.clone())
             .requests_slot_per_cq(REQUEST_SLOTS)
@@ -115,8 +117,9 @@ impl Server {
         server.start();
         Ok(Server {
             server,
-            streams,
             bound,
+            _ebb: memory::return_at_ebb(workers, streams.clone()),
+            streams,
             _env: env,
         })
     }
@@ -181,23 +184,15 @@ fn unavailable(message: &str) -> RpcStatus {
 
 /// Blocks until the server is gone, at most for `timeout`; false when it is not.
 fn wait_for(gone: &mut ShutdownFuture, timeout: Duration) -> bool {
-    struct Unpark(Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Arc::new(Unpark(thread::current())).into();
-    let mut cx = Context::from_waker(&waker);
+    let sleeper = Sleeper::current();
+    let mut cx = Context::from_waker(&sleeper.waker);
     let deadline = Instant::now() + timeout;
-    let mut gone = pin!(gone);
     loop {
-        if let Poll::Ready(ended) = gone.as_mut().poll(&mut cx) {
+        if let Poll::Ready(ended) = Pin::new(&mut *gone).poll(&mut cx) {
             return ended.is_ok();
         }
-        match deadline.checked_duration_since(Instant::now()) {
-            Some(left) if !left.is_zero() => thread::park_timeout(left),
-            _ => return false,
+        if !sleeper.sleep(Some(deadline)) {
+            return false;
         }
     }
 }

@@ -1,5 +1,5 @@
 //! A whole run of the client's program: connect, fetch every id, print what comes, and say how it
-//! ended. The only file that knows both the client and its output; it must not know flags.
+//! ended. The only file that knows both the client and its output; it must not parse.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use grpcio::RpcStatusCode;
 use humantime::format_duration;
 
-use super::{status_name, Client, ClientConfig, ConnectError};
-use crate::cli::exit::Exit;
-use crate::cli::output::{Format, Line, Output, Summary, Tally};
+use super::exit::Exit;
+use super::output::{Format, Line, Output, Summary, Tally};
+use crate::client::{status_name, Client, ClientConfig, ConnectError};
 use crate::engine::ReceiveError;
 
 /// What is to be done.

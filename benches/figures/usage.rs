@@ -1,0 +1,101 @@
+//! What `/proc` says of a process. Reads only.
+
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use anyhow::{bail, Context, Result};
+
+/// A kernel tick of `/proc/PID/stat`: `USER_HZ` is 100 on every Linux that Rust knows.
+const TICK: Duration = Duration::from_millis(10);
+
+/// How often a [`Watch`] looks.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// What a process takes, at one moment.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Usage {
+    pub threads: u64,
+    /// Those of the threads that the engine started or named; the rest are the C-core's pools.
+    pub own_threads: u64,
+    /// Resident memory, in bytes.
+    pub memory: u64,
+    /// The most memory that it ever had resident, in bytes.
+    pub peak_memory: u64,
+}
+
+impl Usage {
+    pub fn of(pid: u32) -> Result<Usage> {
+        let status = read_proc(pid, "status")?;
+        let field = |name: &str| -> Result<u64> {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let value = line.and_then(|line| line.split_whitespace().next());
+            let value = value.with_context(|| format!("/proc/{pid}/status has no {name}"))?;
+            Ok(value.parse()?)
+        };
+        Ok(Usage {
+            threads: field("Threads:")?,
+            own_threads: own_threads(pid)?,
+            memory: field("VmRSS:")? * 1024,
+            peak_memory: field("VmHWM:")? * 1024,
+        })
+    }
+}
+
+fn own_threads(pid: u32) -> Result<u64> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task"))?;
+    // A thread may end while this looks.
+    let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    Ok(names.filter(|name| name.starts_with("fanstream-")).count() as u64)
+}
+
+/// CPU time that a process has used so far, in the kernel and outside, in steps of 10 ms.
+pub fn cpu_time(pid: u32) -> Result<Duration> {
+    let stat = read_proc(pid, "stat")?;
+    // The second field, a name in parentheses, may hold anything.
+    let (_, fields) = stat.rsplit_once(')').context("malformed /proc/PID/stat")?;
+    let fields: Vec<&str> = fields.split_whitespace().collect();
+    // utime and stime are fields 14 and 15 of proc(5); the first one here is field 3.
+    let ticks: u32 = match fields.get(11..13) {
+        Some([user, system]) => user.parse::<u32>()? + system.parse::<u32>()?,
+        _ => bail!("/proc/{pid}/stat is too short"),
+    };
+    Ok(TICK * ticks)
+}
+
+fn read_proc(pid: u32, file: &str) -> Result<String> {
+    let path = format!("/proc/{pid}/{file}");
+    fs::read_to_string(&path).with_context(|| path)
+}
+
+/// Watches a process for the most threads that it has; looks every 20 ms.
+pub struct Watch {
+    stop: Arc<AtomicBool>,
+    watcher: JoinHandle<Result<u64>>,
+}
+
+impl Watch {
+    pub fn start(pid: u32) -> Watch {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let watcher = thread::spawn(move || {
+            let mut most = 0;
+            while !stopped.load(Ordering::Relaxed) {
+                most = most.max(Usage::of(pid)?.threads);
+                thread::sleep(LOOK);
+            }
+            Ok(most)
+        });
+        Watch { stop, watcher }
+    }
+
+    /// The most threads that were seen.
+    pub fn stop(self) -> Result<u64> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.watcher
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}

@@ -1,0 +1,60 @@
+//! A blocked thread in the shape of a `Waker`, so that it can wait for whatever wakes tasks. It
+//! must not know what it waits for.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::Instant;
+
+/// A blocked thread, in the shape of a `Waker`.
+pub(crate) struct Sleeper {
+    thread: Arc<SleepingThread>,
+    pub(crate) waker: Waker,
+}
+
+struct SleepingThread {
+    thread: Thread,
+    /// A wake-up came that no `sleep` has used yet; `park` alone may return for no reason.
+    woken: AtomicBool,
+}
+
+impl Sleeper {
+    pub(crate) fn current() -> Sleeper {
+        let thread = Arc::new(SleepingThread {
+            thread: thread::current(),
+            woken: AtomicBool::new(false),
+        });
+        Sleeper {
+            waker: Waker::from(thread.clone()),
+            thread,
+        }
+    }
+
+    /// Blocks until woken, at most until `deadline`; false when that has passed.
+    pub(crate) fn sleep(&self, deadline: Option<Instant>) -> bool {
+        loop {
+            if self.thread.woken.swap(false, Ordering::Acquire) {
+                return true;
+            }
+            match deadline {
+                None => thread::park(),
+                Some(deadline) => match deadline.checked_duration_since(Instant::now()) {
+                    Some(left) if !left.is_zero() => thread::park_timeout(left),
+                    _ => return false,
+                },
+            }
+        }
+    }
+}
+
+impl Wake for SleepingThread {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.woken.store(true, Ordering::Release);
+        self.thread.unpark();
+    }
+}
