@@ -234,7 +234,7 @@ fn a_stream_too_many_is_resource_exhausted() {
 
 #[test]
 fn streams_of_one_connection_wait_for_each_other() {
-    let server = TestServer::start(&["--max-streams-per-connection", "1", "--step", "20ms"]);
+    let server = TestServer::start(&["--max-streams-per-connection", "1", "--step", "50ms"]);
     let ended = client(&["--addr", &server.address, "--id", "1-4", "--format", "text"]).end();
     assert_eq!((ended.code, ended.output.len()), (Some(0), 20));
     server.process.signal("-TERM");
