@@ -34,7 +34,7 @@ failures that of the first id counts.";
 #[derive(Clone, Debug, Parser)]
 #[command(name = "client", version, after_help = AFTER_HELP)]
 pub struct ClientArgs {
-    /// Where the server is: HOST:PORT, [IPV6]:PORT or unix:PATH
+    /// Where the server is: HOST:PORT, [::1]:PORT or unix:PATH
     #[arg(long, value_name = "ADDRESS", default_value_t = Address::tutorial())]
     pub addr: Address,
 

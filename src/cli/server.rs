@@ -31,7 +31,7 @@ Exit codes: 0 drained, 2 wrong usage, 3 cannot listen, 128 + N ended at once by 
 #[derive(Clone, Debug, Parser)]
 #[command(name = "server", version, after_help = AFTER_HELP)]
 pub struct ServerArgs {
-    /// Where to listen: HOST:PORT, [IPV6]:PORT, :PORT (all addresses) or unix:PATH; port 0 takes a
+    /// Where to listen: HOST:PORT, [::1]:PORT, :PORT (all addresses) or unix:PATH; port 0 takes a
     /// free one and prints it
     #[arg(long, value_name = "ADDRESS", default_value_t = Address::tutorial())]
     pub listen: Address,

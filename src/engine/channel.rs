@@ -5,7 +5,7 @@
 //! at a low-water mark instead of at every message, and the bound counts a large message as more
 //! than one slot. It knows nothing of gRPC, workers or calls.
 //!
-//! The queue itself is crossbeam's linked one, bounded by [`Room`]: its memory follows what is
+//! The queue itself is crossbeam's linked one, bounded by `Room`: its memory follows what is
 //! queued, where the array one would allocate the whole capacity for every idle call.
 //!
 //! ```
