@@ -5,9 +5,10 @@
 pub struct Capacity {
     /// Messages that may wait in the channel. At least 1.
     pub messages: usize,
-    /// Bytes that may wait in the channel, as far as the channel knows the size of its messages
-    /// (see [`bounded_by_size`](super::channel::bounded_by_size)): it is divided into `messages` slots, and a message takes one
-    /// slot, and one more for each further slot's worth of bytes. At least 1.
+    /// Bytes that may wait in the channel, as far as the channel knows the size of its messages (see
+    /// [`bounded_by_size`](super::channel::bounded_by_size)): they are divided into `messages`
+    /// slots, and a message takes one slot, and one more for each further slot's worth of bytes. At
+    /// least 1.
     pub bytes: usize,
 }
 
@@ -23,7 +24,7 @@ impl Default for Capacity {
 }
 
 impl Capacity {
-    /// A channel for so many messages, whatever their size.
+    /// A channel for so many messages, and the default number of bytes.
     pub fn messages(messages: usize) -> Capacity {
         Capacity {
             messages,

@@ -6,15 +6,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crossbeam_channel::Receiver;
 use fanstream::engine::{
-    receive, CallWatch, Capacity, Jobs, Patience, ReceiveError, Responses, Streams, StreamsConfig,
-    Workers, WorkersConfig,
+    receive, CallWatch, Capacity, Jobs, Patience, Produced, ReceiveError, Responses, Streams,
+    StreamsConfig, Workers, WorkersConfig,
 };
 use fanstream::proto::stream::{Request, Response};
 use fanstream::proto::stream_grpc::{create_stream_service, StreamService, StreamServiceClient};
 use grpcio::{
-    CallOption, Channel, ChannelBuilder, Client, EnvBuilder, RpcContext, RpcStatus, Server,
-    ServerBuilder, ServerCredentials, ServerStreamingSink,
+    CallOption, Channel, ChannelBuilder, Client, EnvBuilder, RpcContext, RpcStatus, RpcStatusCode,
+    Server, ServerBuilder, ServerCredentials, ServerStreamingSink,
 };
 
 /// What reaches it hangs: far more than anything here takes, also on a busy machine.
@@ -152,4 +153,33 @@ pub fn failure(responses: &mut Responses<Response>) -> (Vec<String>, RpcStatus) 
             other => panic!("no failure but {other:?}"),
         }
     }
+}
+
+/// Longer than any test.
+pub const HOUR: Duration = Duration::from_secs(3600);
+
+/// Waits until it holds.
+#[track_caller]
+pub fn until(holds: impl Fn() -> bool) {
+    super::process::eventually(|| holds().then_some(()));
+}
+
+/// Says its name and counts.
+pub fn counting(name: &str, n: usize) -> impl Iterator<Item = Produced<Response>> + Send {
+    let name = name.to_string();
+    (0..n).map(move |k| Ok(response(format!("{name}{k}"))))
+}
+
+/// A producer that blocks until the test lets go, then ends.
+pub fn blocked(gate: &Receiver<()>) -> impl Iterator<Item = Produced<Response>> + Send {
+    let gate = gate.clone();
+    std::iter::from_fn(move || {
+        let _ = gate.recv();
+        None
+    })
+}
+
+/// What a producer that fails yields.
+pub fn failing(code: RpcStatusCode, why: &str) -> Produced<Response> {
+    Err(RpcStatus::with_message(code, why.into()))
 }
