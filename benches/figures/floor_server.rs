@@ -24,10 +24,10 @@ pub struct FloorArgs {
 /// Serves until it is killed.
 pub fn serve(args: &FloorArgs) -> Result<()> {
     let env = Arc::new(EnvBuilder::new().build());
-    // As the shipped server sets them; the limit on requests is a filter that costs.
+    // As the shipped server sets them.
     let channel_args = ChannelBuilder::new(env.clone())
         .reuse_port(false)
-        .max_receive_message_len(4096)
+        .max_receive_message_len(-1)
         .build_args();
     let service = create_stream_service(Floor {
         responses: args.responses,

@@ -9,6 +9,7 @@
 mod call;
 mod capacity;
 pub mod channel;
+pub mod codec;
 mod drain;
 mod job;
 mod receive;

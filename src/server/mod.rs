@@ -111,7 +111,11 @@ impl Server {
         let env = Arc::new(EnvBuilder::new().name_prefix("fanstream-poll").build());
         let mut server = with_limits(ServerBuilder::new(env.clone()), config, env.clone())
             .requests_slot_per_cq(REQUEST_SLOTS)
-            .register_service(stream_service(streams.clone(), config.tutorial.clone()))
+            .register_service(stream_service(
+                streams.clone(),
+                config.tutorial.clone(),
+                config.max_request_bytes,
+            ))
             .build()?;
         let bound = bind(&mut server, &config.listen)?;
         server.start();
@@ -171,7 +175,10 @@ fn with_limits(
     let mut args = ChannelBuilder::new(env)
         // Otherwise a second server on the same port is no error, and they share its connections.
         .reuse_port(false)
-        .max_receive_message_len(at_most(config.max_request_bytes));
+        // The services check the size of a request themselves. The C-core's filter would do it no
+        // sooner (it too looks at complete messages), but every response passes through it as
+        // well, and without it sending one costs a quarter less.
+        .max_receive_message_len(-1);
     if let Some(most) = config.max_streams_per_connection {
         args = args.max_concurrent_stream(at_most(most as usize));
     }
