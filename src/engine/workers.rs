@@ -6,7 +6,7 @@
 //!
 //! There are always as many threads as the machine has processors (a task that only computes
 //! gains nothing from more); further ones are started, up to the cap, while tasks wait and threads
-//! are blocked: in one slice for [`BLOCKED_AFTER`] or longer, and asleep in the kernel. They end
+//! are blocked: in one slice for 5 ms or longer, and asleep in the kernel. They end
 //! when they had nothing to do for a while. One more thread, the clock, keeps the due times and
 //! watches for blocked threads. It runs no tasks, so a blocked task never delays a due one.
 
@@ -20,13 +20,11 @@ use std::time::{Duration, Instant};
 
 use super::thread_state::ThreadId;
 
-/// A thread that has been in one slice for so long, and sleeps, counts as blocked. A slice of a
-/// producer that is not blocked takes well under a millisecond.
-const BLOCKED_AFTER: Duration = Duration::from_millis(5);
+mod clock;
 
-/// Due tasks move to the ready queue in portions, so that a poll thread that submits something
-/// meanwhile never waits long for the lock.
-const DUE_PORTION: usize = 256;
+/// How often a worker with nothing to do lets others run before it sleeps. Each time costs half a
+/// microsecond where there are none; calls of five messages cost 0.79 with 4, and 0.77 with 16.
+const LINGER_YIELDS: u32 = 4;
 
 /// Something to run on a worker thread.
 pub trait Task: Send + Sync + 'static {
@@ -206,14 +204,16 @@ struct State {
     /// Workers asleep in [`Pool::core`] and in [`Pool::surplus`].
     idle_core: usize,
     idle_surplus: usize,
-    /// The clock comes round every [`BLOCKED_AFTER`] while tasks wait.
+    /// A worker that has nothing to do, but is not asleep yet; see [`Pool::linger`].
+    lingering: bool,
+    /// The clock comes round every few milliseconds while tasks wait.
     clock_watches: bool,
     stopping: bool,
 }
 
 impl State {
     fn idle(&self) -> usize {
-        self.idle_core + self.idle_surplus
+        usize::from(self.lingering) + self.idle_core + self.idle_surplus
     }
 }
 
@@ -243,7 +243,10 @@ impl Pool {
     fn make_ready(&self, state: &mut State, task: Arc<dyn Task>) {
         state.ready.push_back(task);
         self.ready.store(state.ready.len(), Ordering::Relaxed);
-        if state.ready.len() <= state.idle_core {
+        let awake = usize::from(state.lingering);
+        if state.ready.len() <= awake {
+            // It comes by itself.
+        } else if state.ready.len() <= awake + state.idle_core {
             self.core.notify_one();
         } else if state.ready.len() <= state.idle() {
             self.surplus.notify_one();
@@ -280,6 +283,9 @@ impl Pool {
                 run_caught(task);
                 own.busy_since.store(0, Ordering::Relaxed);
                 state = self.lock();
+                if state.ready.is_empty() && !state.lingering {
+                    state = self.linger(state);
+                }
                 continue;
             }
             if state.idle_core < self.core_threads {
@@ -300,77 +306,21 @@ impl Pool {
         state.threads.retain(|other| !Arc::ptr_eq(other, own));
     }
 
-    /// The life of the clock thread.
-    fn keep_time(self: Arc<Self>) {
-        let mut state = self.lock();
-        while !state.stopping {
-            let now = Instant::now();
-            if self.release_due(&mut state, now) {
-                // More is due: let go of the lock for a moment, then come back.
-                drop(state);
-                state = self.lock();
-                continue;
-            }
-            let next_due = state
-                .scheduled
-                .first_key_value()
-                .map(|(timer, _)| timer.due);
-            state.clock_watches = !state.ready.is_empty();
-            let next_look = state.clock_watches.then(|| now + BLOCKED_AFTER);
-            if state.clock_watches {
-                self.grow(&mut state);
-            }
-            state = match next_due.into_iter().chain(next_look).min() {
-                None => self.clock.wait(state).unwrap_or_else(|e| e.into_inner()),
-                Some(until) => {
-                    let wait = until.saturating_duration_since(Instant::now());
-                    let woken = self.clock.wait_timeout(state, wait);
-                    woken.unwrap_or_else(|e| e.into_inner()).0
-                }
-            };
-        }
-    }
-
-    /// Hands one portion of what is due to the workers; true if there is more.
-    fn release_due(&self, state: &mut State, now: Instant) -> bool {
-        for _ in 0..DUE_PORTION {
-            match state.scheduled.first_entry() {
-                Some(first) if first.key().due <= now => {
-                    let task = first.remove();
-                    self.make_ready(state, task);
-                }
-                _ => return false,
-            }
-        }
-        true
-    }
-
-    /// Starts threads where those there are seem blocked while tasks wait: as many as are blocked,
-    /// and when all of them are, as many again.
-    fn grow(self: &Arc<Self>, state: &mut State) {
-        let threads = state.threads.len();
-        let allowed = self.max_threads.saturating_sub(threads);
-        if allowed == 0 {
-            return;
-        }
-        let since = self.now().saturating_sub(BLOCKED_AFTER.as_nanos() as u64);
-        let blocked = state
-            .threads
-            .iter()
-            .filter(|worker| worker.is_blocked(since))
-            .count();
-        let wanted = if blocked == threads {
-            threads
-        } else {
-            self.core_threads.saturating_sub(threads - blocked)
-        };
-        for _ in 0..wanted.min(state.ready.len()).min(allowed) {
-            if let Err(error) = self.start_worker(state) {
-                // The threads there are go on; the next look tries again.
-                tracing::warn!(%error, threads, "cannot start another worker thread");
+    /// Lets other threads run before this one sleeps, in case they have more for it: to wake a
+    /// thread costs a system call and two switches. One worker at a time, so that what it costs
+    /// where nothing comes stays small.
+    fn linger<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        state.lingering = true;
+        drop(state);
+        for _ in 0..LINGER_YIELDS {
+            if self.ready.load(Ordering::Relaxed) > 0 {
                 break;
             }
+            thread::yield_now();
         }
+        let mut state = self.lock();
+        state.lingering = false;
+        state
     }
 }
 

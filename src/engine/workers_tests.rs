@@ -1,6 +1,7 @@
 use std::sync::mpsc;
 
 use super::super::testing::{eventually, DEADLINE};
+use super::clock::BLOCKED_AFTER;
 use super::*;
 
 struct Run<F>(F);
