@@ -10,7 +10,7 @@ use futures::StreamExt;
 use grpcio::{ClientSStreamReceiver, RpcStatusCode};
 
 use crate::channels;
-use crate::common::{Call, Calls, Turn};
+use crate::common::calls::{Call, Calls, Turn};
 use crate::Connection;
 
 /// Starts the thread that starts the calls.

@@ -2,7 +2,7 @@
 //! is, what is recorded, and the protocol with the caller (`benches/peers/README.md`). It must not
 //! know any gRPC library: each client includes it by path.
 
-mod calls;
+pub mod calls;
 mod flags;
 mod output;
 mod protocol;
@@ -12,6 +12,6 @@ mod summary;
 #[cfg(test)]
 pub mod testing;
 
-pub use calls::{Call, Calls, Turn};
+pub use calls::{Call, Calls};
 pub use flags::LoadArgs;
 pub use protocol::main;
