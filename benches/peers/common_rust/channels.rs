@@ -1,11 +1,16 @@
 //! The connections of a load client on grpcio, as its flags ask for them. It makes no call.
 
-use grpcio::{Channel, ChannelBuilder, ChannelCredentialsBuilder, RpcStatusCode};
+use std::time::Duration;
+
+use futures::executor::block_on;
+use grpcio::{
+    Channel, ChannelBuilder, ChannelCredentialsBuilder, ConnectivityState, RpcStatusCode,
+};
 
 use crate::common::LoadArgs;
 
-/// A channel for each connection, to be connected by the first call on it. `builder` makes what is
-/// not a matter of flags.
+/// A channel for each connection, connected where that is possible: a failure is the status of the
+/// calls on it. `builder` makes what is not a matter of flags. Blocks until then.
 ///
 /// # Errors
 /// A text for the user, when a flag names a file that cannot be used.
@@ -14,7 +19,7 @@ pub fn connect(
     builder: impl Fn() -> ChannelBuilder,
 ) -> Result<Vec<Channel>, String> {
     let authority = args.authority()?;
-    let connect = |_| {
+    let channel = |_| {
         let mut channel = builder()
             // Otherwise channels to the same address share one connection.
             .use_local_subchannel_pool(true)
@@ -35,7 +40,30 @@ pub fn connect(
         }
         channel.connect(&args.addr)
     };
-    Ok((0..args.connections).map(connect).collect())
+    let channels: Vec<Channel> = (0..args.connections).map(channel).collect();
+    // All of them at the same time.
+    for channel in &channels {
+        channel.check_connectivity_state(true);
+    }
+    channels.iter().for_each(wait_until_connected);
+    Ok(channels)
+}
+
+/// Blocks until `channel` is connected, or has failed to.
+fn wait_until_connected(channel: &Channel) {
+    /// The C-core gives up before.
+    const LONGEST: Duration = Duration::from_secs(60);
+
+    loop {
+        let state = channel.check_connectivity_state(true);
+        let connecting = matches!(
+            state,
+            ConnectivityState::GRPC_CHANNEL_IDLE | ConnectivityState::GRPC_CHANNEL_CONNECTING
+        );
+        if !connecting || !block_on(channel.wait_for_state_change(state, LONGEST)) {
+            return;
+        }
+    }
 }
 
 /// The code of the status that a failed call ended with.

@@ -107,12 +107,12 @@ fn stalled_calls_have_one_response_each() {
     let server = server(100_000, Duration::ZERO);
     let address = server.bound().address.to_string();
     for start in BOTH {
-        let flags = ["--calls=5", "--in-flight=5", "--stall"];
+        let flags = ["--calls=5", "--stall"];
         let (ok, lines, summary) = load(start, &address, &flags);
-        assert!(ok);
+        assert!(!ok);
         assert_eq!(lines, ["stalled"]);
         assert_eq!(summary["messages"], 5);
-        assert_eq!(summary["statuses"], serde_json::json!({}));
+        assert_eq!(summary["statuses"], serde_json::json!({"CANCELLED": 5}));
     }
 }
 

@@ -55,7 +55,9 @@ fn serve(args: &ServerArgs) -> Result<(), Box<dyn Error>> {
         .register_service(service)
         .build()?;
     let (host, port) = &args.listen;
-    let port = server.add_listening_port(format!("{host}:{port}"), credentials)?;
+    let port = server
+        .add_listening_port(format!("{host}:{port}"), credentials)
+        .map_err(|error| format!("cannot listen, or not with that certificate: {error}"))?;
     server.start();
     println!("listening on {host}:{port}");
     loop {

@@ -28,7 +28,7 @@ pub struct Calls {
     /// When the first turn came.
     began: OnceLock<Instant>,
     state: Mutex<State>,
-    over: Condvar,
+    all_over: Condvar,
 }
 
 #[derive(Default)]
@@ -36,8 +36,8 @@ struct State {
     tally: Tally,
     /// Calls that have ended or are held.
     over: usize,
-    /// The streams of held calls, open for as long as they are here.
-    held: Vec<Box<dyn Any + Send>>,
+    /// Calls that are held, with their streams.
+    held: Vec<(Record, Box<dyn Any + Send>)>,
 }
 
 impl Calls {
@@ -63,7 +63,12 @@ impl Calls {
     pub fn measured(args: &LoadArgs, print: Option<Output>) -> Calls {
         Calls {
             count: args.calls,
-            in_flight: args.in_flight,
+            // A call that stalls never makes room for another.
+            in_flight: if args.stall {
+                args.calls
+            } else {
+                args.in_flight
+            },
             connections: args.connections,
             first_id: args.id,
             ramp: args.ramp,
@@ -76,7 +81,7 @@ impl Calls {
             next: AtomicUsize::new(0),
             began: OnceLock::new(),
             state: Mutex::default(),
-            over: Condvar::new(),
+            all_over: Condvar::new(),
         }
     }
 
@@ -99,9 +104,20 @@ impl Calls {
         let mut state = self.lock();
         while state.over < self.count {
             state = self
-                .over
+                .all_over
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Cancels the calls that are held.
+    pub fn release(&self) {
+        let held = std::mem::take(&mut self.lock().held);
+        for (record, stream) in held {
+            drop(stream); // which is how a stream is cancelled, in every library
+            self.lock()
+                .tally
+                .add(record, status::CANCELLED, Instant::now());
         }
     }
 
@@ -110,14 +126,13 @@ impl Calls {
         std::mem::take(&mut self.lock().tally).summary(self.count, self.recording)
     }
 
-    fn add(&self, record: Record, status: Option<&'static str>, held: Option<Box<dyn Any + Send>>) {
-        let now = Instant::now();
+    /// Has the state changed by the end of a call, or by its being held.
+    fn over(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.lock();
-        state.tally.add(record, status, now);
-        state.held.extend(held);
+        change(&mut state);
         state.over += 1;
         if state.over == self.count {
-            self.over.notify_all();
+            self.all_over.notify_all();
         }
     }
 
@@ -184,13 +199,14 @@ impl Call {
     /// The call ended with this status code.
     pub fn end(self, code: i32) {
         let Call { record, calls, .. } = self;
-        calls.add(record, Some(status::name(code)), None);
+        let now = Instant::now();
+        calls.over(|state| state.tally.add(record, status::name(code), now));
     }
 
-    /// The call stays open until the program ends, and nothing more is read from `stream`.
+    /// The call stays open, and nothing more is read from `stream`.
     pub fn hold(self, stream: impl Send + 'static) {
         let Call { record, calls, .. } = self;
-        calls.add(record, None, Some(Box::new(stream)));
+        calls.over(|state| state.held.push((record, Box::new(stream))));
     }
 }
 
@@ -249,20 +265,21 @@ mod tests {
 
     #[test]
     fn they_are_over_when_each_has_ended_or_is_held() {
-        let calls = measured(&["--calls=2", "--in-flight=2", "--stall"]);
+        let calls = measured(&["--calls=2", "--stall"]);
+        assert_eq!(calls.in_flight(), 2);
         let mut held = calls.next().unwrap().start();
         assert!(held.response("text"));
         let stream = Arc::new(());
         held.hold(stream.clone());
-        assert_eq!(Arc::strong_count(&stream), 2);
         calls.next().unwrap().start().end(14);
         calls.wait();
+        assert_eq!(Arc::strong_count(&stream), 2);
+
+        calls.release();
+        assert_eq!(Arc::strong_count(&stream), 1);
         let summary = calls.summary();
         assert_eq!((summary.calls, summary.messages, summary.bytes), (2, 1, 4));
-        assert_eq!(
-            summary.statuses.into_iter().collect::<Vec<_>>(),
-            [("UNAVAILABLE", 1)]
-        );
-        assert_eq!(Arc::strong_count(&stream), 2);
+        let statuses: Vec<_> = summary.statuses.into_iter().collect();
+        assert_eq!(statuses, [("CANCELLED", 1), ("UNAVAILABLE", 1)]);
     }
 }

@@ -61,7 +61,7 @@ pub struct LoadArgs {
     #[arg(long)]
     pub samples: bool,
 
-    /// Take the first response of each call and read no further
+    /// Open all calls, take the first response of each, and read no further until standard input ends
     #[arg(long)]
     pub stall: bool,
 
@@ -91,11 +91,6 @@ impl LoadArgs {
     }
 
     fn contradiction(&self) -> Option<String> {
-        if self.stall && self.in_flight < self.calls {
-            return Some(
-                "--stall keeps every call open: --in-flight must be at least --calls".into(),
-            );
-        }
         let last = i32::try_from(self.calls - 1).ok();
         if last.and_then(|last| self.id.checked_add(last)).is_none() {
             return Some("--id and --calls: the last id is more than an int32 can be".into());
@@ -178,8 +173,6 @@ mod tests {
     #[test]
     fn contradictions_are_told() {
         let of = |flags: &[&str]| parse(flags).unwrap().contradiction().unwrap_or_default();
-        assert!(of(&["--stall", "--calls=2"]).contains("--in-flight"));
-        assert_eq!(of(&["--stall", "--calls=2", "--in-flight=2"]), "");
         assert!(of(&["--id=2147483647", "--calls=2"]).contains("--id"));
         assert_eq!(of(&["--id=2147483647"]), "");
     }

@@ -25,8 +25,7 @@ pub fn main(args: &LoadArgs, start: impl FnMut(&Arc<Calls>) -> io::Result<()>) -
 }
 
 /// A whole run. `start` starts whatever makes the calls, as many at the same time as
-/// [`Calls::in_flight`] says, and need not wait for them. True when all calls that ended did so with
-/// OK. Blocks until `input` ends.
+/// [`Calls::in_flight`] says, and need not wait for them. True when all calls ended with OK. Blocks until `input` ends.
 ///
 /// # Errors
 /// When the caller is gone, or `start` fails.
@@ -52,11 +51,17 @@ pub fn run(
     let calls = make(Calls::measured(args, args.print.then(|| output.clone())))?;
     if args.stall {
         output.line("stalled")?;
+        await_end(&mut input)?;
+        calls.release();
     }
     let summary = calls.summary();
     output.line(&serde_json::to_string(&summary)?)?;
-    io::copy(&mut input, &mut io::sink())?;
+    await_end(&mut input)?;
     Ok(summary.all_ok())
+}
+
+fn await_end(input: &mut impl BufRead) -> io::Result<()> {
+    io::copy(input, &mut io::sink()).map(drop)
 }
 
 #[cfg(test)]
@@ -106,9 +111,9 @@ mod tests {
     #[test]
     fn stalled_is_said_before_the_summary() {
         let (made, output) = said(&["--stall"], "\n", 0);
-        assert_eq!(made, Ok(true));
+        assert_eq!(made, Ok(false));
         assert!(output.starts_with("ready\nstalled\n{"), "{output}");
-        assert!(output.contains(r#""statuses":{},"messages":1"#));
+        assert!(output.contains(r#""statuses":{"CANCELLED":1},"messages":1"#));
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! The names of the status codes, as the gRPC specification spells them.
 
+/// What a call ends with that its client gives up.
+pub const CANCELLED: &str = "CANCELLED";
+
 const NAMES: [&str; 17] = [
     "OK",
-    "CANCELLED",
+    CANCELLED,
     "UNKNOWN",
     "INVALID_ARGUMENT",
     "DEADLINE_EXCEEDED",

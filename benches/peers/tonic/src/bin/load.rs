@@ -4,11 +4,12 @@
 #[path = "../../../common_rust/load/mod.rs"]
 mod common;
 
-use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use anyhow::{Context, Error, Result};
+use futures_util::future::join_all;
 use tokio::runtime::Runtime;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tonic::{Code, Streaming};
@@ -22,14 +23,14 @@ type Client = StreamServiceClient<Channel>;
 fn main() -> ExitCode {
     let args = LoadArgs::from_command_line();
     run(&args).unwrap_or_else(|error| {
-        let _ = writeln!(io::stderr(), "tonic-load: {error}");
+        let _ = writeln!(io::stderr(), "load: {error:#}");
         ExitCode::from(2)
     })
 }
 
-fn run(args: &LoadArgs) -> Result<ExitCode, Box<dyn Error>> {
+fn run(args: &LoadArgs) -> Result<ExitCode> {
     let runtime = Runtime::new()?;
-    let clients = connect(args, &runtime)?;
+    let clients = runtime.block_on(connect(args))?;
     Ok(common::main(args, |calls| {
         for _ in 0..calls.in_flight() {
             runtime.spawn(make(clients.clone(), calls.clone()));
@@ -38,22 +39,27 @@ fn run(args: &LoadArgs) -> Result<ExitCode, Box<dyn Error>> {
     }))
 }
 
-/// A client for each connection, to be connected by the first call on it.
-fn connect(args: &LoadArgs, runtime: &Runtime) -> Result<Arc<[Client]>, Box<dyn Error>> {
+/// A client for each connection, connected where that is possible.
+async fn connect(args: &LoadArgs) -> Result<Arc<[Client]>> {
     let endpoint = endpoint(args)?;
-    let _entered = runtime.enter(); // where connecting is to go on
-    let client = |_| {
-        let channel = endpoint.connect_lazy();
-        StreamServiceClient::new(channel).max_decoding_message_size(usize::MAX)
+    let channel = || async {
+        match endpoint.connect().await {
+            Ok(channel) => channel,
+            // A failure is the status of the calls on it.
+            Err(_) => endpoint.connect_lazy(),
+        }
     };
-    Ok((0..args.connections).map(client).collect())
+    let channels = join_all((0..args.connections).map(|_| channel())).await;
+    let client = |channel| StreamServiceClient::new(channel).max_decoding_message_size(usize::MAX);
+    Ok(channels.into_iter().map(client).collect())
 }
 
-fn endpoint(args: &LoadArgs) -> Result<Endpoint, Box<dyn Error>> {
-    let authority = args.authority()?;
+fn endpoint(args: &LoadArgs) -> Result<Endpoint> {
+    let authority = args.authority().map_err(Error::msg)?;
     let scheme = if authority.is_some() { "https" } else { "http" };
-    let mut endpoint =
-        Endpoint::from_shared(format!("{scheme}://{}", args.addr))?.tcp_nodelay(true);
+    let mut endpoint = Endpoint::from_shared(format!("{scheme}://{}", args.addr))
+        .context("--addr")?
+        .tcp_nodelay(true);
     if args.window > 0 {
         endpoint = endpoint
             .initial_stream_window_size(args.window)
@@ -65,7 +71,9 @@ fn endpoint(args: &LoadArgs) -> Result<Endpoint, Box<dyn Error>> {
         if let Some(name) = &args.server_name {
             tls = tls.domain_name(name);
         }
-        endpoint = endpoint.tls_config(tls)?;
+        endpoint = endpoint
+            .tls_config(tls)
+            .context("--tls-ca, --server-name")?;
     }
     Ok(endpoint)
 }

@@ -4,10 +4,10 @@
 #[path = "../../../common_rust/server.rs"]
 mod common;
 
-use std::error::Error;
 use std::pin::Pin;
 use std::process::ExitCode;
 
+use anyhow::{Context, Error, Result};
 use clap::Parser;
 use futures_util::stream;
 use tokio::net::TcpListener;
@@ -26,24 +26,28 @@ async fn main() -> ExitCode {
     match serve(&ServerArgs::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("tonic-server: {error}");
+            eprintln!("server: {error:#}");
             ExitCode::from(2)
         }
     }
 }
 
 /// Serves until the process is ended.
-async fn serve(args: &ServerArgs) -> Result<(), Box<dyn Error>> {
+async fn serve(args: &ServerArgs) -> Result<()> {
     let mut server = Server::builder()
         // The HTTP/2 library's 200 for a connection is a default that neither grpc-go nor the C-core
         // has: calls beyond it would wait in the client.
         .max_concurrent_streams(u32::MAX);
-    if let Some(identity) = args.identity()? {
+    if let Some(identity) = args.identity().map_err(Error::msg)? {
         let identity = Identity::from_pem(identity.certificate, identity.key);
-        server = server.tls_config(ServerTlsConfig::new().identity(identity))?;
+        server = server
+            .tls_config(ServerTlsConfig::new().identity(identity))
+            .context("--tls-cert, --tls-key")?;
     }
     let (host, port) = &args.listen;
-    let listener = TcpListener::bind(format!("{host}:{port}")).await?;
+    let listener = TcpListener::bind(format!("{host}:{port}"))
+        .await
+        .context("--listen")?;
     println!("listening on {host}:{}", listener.local_addr()?.port());
     server
         .add_service(StreamServiceServer::new(Streamer {
