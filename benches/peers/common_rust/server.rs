@@ -2,12 +2,16 @@
 //! the text of a response, and where they listen. It must not know any gRPC library: each server
 //! includes it by path.
 
-use std::fs;
+#[path = "values.rs"]
+mod values;
+
 use std::iter;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
+
+use values::{duration, pem};
 
 /// Serves the tutorial's StreamService, until SIGTERM.
 #[derive(Clone, Debug, Parser)]
@@ -63,8 +67,8 @@ impl ServerArgs {
     pub fn identity(&self) -> Result<Option<Identity>, String> {
         match (&self.tls_cert, &self.tls_key) {
             (Some(certificate), Some(key)) => Ok(Some(Identity {
-                certificate: pem("--tls-cert", certificate, "CERTIFICATE-----")?,
-                key: pem("--tls-key", key, "PRIVATE KEY-----")?,
+                certificate: pem("--tls-cert", certificate, "CERTIFICATE")?,
+                key: pem("--tls-key", key, "PRIVATE KEY")?,
             })),
             _ => Ok(None),
         }
@@ -86,21 +90,6 @@ impl Tutorial {
     pub fn due(&self, k: u32) -> Duration {
         self.step.saturating_mul(k)
     }
-}
-
-fn pem(flag: &str, file: &Path, has: &str) -> Result<String, String> {
-    let wrong = |what: &str| format!("{flag} {}: {what}", file.display());
-    let pem = fs::read_to_string(file).map_err(|error| wrong(&error.to_string()))?;
-    if pem.contains(has) && !pem.contains('\0') {
-        Ok(pem)
-    } else {
-        Err(wrong("there is nothing of the kind in PEM in it"))
-    }
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text)
-        .map_err(|error| format!("{error}; write a duration as in `250ms` or `1s`"))
 }
 
 fn address(text: &str) -> Result<(String, u16), String> {

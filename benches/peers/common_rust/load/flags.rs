@@ -1,12 +1,16 @@
 //! The flags of a load client, and what is wrong with them. It makes no connection.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+#[path = "../values.rs"]
+mod values;
+
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::RangedU64ValueParser;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
+
+use values::{duration, pem};
 
 /// Makes calls of the tutorial's StreamService, and prints what came of them as a line of JSON.
 ///
@@ -103,17 +107,8 @@ impl LoadArgs {
     /// # Errors
     /// A text for the user, when there is no certificate in the file.
     pub fn authority(&self) -> Result<Option<String>, String> {
-        self.tls_ca.as_deref().map(certificate).transpose()
-    }
-}
-
-fn certificate(file: &Path) -> Result<String, String> {
-    let wrong = |what: &str| format!("--tls-ca {}: {what}", file.display());
-    let pem = fs::read_to_string(file).map_err(|error| wrong(&error.to_string()))?;
-    if pem.contains("-----BEGIN CERTIFICATE-----") && !pem.contains('\0') {
-        Ok(pem)
-    } else {
-        Err(wrong("there is no certificate in PEM in it"))
+        let read = |file| pem("--tls-ca", file, "CERTIFICATE");
+        self.tls_ca.as_deref().map(read).transpose()
     }
 }
 
@@ -124,11 +119,6 @@ fn count(least: u64) -> RangedU64ValueParser<usize> {
 /// Four times as much, for a connection, must be a window too: 2^31 - 1 is the largest.
 fn window() -> RangedU64ValueParser<u32> {
     RangedU64ValueParser::new().range(0..=(i32::MAX as u64) / 4)
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text)
-        .map_err(|error| format!("{error}; write a duration as in `250ms` or `1s`"))
 }
 
 fn address(text: &str) -> Result<String, String> {
