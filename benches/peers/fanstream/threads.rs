@@ -1,0 +1,80 @@
+//! Calls made by plain threads that block, one for each call in flight: what a user of the library
+//! writes.
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+
+use fanstream::engine::{receive_sized, Capacity, Patience, ReceiveError, Responses};
+use fanstream::proto::stream::{Request, Response};
+use grpcio::RpcStatusCode;
+
+use crate::channels;
+use crate::common::{Call, Calls};
+use crate::Connection;
+
+/// Starts as many threads as there may be calls in flight.
+pub fn start(connections: &Arc<[Connection]>, calls: &Arc<Calls>) -> io::Result<()> {
+    for number in 0..calls.in_flight() {
+        let (connections, calls) = (connections.clone(), calls.clone());
+        thread::Builder::new()
+            .name(format!("call-{number}"))
+            .spawn(move || make(&connections, &calls))?;
+    }
+    Ok(())
+}
+
+/// Makes one call after the other, until there is none left.
+fn make(connections: &[Connection], calls: &Arc<Calls>) {
+    while let Some(turn) = calls.next() {
+        let early = turn.early();
+        if !early.is_zero() {
+            thread::sleep(early);
+        }
+        let connection = &connections[turn.connection()];
+        let request = Request {
+            id: turn.id(),
+            ..Request::default()
+        };
+        let call = turn.start();
+        match fetch(connection, &request) {
+            Ok(responses) => read(responses, call),
+            Err(error) => call.end(channels::code(&error)),
+        }
+    }
+}
+
+/// As `fanstream::client` does it; that has a connection of its own making, though.
+fn fetch(connection: &Connection, request: &Request) -> grpcio::Result<Responses<Response>> {
+    let stream = connection.stub.fetch_response(request)?;
+    Ok(receive_sized(
+        &connection.poller,
+        stream,
+        Capacity::default(),
+        |response| response.result.len(),
+        Patience::default(),
+    ))
+}
+
+fn read(mut responses: Responses<Response>, mut call: Call) {
+    let mut end = RpcStatusCode::OK.into();
+    for response in &mut responses {
+        match response {
+            Ok(response) if call.response(&response.result) => return call.hold(responses),
+            Ok(_) => {}
+            Err(error) => end = code(&error),
+        }
+    }
+    call.end(end);
+}
+
+fn code(error: &ReceiveError) -> i32 {
+    match error {
+        ReceiveError::Status(status) => status.code().into(),
+        ReceiveError::Broken(error) => channels::code(error),
+        // Not with a patience that has no end.
+        ReceiveError::FirstTimeout(_) | ReceiveError::IdleTimeout(_) => {
+            RpcStatusCode::DEADLINE_EXCEEDED.into()
+        }
+    }
+}
