@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"log"
 	"strconv"
 	"sync"
 	"time"
@@ -21,7 +22,9 @@ type streamer struct {
 type responseStream = grpc.ServerStreamingServer[pb.Response]
 
 func (s *streamer) FetchResponse(request *pb.Request, stream responseStream) error {
-	s.infof("fetch response for id : %d", request.GetId())
+	if s.verbose() {
+		log.Printf("fetch response for id : %d", request.GetId())
+	}
 	if s.step == 0 {
 		return s.produce(request.GetId(), stream)
 	}
@@ -83,7 +86,9 @@ func (s *streamer) send(stream responseStream, id int32, k int) error {
 	if err := stream.Send(&pb.Response{Result: s.result(id, k)}); err != nil {
 		return err
 	}
-	s.infof("finishing request number : %d", k)
+	if s.verbose() {
+		log.Printf("finishing request number : %d", k)
+	}
 	return nil
 }
 
