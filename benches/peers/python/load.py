@@ -7,6 +7,7 @@ shows how.
 
 import argparse
 import json
+import ssl
 import sys
 import threading
 import time
@@ -212,6 +213,12 @@ def parse_flags() -> argparse.Namespace:
         parser.error("--window must be less than 2 GiB")
     if flags.server_name and flags.tls_ca is None:
         parser.error("--server-name is of no use without --tls-ca")
+    try:
+        if flags.tls_ca is not None:
+            # What grpcio cannot read it reports with every attempt to connect, and as if the server were not there.
+            ssl.create_default_context(cadata=flags.tls_ca.decode(errors="replace"))
+    except ssl.SSLError as error:
+        parser.error(f"--tls-ca: {error}")
     return flags
 
 
