@@ -6,7 +6,7 @@ import functools
 import importlib
 from typing import Any
 
-from .common import BUILT, BuildFailed, Missing, Participant
+from .common import BUILT, BuildFailed, Missing, Participant, only_builder
 from .rust import ccore_version
 
 NAMES = ["ccore", "cpp-sync", "cpp-sync-hinted", "cpp-callback", "cpp-callback-hinted"]
@@ -25,7 +25,8 @@ def _build_all() -> dict[str, dict[str, list[str]]]:
     except ModuleNotFoundError:
         raise Missing("this checkout has no scripts/ccore_peers.py") from None
     try:
-        commands: dict[str, dict[str, list[str]]] = builder.build(BUILT / "ccore")
+        with only_builder():
+            commands: dict[str, dict[str, list[str]]] = builder.build(BUILT / "ccore")
     except builder.Missing as missing:
         raise Missing(str(missing)) from None
     except Exception as failure:
