@@ -1,8 +1,11 @@
-"""What the Python server and client share: durations as the other peers spell them, and the tutorial's stamp on log lines."""
+"""What the Python programs share: the types of their flags, durations spelt as by the other peers, and the tutorial's stamp
+on log lines."""
 
 import argparse
 import logging
 import re
+from pathlib import Path
+from typing import TextIO
 
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 _PART = r"(\d+(?:\.\d+)?)(h|ms|m|s|us|µs|ns)"
@@ -27,7 +30,22 @@ def natural(text: str) -> int:
     return int(text)
 
 
-def stamped_logger(name: str, stream, level: str = "info") -> logging.Logger:
+def positive(text: str) -> int:
+    """An integer from 1 up; an argparse type."""
+    if not (number := natural(text)):
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def readable_file(text: str) -> bytes:
+    """The content of the file of that name; an argparse type."""
+    try:
+        return Path(text).read_bytes()
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{text}: {error.strerror}") from None
+
+
+def stamped_logger(name: str, stream: TextIO, level: str = "info") -> logging.Logger:
     handler = logging.StreamHandler(stream)
     handler.setFormatter(STAMPED)
     logger = logging.getLogger(name)

@@ -5,12 +5,15 @@ shows how.
 """
 
 import argparse
+import logging
 import queue
 import signal
+import ssl
 import sys
 import threading
 from collections.abc import Iterator
 from concurrent import futures
+from pathlib import Path
 
 import grpc
 import stream_pb2
@@ -26,7 +29,7 @@ STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
 class Streamer(stream_pb2_grpc.StreamServiceServicer):
     """Answers each request with `responses` results; worker k takes k times `step` seconds over its own."""
 
-    def __init__(self, responses: int, step: float, size: int, log) -> None:
+    def __init__(self, responses: int, step: float, size: int, log: logging.Logger) -> None:
         self._responses = responses
         self._step = step
         self._size = size
@@ -64,10 +67,10 @@ class Streamer(stream_pb2_grpc.StreamServiceServicer):
         for k in range(self._responses):
             threading.Thread(target=work, args=(k,), name=f"worker {k}", daemon=True).start()
         for _ in range(self._responses):
-            k = finished.get()
-            if k is None:
+            worker = finished.get()
+            if worker is None:
                 return
-            yield k
+            yield worker
 
     def _result(self, request_id: int, k: int) -> str:
         text = f"Request #{k} For Id:{request_id}"
@@ -90,7 +93,22 @@ def parse_flags() -> argparse.Namespace:
         "--grace", type=duration, default="30s", metavar="DURATION", help="for open calls when told to stop"
     )
     parser.add_argument("--log-level", choices=["error", "warn", "info", "debug"], default="info")
-    return parser.parse_args()
+    parser.add_argument("--tls-cert", metavar="FILE", help="PEM of the certificate, and its chain, to serve TLS with")
+    parser.add_argument("--tls-key", metavar="FILE", help="PEM of that certificate's key")
+    flags = parser.parse_args()
+    if (flags.tls_cert is None) != (flags.tls_key is None):
+        parser.error("--tls-cert and --tls-key go together")
+    try:
+        flags.credentials = flags.tls_cert and credentials(flags.tls_cert, flags.tls_key)
+    except OSError as error:  # also what ssl raises
+        parser.error(f"--tls-cert {flags.tls_cert}, --tls-key {flags.tls_key}: {error}")
+    return flags
+
+
+def credentials(cert: str, key: str) -> grpc.ServerCredentials:
+    # grpcio looks at the files only when it listens, and then says nothing of what is wrong with them.
+    ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key)
+    return grpc.ssl_server_credentials([(Path(key).read_bytes(), Path(cert).read_bytes())])
 
 
 def main() -> None:
@@ -104,7 +122,10 @@ def main() -> None:
     server = grpc.server(futures.ThreadPoolExecutor(MAX_CALLS), options=[("grpc.so_reuseport", 0)])
     streamer = Streamer(flags.responses, flags.step, flags.size, log)
     stream_pb2_grpc.add_StreamServiceServicer_to_server(streamer, server)
-    port = server.add_insecure_port(flags.listen)
+    if flags.credentials:
+        port = server.add_secure_port(flags.listen, flags.credentials)
+    else:
+        port = server.add_insecure_port(flags.listen)
     server.start()
     log.info("start server")
     host, _, wanted_port = flags.listen.rpartition(":")

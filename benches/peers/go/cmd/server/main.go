@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 
 	"fanstream/peers/pb"
 )
@@ -27,13 +28,14 @@ type config struct {
 	size      int
 	grace     time.Duration
 	logLevel  slog.Level
+	tlsCert   string // empty: clear text
+	tlsKey    string
 }
 
-// infof logs a line of the tutorial's kind, with its stamp, unless less is wanted.
-func (c config) infof(format string, args ...any) {
-	if c.logLevel <= slog.LevelInfo {
-		log.Printf(format, args...)
-	}
+// verbose says whether to log the tutorial's lines, of every call and every response. It is to be asked before log.Printf
+// is called, whose arguments would otherwise be allocated for nothing with every response.
+func (c config) verbose() bool {
+	return c.logLevel <= slog.LevelInfo
 }
 
 func main() {
@@ -42,6 +44,11 @@ func main() {
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM, os.Interrupt)
 
+	options, err := serverOptions(c)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
 	listener, err := net.Listen("tcp", c.listen)
 	if err != nil {
 		log.Fatalf("failed to listen: %v", err)
@@ -50,7 +57,7 @@ func main() {
 		fmt.Printf("listening on %s\n", listener.Addr())
 	}
 
-	server := grpc.NewServer()
+	server := grpc.NewServer(options...)
 	pb.RegisterStreamServiceServer(server, &streamer{config: c, padding: strings.Repeat(".", c.size)})
 	drained := make(chan struct{})
 	go func() {
@@ -59,11 +66,27 @@ func main() {
 		drain(server, c.grace)
 	}()
 
-	c.infof("start server")
+	if c.verbose() {
+		log.Print("start server")
+	}
 	if err := server.Serve(listener); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 		log.Fatalf("failed to serve: %v", err)
 	}
 	<-drained // Serve returns when the stop begins; the open calls are still to end.
+}
+
+// serverOptions are as few as production has. grpc-go's own defaults share write buffers between connections, pool the
+// buffers of messages and bound no number of streams; NumStreamWorkers, still experimental, spares a short unary call the
+// growth of a goroutine's stack, but streams keep every worker busy and get goroutines of their own all the same.
+func serverOptions(c config) ([]grpc.ServerOption, error) {
+	if c.tlsCert == "" {
+		return nil, nil
+	}
+	security, err := credentials.NewServerTLSFromFile(c.tlsCert, c.tlsKey)
+	if err != nil {
+		return nil, fmt.Errorf("--tls-cert %s, --tls-key %s: %w", c.tlsCert, c.tlsKey, err)
+	}
+	return []grpc.ServerOption{grpc.Creds(security)}, nil
 }
 
 // drain refuses new calls and lets the open ones finish; what is still open when the grace period ends is cancelled.
@@ -81,7 +104,14 @@ func parseFlags() config {
 	flag.IntVar(&c.size, "size", 0, "`bytes` of each result, cut or padded to it; 0 leaves the text as it is")
 	flag.DurationVar(&c.grace, "grace", 30*time.Second, "`duration` that open calls are given when the server is told to stop")
 	flag.TextVar(&c.logLevel, "log-level", slog.LevelInfo, "least severe `level` to log: error, warn, info or debug")
+	flag.StringVar(&c.tlsCert, "tls-cert", "", "PEM `file` of the certificate, and its chain, to serve TLS with")
+	flag.StringVar(&c.tlsKey, "tls-key", "", "PEM `file` of that certificate's key")
 	flag.Parse()
+	if (c.tlsCert == "") != (c.tlsKey == "") {
+		fmt.Fprintln(flag.CommandLine.Output(), "--tls-cert and --tls-key go together")
+		flag.Usage()
+		os.Exit(2)
+	}
 	if flag.NArg() > 0 || c.responses < 0 || c.step < 0 || c.size < 0 || c.grace < 0 {
 		fmt.Fprintln(flag.CommandLine.Output(), "no arguments are taken, and no flag may be negative")
 		flag.Usage()

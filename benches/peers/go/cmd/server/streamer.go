@@ -2,8 +2,8 @@ package main
 
 import (
 	"context"
+	"log"
 	"strconv"
-	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -11,7 +11,7 @@ import (
 	"fanstream/peers/pb"
 )
 
-// streamer answers each request with responses results; worker k takes k times step over its own.
+// streamer answers each request with responses results, the k-th of them k times step after the request.
 type streamer struct {
 	pb.UnimplementedStreamServiceServer
 	config
@@ -20,62 +20,33 @@ type streamer struct {
 
 type responseStream = grpc.ServerStreamingServer[pb.Response]
 
+// FetchResponse sends from the call's own goroutine, which waits for each response to be due: nothing but the wait differs
+// between the workers, so a goroutine for each of them would buy nothing, and cost every call their stacks and timers.
 func (s *streamer) FetchResponse(request *pb.Request, stream responseStream) error {
-	s.infof("fetch response for id : %d", request.GetId())
-	if s.step == 0 {
-		return s.produce(request.GetId(), stream)
+	if s.verbose() {
+		log.Printf("fetch response for id : %d", request.GetId())
 	}
-	return s.fanOut(request.GetId(), stream)
-}
-
-// produce sends everything from the call's own goroutine. With no wait between the responses there is nothing to gain
-// from a goroutine for each, and 200,000 of them would cost a gigabyte.
-func (s *streamer) produce(id int32, stream responseStream) error {
+	began := time.Now()
 	for k := range s.responses {
-		if err := s.send(stream, id, k); err != nil {
+		if due := time.Duration(k) * s.step; due > 0 {
+			if err := sleep(stream.Context(), due-time.Since(began)); err != nil {
+				return err
+			}
+		}
+		if err := s.send(stream, request.GetId(), k); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// fanOut runs one goroutine a worker. They only report over the channel: Send is not safe for concurrent use, so the
-// call's own goroutine owns it.
-func (s *streamer) fanOut(id int32, stream responseStream) error {
-	ctx, cancel := context.WithCancel(stream.Context())
-	var workers sync.WaitGroup
-	defer workers.Wait()
-	defer cancel() // before the wait: when Send has failed, the other workers are to stop
-
-	done := make(chan int)
-	for k := range s.responses {
-		workers.Go(func() { s.work(ctx, k, done) })
-	}
-	for range s.responses {
-		select {
-		case k := <-done:
-			if err := s.send(stream, id, k); err != nil {
-				return err
-			}
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return nil
-}
-
-// work takes as long as worker k takes, then reports k; it stops at once when the call is over.
-func (s *streamer) work(ctx context.Context, k int, done chan<- int) {
-	timer := time.NewTimer(time.Duration(k) * s.step)
-	defer timer.Stop()
+// sleep ends early, with the reason, when the call does.
+func sleep(ctx context.Context, d time.Duration) error {
 	select {
-	case <-timer.C:
+	case <-time.After(d):
+		return nil
 	case <-ctx.Done():
-		return
-	}
-	select {
-	case done <- k:
-	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -83,7 +54,9 @@ func (s *streamer) send(stream responseStream, id int32, k int) error {
 	if err := stream.Send(&pb.Response{Result: s.result(id, k)}); err != nil {
 		return err
 	}
-	s.infof("finishing request number : %d", k)
+	if s.verbose() {
+		log.Printf("finishing request number : %d", k)
+	}
 	return nil
 }
 
