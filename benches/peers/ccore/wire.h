@@ -1,15 +1,10 @@
 // Role: the two messages of proto/stream.proto in Protobuf's encoding, by hand: they have one field each. Knows nothing
-// of gRPC but slices.
+// of gRPC.
 
 #pragma once
 
-#include <grpc/byte_buffer.h>
-#include <grpc/slice.h>
-
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
-#include <optional>
 #include <string_view>
 
 namespace peers::wire {

@@ -45,9 +45,10 @@ void add_count(CLI::App& app, const std::string& flag, std::size_t& into, std::s
 }  // namespace
 
 void ServerFlags::declare(CLI::App& app) {
+  app.option_defaults()->always_capture_default();
   app.add_option("--listen", listen, "address; port 0 picks one")->type_name("HOST:PORT");
   app.add_option("--responses", responses, "responses to a request")->check(CLI::NonNegativeNumber)->type_name("N");
-  add_duration(app, "--step", step, "response k comes k steps after the request");
+  add_duration(app, "--step", step, "response k comes k steps after the request (1s)");
   app.add_option("--size", size, "of each result; 0 leaves the text as it is")
       ->check(CLI::Range(std::size_t{0}, std::size_t{1} << 30))
       ->type_name("BYTES");
@@ -62,6 +63,7 @@ void ServerFlags::declare(CLI::App& app) {
 }
 
 void LoadFlags::declare(CLI::App& app) {
+  app.option_defaults()->always_capture_default();
   app.add_option("--addr", address, "of the server")->type_name("HOST:PORT");
   app.add_option("--id", id, "call i asks for id N + i")->type_name("N");
   add_count(app, "--calls", calls, 1, "calls in all");
@@ -69,6 +71,7 @@ void LoadFlags::declare(CLI::App& app) {
   add_count(app, "--connections", connections, 1, "call i uses connection i mod N");
   add_duration(app, "--ramp", ramp, "call i starts no sooner than i / calls of this after the first");
   add_count(app, "--warm-up", warm_up, 0, "calls before the measured ones (as many as connections)");
+  app.get_option("--warm-up")->default_str("");
   add_duration(app, "--step", step, "the server's; the summary has late_us");
   app.add_flag("--print", print, "each response as a line ID<TAB>RESULT");
   app.add_flag("--samples", samples, "the summary has first_us and gap_us");
@@ -84,7 +87,6 @@ void LoadFlags::declare(CLI::App& app) {
 }
 
 void parse_or_exit(CLI::App& app, int argc, char** argv) {
-  app.option_defaults()->always_capture_default();
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

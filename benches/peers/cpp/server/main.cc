@@ -38,7 +38,7 @@ int main(int argc, char** argv) {
   CLI::App app("The streaming server in gRPC C++.");
   app.add_option("--api", api, "of gRPC C++")->check(CLI::IsMember({"sync", "callback"}))->type_name("API");
   app.add_option("--flush-every", flush_every, "of N responses all but one carry the buffer hint; 1 is no hint at all")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(1, 1 << 30))
       ->type_name("N");
   flags.declare(app);
   peers::parse_or_exit(app, argc, argv);
