@@ -1,0 +1,50 @@
+// Role: memory for the messages that are sent. Small ones share a slab, since a slice of their own would cost an
+// allocation and a release for each.
+
+#pragma once
+
+#include <grpc/slice.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace peers {
+
+class Slab {
+ public:
+  Slab() = default;
+  ~Slab() { grpc_slice_unref(slab_); }
+  Slab(const Slab&) = delete;
+  Slab& operator=(const Slab&) = delete;
+
+  // A slice whose bytes `write` fills in.
+  template <typename Write>
+  grpc_slice take(std::size_t size, Write write) {
+    if (size > kShared) {
+      grpc_slice own = grpc_slice_malloc_large(size);
+      write(GRPC_SLICE_START_PTR(own));
+      return own;
+    }
+    if (kSize - used_ < size || GRPC_SLICE_LENGTH(slab_) == 0) renew();
+    write(GRPC_SLICE_START_PTR(slab_) + used_);
+    used_ += size;
+    return grpc_slice_sub(slab_, used_ - size, used_);
+  }
+
+ private:
+  // Stays in the processor's first cache.
+  static constexpr std::size_t kSize = 16 * 1024;
+  // A slow reader holds the whole slab for the sake of its message, so larger ones have memory of their own.
+  static constexpr std::size_t kShared = 512;
+
+  void renew() {
+    grpc_slice_unref(slab_);
+    slab_ = grpc_slice_malloc_large(kSize);
+    used_ = 0;
+  }
+
+  grpc_slice slab_ = grpc_empty_slice();
+  std::size_t used_ = 0;
+};
+
+}  // namespace peers
