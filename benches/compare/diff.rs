@@ -5,14 +5,15 @@ use std::path::Path;
 use anyhow::{ensure, Result};
 use comfy_table::{presets::UTF8_HORIZONTAL_ONLY, Table};
 
-use crate::analysis::{Contest, Results};
+use crate::analysis::{Contest, Results, OURS};
 use crate::metric::Metric;
 use crate::record::Records;
 use crate::stats::Estimate;
 use crate::units;
 
-/// Fewer rounds than this on a side say nothing about noise.
-const ROUNDS: usize = 3;
+/// Fewer rounds than this on a side say nothing about noise: of three and three, one time in ten
+/// all of the one side are above all of the other by chance.
+const ROUNDS: usize = 4;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
@@ -69,6 +70,17 @@ pub fn print(before: &Path, after: &Path) -> Result<()> {
     );
     if table.row_count() != 0 {
         println!("{table}");
+    }
+    let moved = |change: &&Change| {
+        let versions = [&before, &after].map(|results| results.header().versions.get(&change.peer));
+        change.peer != OURS && versions[0] == versions[1] && change.verdict != Verdict::Noise
+    };
+    if changes
+        .iter()
+        .filter(|change| change.verdict != Verdict::TooFewRounds)
+        .any(|change| moved(&change))
+    {
+        println!("Peers that are still the same changed as well: so did the machine, and by about as much.");
     }
     println!(
         "{} figures: {} better, {} worse, {} within noise, {} of fewer than {ROUNDS} rounds",

@@ -51,9 +51,10 @@ impl Latencies {
     fn from_text(text: &str) -> Result<Latencies> {
         let bytes = BASE64_STANDARD.decode(text).context("a histogram")?;
         let read = Deserializer::new().deserialize(&mut bytes.as_slice());
-        Ok(Latencies(
-            read.map_err(|e| anyhow::anyhow!("a histogram: {e:?}"))?,
-        ))
+        let mut histogram = read.map_err(|e| anyhow::anyhow!("a histogram: {e:?}"))?;
+        // One that was read does not grow by itself when others are added.
+        histogram.auto(true);
+        Ok(Latencies(histogram))
     }
 }
 
@@ -108,6 +109,9 @@ mod tests {
             serde_json::from_str::<Latencies>(&json).expect("JSON"),
             latencies
         );
+        let read: Latencies = serde_json::from_str(&json).expect("JSON");
+        let merged = Latencies::merged([&read, &of(&[70_000_000])]).expect("some");
+        assert!(merged.quantile(1.0) >= 70_000_000.0, "it grows");
         assert!(serde_json::from_str::<Latencies>("\"nonsense\"").is_err());
     }
 }

@@ -157,7 +157,9 @@ pub fn last_words(mut stderr: File) -> String {
         .and_then(|_| stderr.read_to_end(&mut text));
     let text = String::from_utf8_lossy(&text);
     let mut lines = text.lines().filter(|line| !line.trim().is_empty());
-    let error = lines.clone().find(|line| line.starts_with("error"));
+    let error = lines
+        .clone()
+        .find(|line| line.to_lowercase().starts_with("error"));
     match error.or_else(|| lines.next_back()) {
         Some(line) if read.is_ok() => format!(": {:.300}", line.trim()),
         _ => String::new(),

@@ -59,7 +59,7 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) if error.is::<Interrupted>() => {
-            eprintln!("compare: {error}");
+            eprintln!("compare: {error:#}");
             ExitCode::from(INTERRUPTED)
         }
         Err(error) => {

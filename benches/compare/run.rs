@@ -139,8 +139,9 @@ fn check_and_measure(recorder: &mut Recorder, peers: &Peers, interrupt: &Interru
     };
     for turn in turns {
         interrupt.check()?;
-        let part = format!("{} ({}s)", turn.case, turn.role);
-        progress.step(&part, &format!("{}, round {}", turn.peer, turn.round + 1));
+        let part = format!("{} ({}s)", turn.case.workload.name(), turn.role);
+        let step = format!("{}, {}, round {}", turn.case, turn.peer, turn.round + 1);
+        progress.step(&part, &step);
         if let Some(run) = bench.take(&turn, &recorder.records)? {
             if let Some(failure) = &run.failure {
                 progress.say(&format!("{part}, {}: {failure}", turn.peer));

@@ -24,7 +24,7 @@ pub fn plan(settings: &Settings, peers: &Peers) -> Vec<Turn> {
         for &role in workload.roles() {
             for group in workload.groups(settings.effort, role) {
                 let pairs = pairs(settings, peers, workload, role);
-                let rounds = workload.rounds(settings.rounds);
+                let rounds = group.first().map_or(0, |case| case.rounds(settings.rounds));
                 for round in 0..rounds {
                     let mut pairs = pairs.clone();
                     rotate(&mut pairs, round as usize);

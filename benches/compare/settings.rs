@@ -31,7 +31,7 @@ impl Effort {
     /// How long a repetition is to last, in seconds; none where it is what it is.
     pub fn repetition(self) -> Option<f64> {
         match self {
-            Effort::Full => Some(1.2),
+            Effort::Full => Some(1.0),
             Effort::Quick => Some(0.4),
             Effort::Smoke => None,
         }

@@ -15,7 +15,7 @@ use crate::workload::{Case, Workload};
 
 /// A repetition that takes so many times as long as it should, even with the fewest calls, is made
 /// in so many rounds only.
-const FEWER_ROUNDS: [(f64, u32); 2] = [(12.0, 1), (4.0, 3)];
+const FEWER_ROUNDS: [(f64, u32); 2] = [(8.0, 1), (3.0, 2)];
 
 /// Runs that look for the number of calls, at the most.
 const ATTEMPTS: u32 = 4;

@@ -9,8 +9,8 @@ pub fn number(value: f64) -> String {
         return "–".into();
     }
     match () {
-        () if size >= 100.0 => grouped(value.round()),
-        () if size >= 10.0 => format!("{value:.1}"),
+        () if size >= 99.95 => grouped(value.round()),
+        () if size >= 9.995 => format!("{value:.1}"),
         () if size >= 0.1 || size == 0.0 => format!("{value:.2}"),
         () => format!("{value:.3}"),
     }
@@ -64,10 +64,10 @@ mod tests {
 
     #[test]
     fn three_digits() {
-        let written = [0.0, 0.0312, 0.25, 1.234, 12.34, 123.4, 98_765.4].map(number);
+        let written = [0.0, 0.0312, 0.25, 1.234, 9.996, 12.34, 99.97, 98_765.4].map(number);
         assert_eq!(
             written,
-            ["0.00", "0.031", "0.25", "1.23", "12.3", "123", "98,765"]
+            ["0.00", "0.031", "0.25", "1.23", "10.0", "12.3", "100", "98,765"]
         );
         assert_eq!(number(f64::NAN), "–");
     }

@@ -162,38 +162,40 @@ impl Workload {
                 Effort::Smoke => smoke,
             })
         };
+        let alone = |cases: Vec<Case>| cases.into_iter().map(|case| vec![case]).collect();
         let secured = vec![vec![case(false, None)], vec![case(true, None)]];
         match self {
             Workload::Tiny if role == Role::Server => secured,
             Workload::Short | Workload::Bulk if effort == Effort::Full && role == Role::Server => {
                 secured
             }
-            Workload::Tiny if effort == Effort::Full => secured,
-            Workload::Timed => vec![of_effort(&[10_000, 50_000], &[2_000], &[100])],
+            Workload::Timed => alone(of_effort(&[10_000, 50_000], &[2_000], &[100])),
             Workload::Slow => vec![points(&[0, 1])],
             Workload::Sizes => vec![of_effort(
-                &[8, 64, 512, 4 * KIB, 32 * KIB, 256 * KIB, KIB * KIB],
+                &[8, 128, 2 * KIB, 32 * KIB, 256 * KIB, KIB * KIB],
                 &[8, 4 * KIB, KIB * KIB],
                 &[KIB * KIB],
             )],
-            Workload::Streams => vec![of_effort(&[1, 4, 16, 64, 256, 1024], &[1, 32, 1024], &[64])],
+            Workload::Streams => vec![of_effort(&[1, 4, 16, 128, 1024], &[1, 32, 1024], &[64])],
             _ => vec![vec![case(false, None)]],
-        }
-    }
-
-    /// Rounds, where fewer will do: a repetition that takes long by itself, or one of many points
-    /// of a curve.
-    pub fn rounds(self, rounds: u32) -> u32 {
-        match self {
-            Workload::Timed => rounds.min(2),
-            Workload::Sizes | Workload::Streams => rounds.min(2),
-            Workload::Slow => rounds.min(3),
-            _ => rounds,
         }
     }
 }
 
 impl Case {
+    /// So many of `rounds` as there is time for: fewer where a repetition takes long by itself, for
+    /// a point of a curve, and for what a case in the clear has shown already.
+    pub fn rounds(&self, rounds: u32) -> u32 {
+        match self.workload {
+            Workload::Sizes | Workload::Streams => 1,
+            Workload::Timed if self.point > Some(10_000) => 1,
+            Workload::Timed | Workload::Slow => (rounds / 2).clamp(1, 2),
+            Workload::Arena => rounds.min(3),
+            _ if self.tls => (rounds / 2).max(1),
+            _ => rounds,
+        }
+    }
+
     pub fn shape(&self, effort: Effort) -> Shape {
         let by = |full, quick, smoke| match effort {
             Effort::Full => full,
@@ -202,7 +204,7 @@ impl Case {
         };
         let point = self.point.unwrap_or(0);
         match self.workload {
-            Workload::Tiny => Shape::stream(by(200_000, 50_000, 2_000)),
+            Workload::Tiny => Shape::stream(by(200_000, 20_000, 2_000)),
             Workload::Short => Shape::stream(5).over(1, 64),
             Workload::Arena => Shape::stream(by(5_000, 500, 50)).over(64, 256),
             Workload::Bulk => Shape::stream(by(1_000, 250, 20))
@@ -210,7 +212,7 @@ impl Case {
                 .over(1, 4),
             // The first stream stays open until the last has come.
             Workload::Timed => Shape {
-                ramp: Duration::from_micros(250 * point),
+                ramp: Duration::from_micros(160 * point),
                 ..Shape::stream(5)
                     .every(timed_step(point))
                     .over(10, point as u32)

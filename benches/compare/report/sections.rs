@@ -74,7 +74,7 @@ fn versions(results: &Results) -> Table {
 fn section(results: &Results, workload: Workload, contests: Vec<Contest>) -> Result<Section> {
     let parts = match workload {
         Workload::Sizes | Workload::Streams => vec![curve(results, workload, &contests)?],
-        Workload::Slow => vec![beside(results, &contests)?],
+        Workload::Slow => beside(results, &contests).into_iter().collect(),
         _ => contests
             .iter()
             .map(|&contest| plain(results, contest))
@@ -196,17 +196,15 @@ fn point(case: &Case) -> String {
     }
 }
 
-/// What a reader that stalls does to the others.
-fn beside(results: &Results, contests: &[Contest]) -> Result<Part> {
+/// What a reader that stalls does to the others; none of a run that stopped before both cases.
+fn beside(results: &Results, contests: &[Contest]) -> Option<Part> {
     let with = |stalled: u64| {
         contests
             .iter()
             .copied()
             .find(|(_, case)| case.point == Some(stalled))
     };
-    let (Some(alone), Some(beside)) = (with(0), with(1)) else {
-        anyhow::bail!("slow: one of its two cases is missing; --resume measures it");
-    };
+    let (alone, beside) = (with(0)?, with(1)?);
     let mut table = Table::new([
         "peer",
         "alone, MB/s",
@@ -230,7 +228,7 @@ fn beside(results: &Results, contests: &[Contest]) -> Result<Part> {
             ],
         );
     }
-    Ok(Part {
+    Some(Part {
         title: "slow: servers".into(),
         shape: shape(results, beside),
         table,

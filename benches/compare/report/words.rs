@@ -27,7 +27,7 @@ pub fn facts(results: &Results) -> Vec<(String, String)> {
                 machine.cores, machine.processor, machine.kernel
             ),
         ),
-        ("run", format!("{effort}, {} rounds", settings.rounds)),
+        ("run", format!("{effort}; rounds: {}", settings.rounds)),
     ];
     facts
         .map(|(name, value)| (name.to_string(), value))
@@ -143,7 +143,8 @@ pub fn method(results: &Results) -> Vec<String> {
         format!(
             "{} rounds; in each, every peer has its turn, in an order that changes from round to round. Figures are \
              medians over the rounds, with the 95 % interval of a bootstrap in parentheses; ratios are taken within \
-             a round first. A peer that is very slow is measured in fewer rounds, and curves and open streams in two.",
+             a round first. There are fewer rounds over TLS, of what takes long, and with peers that are very slow; the \
+             points of a curve have one.",
             settings.rounds
         ),
         "Every call has to end with OK and to bring every message, or the repetition is no figure. Before that, \
