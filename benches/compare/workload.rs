@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::settings::Effort;
 use crate::shape::Shape;
+use crate::units;
 
 /// A kind of use whose cost is of interest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
@@ -62,7 +63,7 @@ pub struct Case {
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.workload.name())?;
-        if let Some(point) = self.point {
+        if let Some(point) = self.point_name() {
             write!(f, " {point}")?;
         }
         if self.tls {
@@ -183,6 +184,17 @@ impl Workload {
 }
 
 impl Case {
+    /// What the workload varies, as it is written.
+    pub fn point_name(&self) -> Option<String> {
+        let point = self.point?;
+        Some(match self.workload {
+            Workload::Sizes => units::size(point),
+            Workload::Slow if point == 0 => "alone".into(),
+            Workload::Slow => "beside".into(),
+            _ => units::grouped(point as f64),
+        })
+    }
+
     /// So many of `rounds` as there is time for: fewer where a repetition takes long by itself, for
     /// a point of a curve, and for what a case in the clear has shown already.
     pub fn rounds(&self, rounds: u32) -> u32 {

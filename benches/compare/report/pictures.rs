@@ -6,7 +6,6 @@ use crate::analysis::{Contest, Results};
 use crate::latencies::Latencies;
 use crate::metric::Metric;
 use crate::pair::Measured;
-use crate::units;
 use crate::workload::{Case, Role, Workload};
 
 use super::model::Picture;
@@ -144,12 +143,10 @@ pub fn curves(results: &Results, workload: Workload, contests: &[Contest]) -> Re
 }
 
 fn tick(case: &Case) -> (f64, String) {
-    let point = case.point.unwrap_or(0);
-    let text = match case.workload {
-        Workload::Sizes => units::size(point),
-        _ => units::grouped(point as f64),
-    };
-    (point as f64, text)
+    (
+        case.point.unwrap_or(0) as f64,
+        case.point_name().unwrap_or_default(),
+    )
 }
 
 fn file(parts: &[&str]) -> String {

@@ -6,7 +6,7 @@ use crate::analysis::{Contest, Results, OURS};
 use crate::goals::{outcomes, Outcome};
 use crate::metric::Metric;
 use crate::units;
-use crate::workload::{Case, Role, Workload};
+use crate::workload::{Role, Workload};
 
 use super::model::{Part, Report, Section, Table};
 use super::{pictures, words};
@@ -157,9 +157,11 @@ fn curve(results: &Results, workload: Workload, contests: &[Contest]) -> Result<
         Metric::Messages
     };
     let mut table = Table::new(["peer", "figure"]);
-    table
-        .columns
-        .extend(contests.iter().map(|(_, case)| point(case)));
+    table.columns.extend(
+        contests
+            .iter()
+            .map(|(_, case)| case.point_name().unwrap_or_default()),
+    );
     let Some(&last) = contests.last() else {
         anyhow::bail!("{} without a case", workload.name());
     };
@@ -186,14 +188,6 @@ fn curve(results: &Results, workload: Workload, contests: &[Contest]) -> Result<
         notes: vec!["Medians.".into()],
         pictures: pictures::curves(results, workload, contests)?,
     })
-}
-
-fn point(case: &Case) -> String {
-    let point = case.point.unwrap_or(0);
-    match case.workload {
-        Workload::Sizes => units::size(point),
-        _ => units::grouped(point as f64),
-    }
 }
 
 /// What a reader that stalls does to the others; none of a run that stopped before both cases.

@@ -84,8 +84,11 @@ pub fn losses(results: &Results) -> Vec<String> {
     for contest in results.contests() {
         let (role, case) = contest;
         let mut metrics = vec![Metric::pictured(case.workload, role)];
-        metrics.extend(Metric::of(case.workload, role).first());
-        metrics.dedup();
+        // Of what is varied in many steps, one figure a step is enough.
+        if case.point.is_none() {
+            metrics.extend(Metric::of(case.workload, role).first());
+            metrics.dedup();
+        }
         for metric in metrics {
             losses.extend(loss(results, contest, metric));
         }
