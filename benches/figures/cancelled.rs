@@ -3,6 +3,7 @@
 //! done twice: the first time also shows what an allocator keeps for the next. That no producer is
 //! called after its call was over cannot be seen from here; a test covers it.
 
+use std::fs;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -10,10 +11,10 @@ use std::time::Duration;
 use anyhow::{ensure, Context, Result};
 use futures::StreamExt;
 
-use crate::process::Server;
+use crate::common::usage::Usage;
+use crate::process::shipped;
 use crate::report::{heading, megabytes, target};
 use crate::traffic::{collect, ramp, Responses, Traffic};
-use crate::usage::Usage;
 
 const CALLS: usize = 10_000;
 const CONNECTIONS: usize = 10;
@@ -32,32 +33,32 @@ pub fn measure() -> Result<()> {
     );
     println!("server {FLAGS}");
     println!("{CONNECTIONS} connections, {RATE} calls started a second");
-    let server = Server::shipped(&FLAGS.split(' ').collect::<Vec<_>>())?;
+    let server = shipped(&FLAGS.split(' ').collect::<Vec<_>>())?;
     let traffic = Traffic::new(server.address(), CONNECTIONS);
     for time in ["first", "second"] {
-        let before = server.usage()?;
+        let before = held(server.pid())?;
         let calls = open(&traffic)?;
-        let height = server.usage()?;
+        let height = held(server.pid())?;
         calls.into_iter().for_each(|mut call| call.cancel());
         thread::sleep(WITHIN);
-        let after = server.usage()?;
-        print(&format!("{time} time, before"), before);
-        print(&format!("{time} time, all open"), height);
-        print(&format!("{time} time, {WITHIN:?} after"), after);
+        let after = held(server.pid())?;
+        print(&format!("{time} time, before"), &before);
+        print(&format!("{time} time, all open"), &height);
+        print(&format!("{time} time, {WITHIN:?} after"), &after);
         target(
             &format!(
                 "{time} time, memory back (within {:.0} MB)",
                 megabytes(SLACK)
             ),
-            after.memory <= before.memory + SLACK,
+            after.usage.memory <= before.usage.memory + SLACK,
         );
         target(
             &format!("{time} time, threads back"),
-            after.threads <= before.threads,
+            after.usage.threads <= before.usage.threads,
         );
         target(
             &format!("{time} time, threads back, the C-core's own pools apart"),
-            after.own_threads <= before.own_threads,
+            after.engine_threads <= before.engine_threads,
         );
     }
     Ok(())
@@ -85,12 +86,25 @@ fn open(traffic: &Traffic) -> Result<Vec<Responses>> {
     checked.collect()
 }
 
-fn print(when: &str, usage: Usage) {
-    let Usage {
-        threads,
-        own_threads,
-        ..
-    } = usage;
-    let memory = megabytes(usage.memory);
-    println!("{when:<24} {memory:>6.1} MB, {threads} threads, {own_threads} of them the engine's");
+/// What the server holds, and how many of its threads the engine started or named; the rest are the
+/// C-core's pools.
+struct Held {
+    usage: Usage,
+    engine_threads: usize,
+}
+
+fn held(pid: u32) -> Result<Held> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task"))?;
+    // A thread may end while this looks.
+    let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    Ok(Held {
+        usage: Usage::of(pid)?,
+        engine_threads: names.filter(|name| name.starts_with("fanstream-")).count(),
+    })
+}
+
+fn print(when: &str, held: &Held) {
+    let memory = megabytes(held.usage.memory);
+    let (threads, engine) = (held.usage.threads, held.engine_threads);
+    println!("{when:<24} {memory:>6.1} MB, {threads} threads, {engine} of them the engine's");
 }

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
+use crate::common::machine::{CLIENT_CORE, SERVER_CORE};
 use crate::drain_client::{cost, Mode};
-use crate::machine::{CLIENT_CORE, SERVER_CORE};
-use crate::process::{shipped_binary, Server};
+use crate::process::{shipped_binary, start};
 use crate::report::{heading, target, Pairs};
 
 const RESPONSES: u32 = 200_000;
@@ -30,7 +30,7 @@ pub fn measure(rounds: u32) -> Result<()> {
     let flags: Vec<&str> = FLAGS.split(' ').collect();
     let modes = [Mode::Engine, Mode::BlockOnStream];
     let pairs = Pairs::measure(["engine", "block_on_stream"], "µs", rounds, |variant| {
-        let server = Server::start(Some(SERVER_CORE), &binary, &flags)?;
+        let server = start(Some(SERVER_CORE), &binary, &flags)?;
         anyhow::Ok(cost(&server, modes[variant], CALLS, RESPONSES)?.client)
     })?;
     pairs.print();

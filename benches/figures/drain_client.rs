@@ -16,9 +16,9 @@ use fanstream::proto::stream_grpc::StreamServiceClient;
 use futures::executor::block_on_stream;
 use grpcio::{Channel, Client, EnvBuilder};
 
-use crate::machine::CLIENT_CORE;
+use crate::common::cpu::cpu_time;
+use crate::common::machine::CLIENT_CORE;
 use crate::process::{output_on, this_binary, Server};
-use crate::usage::cpu_time;
 
 /// Asked for by every call.
 const ID: i32 = 1;

@@ -6,13 +6,14 @@
 //! or a message too few. Servers, and clients whose CPU time is measured, are processes of their
 //! own: this program again, in a hidden role, where it is not the shipped server.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod cancelled;
 mod client_cost;
+#[path = "../common/mod.rs"]
+mod common;
 mod drain_client;
 mod floor_server;
-mod machine;
 mod open_streams;
 mod process;
 mod report;
@@ -20,7 +21,6 @@ mod server_cost;
 mod shutdown;
 mod stalled_reader;
 mod traffic;
-mod usage;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -113,7 +113,7 @@ fn main() -> anyhow::Result<()> {
         Some(Role::DrainClient(args)) => return drain_client::run(args),
         None => {}
     }
-    machine::print();
+    println!("{}", common::machine::Machine::here());
     let names = match &cli.names[..] {
         [] => Figure::value_variants(),
         names => names,

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use anyhow::{ensure, Result};
 use hdrhistogram::Histogram;
 
-use crate::process::Server;
+use crate::common::usage::{Usage, Watch};
+use crate::process::shipped;
 use crate::report::{heading, megabytes, target};
 use crate::traffic::{collect, follow, ramp, End, Traffic};
-use crate::usage::Watch;
 
 const RESPONSES: u32 = 5;
 const CONNECTIONS: usize = 10;
@@ -43,13 +43,13 @@ pub fn measure(streams: usize, rate: usize) -> Result<()> {
     println!("server {flags}");
     println!("{CONNECTIONS} connections, {rate} calls started a second, client on the same cores");
 
-    let server = Server::shipped(&flags.split(' ').collect::<Vec<_>>())?;
-    let idle = server.usage()?;
+    let server = shipped(&flags.split(' ').collect::<Vec<_>>())?;
+    let idle = Usage::of(server.pid())?;
     let watch = Watch::start(server.pid());
     let traffic = Traffic::new(server.address(), CONNECTIONS);
     let (most_open, ramped, calls) = run(&traffic, streams, rate, step)?;
     let threads = watch.stop()?;
-    let memory = server.usage()?.peak_memory;
+    let memory = Usage::of(server.pid())?.peak_memory;
 
     for call in &calls {
         let count = call.arrivals.len();

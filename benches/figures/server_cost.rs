@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
+use crate::common::machine::SERVER_CORE;
 use crate::drain_client::{cost, Mode};
-use crate::machine::SERVER_CORE;
-use crate::process::{shipped_binary, this_binary, Server};
+use crate::process::{shipped_binary, start, this_binary};
 use crate::report::{heading, target, Pairs};
 
 const RESPONSES: u32 = 200_000;
@@ -32,7 +32,7 @@ pub fn measure(rounds: u32) -> Result<()> {
     let variants = [floor, engine];
     let pairs = Pairs::measure(["floor", "engine"], "µs", rounds, |variant| {
         let Variant { binary, flags } = &variants[variant];
-        let server = Server::start(Some(SERVER_CORE), binary, flags)?;
+        let server = start(Some(SERVER_CORE), binary, flags)?;
         anyhow::Ok(cost(&server, Mode::Engine, CALLS, RESPONSES)?.server)
     })?;
     pairs.print();

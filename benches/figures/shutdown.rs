@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{ensure, Result};
 use grpcio::RpcStatusCode;
 
-use crate::process::Server;
+use crate::process::shipped;
 use crate::report::{heading, target};
 use crate::traffic::{collect, follow, ramp, End, Responses, Traffic};
 
@@ -40,7 +40,7 @@ pub fn measure() -> Result<()> {
         "{CONNECTIONS} connections with a window of 64 KiB, {RATE} live streams started a second, \
          SIGTERM {UNTIL_SIGNAL:?} after the last one"
     );
-    let server = Server::shipped(&FLAGS.split_whitespace().collect::<Vec<_>>())?;
+    let server = shipped(&FLAGS.split_whitespace().collect::<Vec<_>>())?;
     // The probe would open the window, and nobody would stall.
     let traffic = Traffic::tuned(server.address(), CONNECTIONS, |b| b.http2_bdp_probe(false));
 

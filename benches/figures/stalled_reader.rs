@@ -11,7 +11,8 @@ use anyhow::{bail, ensure, Result};
 use futures::executor::block_on;
 use futures::StreamExt;
 
-use crate::process::Server;
+use crate::common::usage::Usage;
+use crate::process::shipped;
 use crate::report::{heading, megabytes, target, Pairs, Spread};
 use crate::traffic::{collect, follow, End, Responses, Traffic};
 
@@ -71,15 +72,15 @@ struct Round {
 }
 
 fn round(stalled: bool) -> Result<Round> {
-    let server = Server::shipped(&FLAGS.split_whitespace().collect::<Vec<_>>())?;
+    let server = shipped(&FLAGS.split_whitespace().collect::<Vec<_>>())?;
     let traffic = Traffic::new(server.address(), CONNECTIONS);
     // Before anything else, so that it cannot fill memory that another stream has given back.
-    let before = server.usage()?.memory;
+    let before = Usage::of(server.pid())?.memory;
     let stalled = stalled.then(|| traffic.call(0)).transpose()?;
     // As long a pause without it, or one server would be better rested than the other.
     thread::sleep(FILL);
     let held = match &stalled {
-        Some(_) => Some(i64::try_from(server.usage()?.memory)? - i64::try_from(before)?),
+        Some(_) => Some(i64::try_from(Usage::of(server.pid())?.memory)? - i64::try_from(before)?),
         None => None,
     };
     // Connections and allocators are warm before the time is taken.
@@ -91,7 +92,7 @@ fn round(stalled: bool) -> Result<Round> {
     stalled.map_or(Ok(()), still_there)?;
     Ok(Round {
         took,
-        peak_memory: server.usage()?.peak_memory,
+        peak_memory: Usage::of(server.pid())?.peak_memory,
         held,
     })
 }

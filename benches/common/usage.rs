@@ -6,10 +6,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use anyhow::{bail, Context, Result};
-
-/// A kernel tick of `/proc/PID/stat`: `USER_HZ` is 100 on every Linux that Rust knows.
-const TICK: Duration = Duration::from_millis(10);
+use anyhow::{Context, Result};
 
 /// How often a [`Watch`] looks.
 const LOOK: Duration = Duration::from_millis(20);
@@ -18,8 +15,6 @@ const LOOK: Duration = Duration::from_millis(20);
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Usage {
     pub threads: u64,
-    /// Those of the threads that the engine started or named; the rest are the C-core's pools.
-    pub own_threads: u64,
     /// Resident memory, in bytes.
     pub memory: u64,
     /// The most memory that it ever had resident, in bytes.
@@ -37,32 +32,10 @@ impl Usage {
         };
         Ok(Usage {
             threads: field("Threads:")?,
-            own_threads: own_threads(pid)?,
             memory: field("VmRSS:")? * 1024,
             peak_memory: field("VmHWM:")? * 1024,
         })
     }
-}
-
-fn own_threads(pid: u32) -> Result<u64> {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task"))?;
-    // A thread may end while this looks.
-    let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
-    Ok(names.filter(|name| name.starts_with("fanstream-")).count() as u64)
-}
-
-/// CPU time that a process has used so far, in the kernel and outside, in steps of 10 ms.
-pub fn cpu_time(pid: u32) -> Result<Duration> {
-    let stat = read_proc(pid, "stat")?;
-    // The second field, a name in parentheses, may hold anything.
-    let (_, fields) = stat.rsplit_once(')').context("malformed /proc/PID/stat")?;
-    let fields: Vec<&str> = fields.split_whitespace().collect();
-    // utime and stime are fields 14 and 15 of proc(5); the first one here is field 3.
-    let ticks: u32 = match fields.get(11..13) {
-        Some([user, system]) => user.parse::<u32>()? + system.parse::<u32>()?,
-        _ => bail!("/proc/{pid}/stat is too short"),
-    };
-    Ok(TICK * ticks)
 }
 
 fn read_proc(pid: u32, file: &str) -> Result<String> {

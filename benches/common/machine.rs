@@ -1,24 +1,50 @@
 //! What the numbers were measured on, and where on it processes run.
 
+use std::fmt;
 use std::fs;
 use std::io;
 use std::process::{Child, Command};
 use std::thread;
 
 use rustix::thread::{sched_setaffinity, CpuSet};
+use serde::{Deserialize, Serialize};
 
 /// Where servers run when server and client are kept apart.
 pub const SERVER_CORE: usize = 0;
 /// Where clients run when server and client are kept apart.
 pub const CLIENT_CORE: usize = 1;
 
-/// Prints processors, kernel and commit.
-pub fn print() {
-    let cores = thread::available_parallelism().map_or(0, usize::from);
-    let model = first_line_of("/proc/cpuinfo", "model name");
-    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    println!("machine: {cores} cores, {model}, Linux {}", kernel.trim());
-    println!("commit: {}", commit().unwrap_or_else(|| "unknown".into()));
+/// What the numbers were measured on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Machine {
+    pub cores: usize,
+    pub processor: String,
+    pub kernel: String,
+    /// With `-dirty` when files differ from it.
+    pub commit: String,
+}
+
+impl Machine {
+    pub fn here() -> Machine {
+        let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        Machine {
+            cores: thread::available_parallelism().map_or(0, usize::from),
+            processor: first_line_of("/proc/cpuinfo", "model name"),
+            kernel: format!("Linux {}", kernel.trim()),
+            commit: commit().unwrap_or_else(|| "unknown".into()),
+        }
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "machine: {} cores, {}, {}",
+            self.cores, self.processor, self.kernel
+        )?;
+        write!(f, "commit: {}", self.commit)
+    }
 }
 
 fn first_line_of(path: &str, key: &str) -> String {
@@ -29,7 +55,6 @@ fn first_line_of(path: &str, key: &str) -> String {
     line.map_or("unknown processor".into(), |(_, value)| value.trim().into())
 }
 
-/// The commit, with `-dirty` when files differ from it.
 fn commit() -> Option<String> {
     let git = Command::new("git")
         .args(["describe", "--always", "--dirty"])

@@ -1,0 +1,120 @@
+//! Processes that are measured, as children of this program. No process is touched that was not
+//! started here, and none outlives its owner.
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{bail, Context, Result};
+use rustix::process::{kill_process, Pid, Signal};
+
+use super::machine;
+
+/// How long a server may take until it listens.
+const START: Duration = Duration::from_secs(10);
+
+/// A child that ends with its owner, and the lines that it prints.
+pub struct Process {
+    pub child: Child,
+    lines: Receiver<String>,
+}
+
+impl Process {
+    /// Starts `command` with its standard output read by the line, on `core` if there is one given.
+    /// A Ctrl-C at the terminal is not for the child.
+    pub fn start(core: Option<usize>, command: &mut Command) -> Result<Process> {
+        command.stdout(Stdio::piped()).process_group(0);
+        let started = match core {
+            Some(core) => machine::spawn_on(core, command),
+            None => command.spawn(),
+        };
+        let program = command.get_program().to_string_lossy().into_owned();
+        let mut child = started.with_context(|| format!("cannot start {program}"))?;
+        let (line, lines) = mpsc::channel();
+        if let Some(stdout) = child.stdout.take() {
+            thread::spawn(move || {
+                // Read to the end, so that the child never waits for its output to be read.
+                for text in BufReader::new(stdout).lines().map_while(Result::ok) {
+                    // The owner may be gone.
+                    let _ = line.send(text);
+                }
+            });
+        }
+        Ok(Process { child, lines })
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The next line that it prints, within `timeout`; none when that passes. An error when its
+    /// output has ended.
+    pub fn line(&self, timeout: Duration) -> Result<Option<String>> {
+        match self.lines.recv_timeout(timeout) {
+            Ok(line) => Ok(Some(line)),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => bail!("its output has ended"),
+        }
+    }
+
+    /// Waits for its end, `timeout` at most.
+    pub fn wait(&mut self, timeout: Duration) -> Result<ExitStatus> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            match self.child.try_wait()? {
+                Some(status) => return Ok(status),
+                None if Instant::now() >= deadline => bail!("it did not end in {timeout:?}"),
+                None => thread::sleep(Duration::from_millis(2)),
+            }
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A server in a child process; killed when dropped.
+pub struct Server {
+    process: Process,
+    address: String,
+}
+
+impl Server {
+    /// A server of any kind that prints `listening on HOST:PORT`, on `core` if there is one given.
+    pub fn start(core: Option<usize>, command: &mut Command) -> Result<Server> {
+        let process = Process::start(core, command.stdin(Stdio::null()))?;
+        let first = || -> Result<String> {
+            let line = process.line(START)?;
+            let line = line.with_context(|| format!("nothing printed within {START:?}"))?;
+            let address = line.strip_prefix("listening on ");
+            let address = address.with_context(|| format!("not `listening on …`: {line:?}"))?;
+            Ok(address.trim().into())
+        };
+        let address =
+            first().with_context(|| command.get_program().to_string_lossy().into_owned())?;
+        Ok(Server { process, address })
+    }
+
+    /// `HOST:PORT`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// Sends SIGTERM and waits for the end, `timeout` at most.
+    pub fn terminate(mut self, timeout: Duration) -> Result<ExitStatus> {
+        kill_process(Pid::from_child(&self.process.child), Signal::TERM)?;
+        self.process.wait(timeout).context("the server")
+    }
+}

@@ -1,0 +1,269 @@
+//! What the raw data says: estimates and ratios of peers, and what failed. No words and no pictures
+//! here.
+
+use crate::latencies::Latencies;
+use crate::metric::{busy, Metric};
+use crate::pair::Measured;
+use crate::record::{Header, Records, Run};
+use crate::stats::{median, Estimate};
+use crate::workload::{Case, Role};
+
+/// This project among the peers.
+pub const OURS: &str = "fanstream";
+
+/// A core is the limit from so much of it on.
+const LIMIT: f64 = 0.95;
+/// And another one is not, up to so much.
+const SPARE: f64 = 0.90;
+
+/// What is compared: one case, one side.
+pub type Contest = (Role, Case);
+
+/// Something that gave no figure, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub what: String,
+    pub why: String,
+}
+
+/// The raw data with questions to it.
+pub struct Results {
+    records: Records,
+}
+
+impl Results {
+    pub fn new(records: Records) -> Results {
+        Results { records }
+    }
+
+    pub fn header(&self) -> &Header {
+        &self.records.header
+    }
+
+    /// Checks made, and how many of them found nothing wrong.
+    pub fn checks(&self) -> (usize, usize) {
+        let checks = &self.records.checks;
+        let fine = checks.iter().filter(|check| check.problem.is_none());
+        (checks.len(), fine.count())
+    }
+
+    /// All contests with a repetition, in the order of workloads.
+    pub fn contests(&self) -> Vec<Contest> {
+        let runs = self.records.runs.iter();
+        let mut contests: Vec<Contest> = runs.map(|run| (run.role, run.case)).collect();
+        contests.sort_by_key(|&(role, case)| (case.workload, role, case.tls, case.point));
+        contests.dedup();
+        contests
+    }
+
+    /// Any repetition of a contest: for what all of them share.
+    pub fn example(&self, contest: Contest) -> Option<&Run> {
+        let runs = &mut self.records.runs.iter();
+        runs.find(|run| (run.role, run.case) == contest && run.measured.is_some())
+    }
+
+    /// Peers with figures.
+    pub fn peers(&self, contest: Contest) -> Vec<&str> {
+        let runs = self.records.runs.iter();
+        let runs = runs.filter(|run| (run.role, run.case) == contest && run.measured.is_some());
+        let mut peers: Vec<&str> = runs.map(|run| &*run.peer).collect();
+        peers.sort();
+        peers.dedup();
+        peers
+    }
+
+    /// Peers with figures, the best first.
+    pub fn ranking(&self, contest: Contest, metric: Metric) -> Vec<(&str, Estimate)> {
+        let estimate = |peer| Some((peer, self.estimate(contest, peer, metric)?));
+        let mut ranking: Vec<_> = self
+            .peers(contest)
+            .into_iter()
+            .filter_map(estimate)
+            .collect();
+        ranking.sort_by(|(_, a), (_, b)| a.median.total_cmp(&b.median));
+        if metric.higher_is_better() {
+            ranking.reverse();
+        }
+        ranking
+    }
+
+    /// Repetitions of one peer, each with its round.
+    pub fn repetitions<'a>(
+        &'a self,
+        contest: Contest,
+        peer: &'a str,
+    ) -> impl Iterator<Item = (u32, &'a Measured)> {
+        let runs = self.records.runs.iter();
+        let runs = runs.filter(move |run| (run.role, run.case) == contest && run.peer == peer);
+        runs.filter_map(|run| Some((run.round, run.measured.as_ref()?)))
+    }
+
+    /// One number a round.
+    pub fn values(&self, contest: Contest, peer: &str, metric: Metric) -> Vec<(u32, f64)> {
+        let runs = self.repetitions(contest, peer);
+        runs.filter_map(|(round, run)| Some((round, metric.value(run)?)))
+            .collect()
+    }
+
+    pub fn estimate(&self, contest: Contest, peer: &str, metric: Metric) -> Option<Estimate> {
+        let values = self.values(contest, peer, metric);
+        Estimate::of(&values.iter().map(|&(_, value)| value).collect::<Vec<_>>())
+    }
+
+    /// `a` as a multiple of `b`, round by round.
+    pub fn ratio(&self, contest: Contest, a: &str, b: &str, metric: Metric) -> Option<Estimate> {
+        ratio_of(
+            &self.values(contest, a, metric),
+            &self.values(contest, b, metric),
+        )
+    }
+
+    /// One peer's figure in case `a` as a multiple of that in case `b`, round by round.
+    pub fn ratio_of_cases(
+        &self,
+        a: Contest,
+        b: Contest,
+        peer: &str,
+        metric: Metric,
+    ) -> Option<Estimate> {
+        ratio_of(&self.values(a, peer, metric), &self.values(b, peer, metric))
+    }
+
+    /// The latencies of all rounds together.
+    pub fn latencies(
+        &self,
+        contest: Contest,
+        peer: &str,
+        which: fn(&Measured) -> Option<&Latencies>,
+    ) -> Option<Latencies> {
+        let runs = self.repetitions(contest, peer);
+        Latencies::merged(runs.filter_map(|(_, run)| which(run)))
+    }
+
+    /// How busy server and client kept their cores.
+    pub fn busy(&self, contest: Contest, peer: &str) -> Option<(f64, f64)> {
+        let shares: Vec<_> = self
+            .repetitions(contest, peer)
+            .map(|(_, run)| busy(run))
+            .collect();
+        let (servers, clients): (Vec<f64>, Vec<f64>) = shares.into_iter().unzip();
+        Some((median(&servers)?, median(&clients)?))
+    }
+
+    /// Whether the other side, and not the one that is compared, limited how fast it went.
+    pub fn held_back(&self, contest: Contest, peer: &str) -> bool {
+        let Some((server, client)) = self.busy(contest, peer) else {
+            return false;
+        };
+        let (own, other) = match contest.0 {
+            Role::Server => (server, client),
+            Role::Client => (client, server),
+        };
+        other >= LIMIT && own < SPARE
+    }
+
+    /// Pairs that do not work together, and repetitions that failed.
+    pub fn failures(&self) -> Vec<Failure> {
+        let checks = self.records.checks.iter().filter_map(|check| {
+            let over = if check.tls { " over TLS" } else { "" };
+            Some(Failure {
+                what: format!("{} server with {} client{over}", check.server, check.client),
+                why: check.problem.clone()?,
+            })
+        });
+        let runs = self.records.runs.iter().filter_map(|run| {
+            Some(Failure {
+                what: format!(
+                    "{}: {} server with {} client",
+                    run.case, run.server, run.client
+                ),
+                why: run.failure.clone()?,
+            })
+        });
+        checks.chain(runs).collect()
+    }
+}
+
+/// Of the rounds that both have.
+fn ratio_of(a: &[(u32, f64)], b: &[(u32, f64)]) -> Option<Estimate> {
+    let of_round = |round: u32| b.iter().find(|(other, _)| *other == round);
+    let ratios = a
+        .iter()
+        .filter_map(|&(round, value)| Some(value / of_round(round)?.1));
+    Estimate::of(&ratios.collect::<Vec<_>>())
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use crate::record::tests::{header, run};
+
+    pub fn results(runs: Vec<Run>) -> Results {
+        Results::new(Records {
+            header: header(),
+            checks: Vec::new(),
+            runs,
+        })
+    }
+
+    /// This project at 2, 4 and 6 µs a message, another at half that.
+    pub fn twice_as_much() -> Results {
+        let rounds = [(0, 2_000_000), (1, 4_000_000), (2, 6_000_000)];
+        let ours = rounds.map(|(round, ns)| run(OURS, round, ns));
+        let theirs = rounds.map(|(round, ns)| run("go", round, ns / 2));
+        results(ours.into_iter().chain(theirs).collect())
+    }
+
+    #[test]
+    fn a_ratio_is_of_the_same_round() {
+        let results = twice_as_much();
+        let contest = results.contests()[0];
+        let ratio = results
+            .ratio(contest, OURS, "go", Metric::ServerCpu)
+            .expect("both ran");
+        // However much a round differs from the next one.
+        assert_eq!((ratio.median, ratio.low, ratio.high), (2.0, 2.0, 2.0));
+        assert_eq!(
+            ratio_of(&[(0, 3.0), (1, 8.0)], &[(1, 2.0), (7, 1.0)]).map(|r| r.median),
+            Some(4.0)
+        );
+        assert_eq!(ratio_of(&[(0, 3.0)], &[(1, 2.0)]), None);
+    }
+
+    #[test]
+    fn the_best_comes_first() {
+        let results = twice_as_much();
+        let contest = results.contests()[0];
+        let ranking = results.ranking(contest, Metric::ServerCpu);
+        assert_eq!(
+            ranking.iter().map(|(peer, _)| *peer).collect::<Vec<_>>(),
+            ["go", OURS]
+        );
+        assert_eq!(ranking[0].1.median, 2.0);
+    }
+
+    #[test]
+    fn a_peer_that_failed_has_no_figure_and_is_named() {
+        let mut failed = run("go", 0, 0);
+        failed.measured = None;
+        failed.failure = Some("it hung".into());
+        let results = results(vec![failed, run(OURS, 0, 1)]);
+        assert_eq!(results.peers(results.contests()[0]), [OURS]);
+        let failures = results.failures();
+        assert_eq!(failures.len(), 1);
+        assert_eq!(failures[0].what, "tiny: go server with go client");
+        assert_eq!(failures[0].why, "it hung");
+    }
+
+    #[test]
+    fn who_was_held_back() {
+        let mut bound_by_client = run("go", 0, 500_000_000);
+        if let Some(measured) = &mut bound_by_client.measured {
+            measured.client.cpu_ns = 990_000_000;
+        }
+        let results = results(vec![bound_by_client, run(OURS, 0, 990_000_000)]);
+        let contest = results.contests()[0];
+        assert!(results.held_back(contest, "go"));
+        assert!(!results.held_back(contest, OURS));
+    }
+}

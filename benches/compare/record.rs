@@ -1,0 +1,284 @@
+//! The raw data: a file of JSON, one object a line, that is only ever added to. The first line says
+//! what was measured and on what; each further one is a check or a repetition. A line that was cut
+//! off by a crash is left out when it is read.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{bail, Context, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::common::machine::Machine;
+use crate::correctness::Check;
+use crate::pair::Measured;
+use crate::settings::Settings;
+use crate::workload::{Case, Role};
+
+/// The form of the file; another number is another form.
+const FORMAT: u32 = 1;
+
+const FILE: &str = "raw.jsonl";
+
+/// What a run is of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Header {
+    format: u32,
+    /// Local time, as in RFC 3339.
+    pub date: String,
+    pub machine: Machine,
+    pub settings: Settings,
+    /// By peer.
+    pub versions: BTreeMap<String, String>,
+    /// Peers that could not be built, and why.
+    pub missing: BTreeMap<String, String>,
+}
+
+impl Header {
+    pub fn new(
+        date: String,
+        machine: Machine,
+        settings: Settings,
+        versions: BTreeMap<String, String>,
+        missing: BTreeMap<String, String>,
+    ) -> Header {
+        Header {
+            format: FORMAT,
+            date,
+            machine,
+            settings,
+            versions,
+            missing,
+        }
+    }
+}
+
+/// One repetition.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    pub case: Case,
+    pub role: Role,
+    /// Which peer it is of: `server` or `client`, by the role.
+    pub peer: String,
+    pub server: String,
+    pub client: String,
+    pub round: u32,
+    pub calls: u32,
+    pub warm_up: u32,
+    /// The flags of both sides.
+    pub shape: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Measured>,
+    /// Why there is no figure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+enum Line {
+    Header(Box<Header>),
+    Check(Check),
+    Run(Box<Run>),
+}
+
+/// All that was recorded.
+#[derive(Clone, Debug)]
+pub struct Records {
+    pub header: Header,
+    pub checks: Vec<Check>,
+    pub runs: Vec<Run>,
+}
+
+impl Records {
+    pub fn read(directory: &Path) -> Result<Records> {
+        let path = directory.join(FILE);
+        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        Records::parse(&text).with_context(|| path.display().to_string())
+    }
+
+    fn parse(text: &str) -> Result<Records> {
+        let mut lines = text.lines();
+        let first = lines.next().context("it is empty")?;
+        let header = match serde_json::from_str(first).context("line 1")? {
+            Line::Header(header) if header.format == FORMAT => *header,
+            Line::Header(header) => bail!("it has form {}, and not {FORMAT}", header.format),
+            _ => bail!("its first line is no header"),
+        };
+        let mut records = Records {
+            header,
+            checks: Vec::new(),
+            runs: Vec::new(),
+        };
+        let whole = text.ends_with('\n');
+        let mut lines = lines.enumerate().peekable();
+        while let Some((n, line)) = lines.next() {
+            match serde_json::from_str(line) {
+                Ok(Line::Check(check)) => records.checks.push(check),
+                Ok(Line::Run(run)) => records.runs.push(*run),
+                Ok(Line::Header(_)) => bail!("line {} is a second header", n + 2),
+                Err(_) if !whole && lines.peek().is_none() => {}
+                Err(error) => return Err(error).with_context(|| format!("line {}", n + 2)),
+            }
+        }
+        Ok(records)
+    }
+
+    /// Whether these two worked together; none when that was not checked.
+    pub fn check(&self, server: &str, client: &str, tls: bool) -> Option<&Check> {
+        let same =
+            |check: &&Check| check.server == server && check.client == client && check.tls == tls;
+        self.checks.iter().find(same)
+    }
+}
+
+/// The file while it is being added to. A line is written whole and at once.
+pub struct Recorder {
+    path: PathBuf,
+    file: File,
+    pub records: Records,
+}
+
+impl Recorder {
+    /// A new file in a directory that has none yet.
+    pub fn create(directory: &Path, header: Header) -> Result<Recorder> {
+        fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
+        let path = directory.join(FILE);
+        let file = OpenOptions::new().create_new(true).append(true).open(&path);
+        let file =
+            file.with_context(|| format!("{} (--resume goes on with a run)", path.display()))?;
+        let mut recorder = Recorder {
+            path,
+            file,
+            records: Records {
+                header: header.clone(),
+                checks: Vec::new(),
+                runs: Vec::new(),
+            },
+        };
+        recorder.write(&Line::Header(Box::new(header)))?;
+        Ok(recorder)
+    }
+
+    /// The file of a run that stopped.
+    pub fn reopen(directory: &Path) -> Result<Recorder> {
+        let records = Records::read(directory)?;
+        let path = directory.join(FILE);
+        let text = fs::read_to_string(&path)?;
+        // What was cut off would run into the next line.
+        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        let file = OpenOptions::new().append(true).open(&path)?;
+        file.set_len(whole as u64)?;
+        Ok(Recorder {
+            path,
+            file,
+            records,
+        })
+    }
+
+    pub fn check(&mut self, check: Check) -> Result<()> {
+        self.write(&Line::Check(check.clone()))?;
+        self.records.checks.push(check);
+        Ok(())
+    }
+
+    pub fn run(&mut self, run: Run) -> Result<()> {
+        self.write(&Line::Run(Box::new(run.clone())))?;
+        self.records.runs.push(run);
+        Ok(())
+    }
+
+    fn write(&mut self, line: &Line) -> Result<()> {
+        let mut text = serde_json::to_string(line)?;
+        text.push('\n');
+        let written = self.file.write_all(text.as_bytes());
+        written.with_context(|| self.path.display().to_string())
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use crate::metric::tests::measured;
+    use crate::settings::Effort;
+    use crate::workload::Workload;
+
+    pub fn header() -> Header {
+        let machine = Machine {
+            cores: 2,
+            processor: "a processor".into(),
+            kernel: "Linux".into(),
+            commit: "1234567".into(),
+        };
+        let settings = Settings {
+            effort: Effort::Full,
+            rounds: 5,
+            workloads: vec![Workload::Tiny],
+            peers: vec!["fanstream".into(), "go".into()],
+            client: None,
+            server: "tonic".into(),
+            peer_list: None,
+        };
+        Header::new(
+            "2026-01-01T00:00:00+00:00".into(),
+            machine,
+            settings,
+            BTreeMap::new(),
+            BTreeMap::new(),
+        )
+    }
+
+    /// A repetition of workload `tiny` with so much CPU time.
+    pub fn run(peer: &str, round: u32, server_cpu_ns: u64) -> Run {
+        Run {
+            case: Case {
+                workload: Workload::Tiny,
+                tls: false,
+                point: None,
+            },
+            role: Role::Server,
+            peer: peer.into(),
+            server: peer.into(),
+            client: "go".into(),
+            round,
+            calls: 10,
+            warm_up: 1,
+            shape: "--responses 100".into(),
+            measured: Some(measured(server_cpu_ns, 1_000_000)),
+            failure: None,
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_added_to() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut recorder = Recorder::create(directory.path(), header()).expect("new");
+        recorder.run(run("go", 0, 5)).expect("written");
+        assert!(
+            Recorder::create(directory.path(), header()).is_err(),
+            "it is there already"
+        );
+
+        let path = directory.path().join(FILE);
+        let mut cut_off = fs::read_to_string(&path).expect("readable");
+        cut_off += r#"{"kind":"run","case""#;
+        fs::write(&path, cut_off).expect("writable");
+
+        let mut recorder = Recorder::reopen(directory.path()).expect("there");
+        assert_eq!(recorder.records.header, header());
+        assert_eq!(recorder.records.runs, [run("go", 0, 5)]);
+        recorder.run(run("go", 1, 6)).expect("written");
+        let records = Records::read(directory.path()).expect("there");
+        assert_eq!(records.runs, [run("go", 0, 5), run("go", 1, 6)]);
+    }
+
+    #[test]
+    fn a_file_of_another_kind_is_refused_with_the_line() {
+        assert!(Records::parse("").is_err());
+        assert!(Records::parse("{}\n").is_err());
+        let header = serde_json::to_string(&Line::Header(Box::new(header()))).expect("JSON");
+        let error = Records::parse(&format!("{header}\nnonsense\n")).expect_err("no JSON");
+        assert!(format!("{error:#}").contains("line 2"), "{error:#}");
+    }
+}

@@ -1,0 +1,59 @@
+//! A report as Markdown.
+
+use super::model::{Part, Report, Section};
+
+pub fn write(report: &Report) -> String {
+    let mut text = String::from("# gRPC server streaming, compared\n\n");
+    for (name, value) in &report.facts {
+        text += &format!("- {name}: {value}\n");
+    }
+    if !report.goals.rows.is_empty() {
+        text += &format!("\n## Goals\n\n{}\n", report.goals.to_markdown());
+    }
+    text += "\n## Where we lose\n\n";
+    text += &list(&report.losses, "Nowhere, in what was measured.");
+    for section in &report.sections {
+        text += &write_section(section);
+    }
+    text += &format!("\n## Correctness\n\n{}\n", report.checks);
+    if !report.failures.is_empty() {
+        text += "\nNo figure:\n\n";
+        for (what, why) in &report.failures {
+            text += &format!("- {what}: {why}\n");
+        }
+    }
+    text += "\n## Method\n\n";
+    text += &list(&report.method, "");
+    text += &format!("\n## Versions\n\n{}\n", report.versions.to_markdown());
+    text
+}
+
+fn write_section(section: &Section) -> String {
+    let mut text = format!("\n## {}\n\n{}\n", section.name, section.about);
+    for sentence in &section.standing {
+        text += &format!("\n{sentence}\n");
+    }
+    for part in &section.parts {
+        text += &write_part(part);
+    }
+    text
+}
+
+fn write_part(part: &Part) -> String {
+    let mut text = format!("\n### {}\n\n`{}`\n", part.title, part.shape);
+    for picture in &part.pictures {
+        text += &format!("\n![{}]({})\n", picture.title, picture.file);
+    }
+    text += &format!("\n{}\n", part.table.to_markdown());
+    for note in &part.notes {
+        text += &format!("\n{note}\n");
+    }
+    text
+}
+
+fn list(items: &[String], otherwise: &str) -> String {
+    match items {
+        [] => format!("{otherwise}\n"),
+        items => items.iter().map(|item| format!("- {item}\n")).collect(),
+    }
+}

@@ -1,0 +1,156 @@
+//! Which pictures a comparison has, and the data of each. How they are drawn is in `plots`.
+
+use anyhow::Result;
+
+use crate::analysis::{Contest, Results};
+use crate::latencies::Latencies;
+use crate::metric::Metric;
+use crate::pair::Measured;
+use crate::workload::{Case, Role, Workload};
+
+use super::model::Picture;
+use super::plots::bars::{self, Bar};
+use super::plots::lines::{self, Axis, Line};
+
+/// Fractions that the percentile curves are drawn at: evenly in the number of nines.
+fn fractions() -> impl Iterator<Item = (f64, f64)> {
+    (0..=60).map(|step| {
+        let nines = f64::from(step) / 20.0;
+        (nines, 1.0 - 10_f64.powf(-nines))
+    })
+}
+
+type Which = fn(&Measured) -> Option<&Latencies>;
+
+/// Those of one contest.
+pub fn of(results: &Results, contest: Contest) -> Result<Vec<Picture>> {
+    let (role, case) = contest;
+    let metric = Metric::pictured(case.workload, role);
+    let mut pictures = vec![bars_of(results, contest, metric)?];
+    let late: (&str, Which) = ("lateness", |run| run.late.as_ref());
+    let first: (&str, Which) = ("time to the first response", |run| run.first.as_ref());
+    let gap: (&str, Which) = ("gap between responses", |run| run.gap.as_ref());
+    let curves = match case.workload {
+        Workload::Timed => vec![late],
+        Workload::First => vec![first, gap],
+        _ => vec![],
+    };
+    for (what, which) in curves {
+        pictures.extend(percentiles(results, contest, what, which)?);
+    }
+    Ok(pictures)
+}
+
+fn bars_of(results: &Results, contest: Contest, metric: Metric) -> Result<Picture> {
+    let (role, case) = contest;
+    let title = match role {
+        Role::Server => format!("{case}: {}", metric.name()),
+        Role::Client => format!("{case}, clients: {}", metric.name()),
+    };
+    let ranking = results.ranking(contest, metric);
+    let bars: Vec<Bar<'_>> = ranking
+        .iter()
+        .map(|&(peer, estimate)| Bar { peer, estimate })
+        .collect();
+    Ok(Picture {
+        file: file(&[&case.to_string(), &role.to_string(), "bars"]),
+        svg: bars::draw(&title, metric.unit(), &bars)?,
+        title,
+    })
+}
+
+/// Latency by percentile; none where there are no latencies.
+fn percentiles(
+    results: &Results,
+    contest: Contest,
+    what: &str,
+    which: Which,
+) -> Result<Option<Picture>> {
+    let (role, case) = contest;
+    let mut curves = Vec::new();
+    for peer in results.peers(contest) {
+        if let Some(latencies) = results.latencies(contest, peer, which) {
+            // What is less than a hundredth of a millisecond is on time.
+            let value = |fraction| (latencies.quantile(fraction) / 1e3).max(0.01);
+            let points = fractions().map(|(nines, fraction)| (nines, value(fraction)));
+            curves.push(Line {
+                peer,
+                points: points.collect(),
+            });
+        }
+    }
+    if curves.is_empty() {
+        return Ok(None);
+    }
+    let title = format!("{case}: {what}, ms, by percentile");
+    let axis = Axis {
+        label: "percentile",
+        scale: |nines| nines,
+        ticks: &[
+            (0.0, "0"),
+            (0.301, "50"),
+            (1.0, "90"),
+            (2.0, "99"),
+            (3.0, "99.9"),
+        ],
+    };
+    Ok(Some(Picture {
+        file: file(&[&case.to_string(), &role.to_string(), what]),
+        svg: lines::draw(&title, &axis, &curves)?,
+        title,
+    }))
+}
+
+/// Those of a workload in which something is varied.
+pub fn curves(results: &Results, workload: Workload, contests: &[Contest]) -> Result<Vec<Picture>> {
+    let (rate, varied) = match workload {
+        Workload::Sizes => (Metric::Megabytes, "message size"),
+        _ => (Metric::Messages, "streams in flight"),
+    };
+    let ticks: Vec<(f64, String)> = contests.iter().map(|(_, case)| tick(case)).collect();
+    let ticks: Vec<(f64, &str)> = ticks.iter().map(|(at, text)| (*at, &**text)).collect();
+    let mut peers: Vec<&str> = contests
+        .iter()
+        .flat_map(|&contest| results.peers(contest))
+        .collect();
+    peers.sort();
+    peers.dedup();
+    let picture = |metric: Metric| {
+        let line = |peer| {
+            let point = |&contest: &Contest| {
+                let estimate = results.estimate(contest, peer, metric)?;
+                Some((contest.1.point? as f64, estimate.median))
+            };
+            Line {
+                peer,
+                points: contests.iter().filter_map(point).collect(),
+            }
+        };
+        let lines: Vec<Line<'_>> = peers.iter().copied().map(line).collect();
+        let title = format!("{}: {} by {varied}", workload.name(), metric.heading());
+        let axis = Axis {
+            label: varied,
+            scale: f64::log2,
+            ticks: &ticks,
+        };
+        anyhow::Ok(Picture {
+            file: file(&[workload.name(), &metric.name()]),
+            svg: lines::draw(&title, &axis, &lines)?,
+            title,
+        })
+    };
+    Ok(vec![picture(Metric::ServerCpu)?, picture(rate)?])
+}
+
+fn tick(case: &Case) -> (f64, String) {
+    (
+        case.point.unwrap_or(0) as f64,
+        case.point_name().unwrap_or_default(),
+    )
+}
+
+fn file(parts: &[&str]) -> String {
+    let name = parts.join("-").to_lowercase();
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    format!("{}.svg", name.chars().map(plain).collect::<String>())
+}

@@ -1,0 +1,69 @@
+//! The look of each peer, the same in all pictures. The colours are those of Okabe and Ito and of
+//! Paul Tol, chosen to be told apart by everyone; this project's is the strongest.
+
+use plotters::style::RGBColor;
+
+use crate::analysis::OURS;
+
+/// How a peer is drawn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Look {
+    pub color: RGBColor,
+    /// Variants of a peer have its colour, and dashes.
+    pub dashed: bool,
+    pub ours: bool,
+}
+
+/// For peers that this file does not know.
+const UNKNOWN: RGBColor = RGBColor(0x77, 0x77, 0x77);
+
+pub fn look(peer: &str) -> Look {
+    let (base, dashed) = match peer.strip_suffix("-hinted") {
+        Some(base) => (base, true),
+        None => (peer, false),
+    };
+    let color = match base {
+        OURS => RGBColor(0xd5, 0x5e, 0x00),
+        "go" => RGBColor(0x00, 0x72, 0xb2),
+        "tonic" => RGBColor(0x00, 0x9e, 0x73),
+        "cpp-sync" => RGBColor(0xcc, 0x79, 0xa7),
+        "cpp-callback" => RGBColor(0xe6, 0x9f, 0x00),
+        "ccore" => RGBColor(0x56, 0xb4, 0xe9),
+        "naive" => RGBColor(0x99, 0x99, 0x33),
+        "python" => RGBColor(0x88, 0x22, 0x55),
+        "node" => RGBColor(0x66, 0x66, 0xaa),
+        _ => UNKNOWN,
+    };
+    Look {
+        color,
+        dashed,
+        ours: peer == OURS,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_peers_look_alike() {
+        let names = [
+            OURS,
+            "naive",
+            "ccore",
+            "cpp-sync",
+            "cpp-sync-hinted",
+            "cpp-callback",
+            "cpp-callback-hinted",
+            "tonic",
+            "go",
+            "python",
+            "node",
+        ];
+        for (n, one) in names.iter().enumerate() {
+            for other in &names[..n] {
+                assert_ne!(look(one), look(other), "{one} and {other}");
+            }
+        }
+    }
+}

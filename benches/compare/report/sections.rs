@@ -1,0 +1,236 @@
+//! Builds a report from results: which tables there are, and what is in them.
+
+use anyhow::Result;
+
+use crate::analysis::{Contest, Results, OURS};
+use crate::goals::{outcomes, Outcome};
+use crate::metric::Metric;
+use crate::units;
+use crate::workload::{Role, Workload};
+
+use super::model::{Part, Report, Section, Table};
+use super::{pictures, words};
+
+pub fn report(results: &Results) -> Result<Report> {
+    let contests = results.contests();
+    let mut workloads: Vec<Workload> = contests.iter().map(|(_, case)| case.workload).collect();
+    workloads.dedup();
+    let of = |workload| {
+        contests
+            .iter()
+            .copied()
+            .filter(move |(_, case)| case.workload == workload)
+    };
+    let sections = workloads
+        .iter()
+        .map(|&workload| section(results, workload, of(workload).collect()));
+    let failures = results
+        .failures()
+        .into_iter()
+        .map(|failure| (failure.what, failure.why));
+    let (checks, fine) = results.checks();
+    Ok(Report {
+        facts: words::facts(results),
+        goals: goals(&outcomes(results)),
+        losses: words::losses(results),
+        sections: sections.collect::<Result<_>>()?,
+        failures: failures.collect(),
+        checks: format!(
+            "{fine} of {checks} pairs of a server and a client work together as they should, in the clear and \
+             over TLS: counts, contents and order of all messages, statuses, exit codes."
+        ),
+        versions: versions(results),
+        method: words::method(results),
+    })
+}
+
+/// Goals and whether they are met.
+pub fn goals(outcomes: &[Outcome]) -> Table {
+    let mut table = Table::new(["goal", "target", "measured", ""]);
+    for outcome in outcomes {
+        let verdict = match (outcome.met, outcome.ideal) {
+            (Some(true), _) => "met",
+            (Some(false), false) => "not met",
+            (Some(false), true) => "not met (ideal)",
+            (None, _) => "not measured",
+        };
+        let cells = [&*outcome.what, &outcome.target, &outcome.measured, verdict];
+        table.row(false, cells.map(String::from).to_vec());
+    }
+    table
+}
+
+fn versions(results: &Results) -> Table {
+    let mut table = Table::new(["peer", "version"]);
+    for (peer, version) in &results.header().versions {
+        table.row(peer == OURS, vec![peer.clone(), version.clone()]);
+    }
+    for (peer, why) in &results.header().missing {
+        table.row(false, vec![peer.clone(), format!("missing: {why}")]);
+    }
+    table
+}
+
+fn section(results: &Results, workload: Workload, contests: Vec<Contest>) -> Result<Section> {
+    let parts = match workload {
+        Workload::Sizes | Workload::Streams => vec![curve(results, workload, &contests)?],
+        Workload::Slow => beside(results, &contests).into_iter().collect(),
+        _ => contests
+            .iter()
+            .map(|&contest| plain(results, contest))
+            .collect::<Result<_>>()?,
+    };
+    Ok(Section {
+        name: workload.name().into(),
+        about: workload.about().into(),
+        standing: contests
+            .iter()
+            .filter_map(|&contest| words::standing(results, contest))
+            .collect(),
+        parts,
+    })
+}
+
+/// Peers by rows, metrics by columns.
+fn plain(results: &Results, contest: Contest) -> Result<Part> {
+    let (role, case) = contest;
+    let metrics = Metric::of(case.workload, role);
+    let pictured = Metric::pictured(case.workload, role);
+    let mut table = Table::new(["peer".to_string()]);
+    for metric in &metrics {
+        table.columns.push(metric.heading());
+        if *metric == pictured {
+            table.columns.push(format!("× {OURS}"));
+        }
+    }
+    table.columns.push("busy server / client".into());
+    let mut held_back = false;
+    for (peer, _) in results.ranking(contest, pictured) {
+        let mark = if results.held_back(contest, peer) {
+            " †"
+        } else {
+            ""
+        };
+        held_back |= !mark.is_empty();
+        let mut cells = vec![format!("{peer}{mark}")];
+        for &metric in &metrics {
+            cells.push(cell(results.estimate(contest, peer, metric)));
+            if metric == pictured {
+                cells.push(cell(results.ratio(contest, peer, OURS, metric)));
+            }
+        }
+        let busy = results.busy(contest, peer);
+        cells.push(busy.map_or("–".into(), |(server, client)| {
+            format!("{:.0} / {:.0} %", 100.0 * server, 100.0 * client)
+        }));
+        table.row(peer == OURS, cells);
+    }
+    let other = match role {
+        Role::Server => "client",
+        Role::Client => "server",
+    };
+    let note = format!("† held back by the {other}, whose core was busy all the time: the rate is not the {role}'s own.");
+    Ok(Part {
+        title: format!("{case}: {role}s"),
+        shape: shape(results, contest),
+        table: table.without_empty_columns(),
+        notes: held_back.then_some(note).into_iter().collect(),
+        pictures: pictures::of(results, contest)?,
+    })
+}
+
+fn shape(results: &Results, (role, case): Contest) -> String {
+    let Some(run) = results.example((role, case)) else {
+        return String::new();
+    };
+    match role {
+        Role::Server => format!("{} · all with the {} client", run.shape, run.client),
+        Role::Client => format!("{} · all with the {} server", run.shape, run.server),
+    }
+}
+
+/// Peers by rows, points of a curve by columns.
+fn curve(results: &Results, workload: Workload, contests: &[Contest]) -> Result<Part> {
+    let rate = if workload == Workload::Sizes {
+        Metric::Megabytes
+    } else {
+        Metric::Messages
+    };
+    let mut table = Table::new(["peer", "figure"]);
+    table.columns.extend(
+        contests
+            .iter()
+            .map(|(_, case)| case.point_name().unwrap_or_default()),
+    );
+    let Some(&last) = contests.last() else {
+        anyhow::bail!("{} without a case", workload.name());
+    };
+    let mut peers: Vec<&str> = contests
+        .iter()
+        .flat_map(|&contest| results.peers(contest))
+        .collect();
+    peers.sort();
+    peers.dedup();
+    for peer in peers {
+        for metric in [Metric::ServerCpu, rate] {
+            let mut cells = vec![peer.to_string(), metric.heading()];
+            cells.extend(contests.iter().map(|&contest| {
+                let estimate = results.estimate(contest, peer, metric);
+                estimate.map_or("–".into(), |estimate| units::number(estimate.median))
+            }));
+            table.row(peer == OURS, cells);
+        }
+    }
+    Ok(Part {
+        title: format!("{}: servers", workload.name()),
+        shape: format!("{} (the last point)", shape(results, last)),
+        table,
+        notes: vec!["Medians.".into()],
+        pictures: pictures::curves(results, workload, contests)?,
+    })
+}
+
+/// What a reader that stalls does to the others; none of a run that stopped before both cases.
+fn beside(results: &Results, contests: &[Contest]) -> Option<Part> {
+    let with = |stalled: u64| {
+        contests
+            .iter()
+            .copied()
+            .find(|(_, case)| case.point == Some(stalled))
+    };
+    let (alone, beside) = (with(0)?, with(1)?);
+    let mut table = Table::new([
+        "peer",
+        "alone, MB/s",
+        "beside it, MB/s",
+        "rate, ×",
+        "server CPU per message, ×",
+        "server memory alone, MB",
+        "beside it, MB",
+    ]);
+    for (peer, _) in results.ranking(beside, Metric::Megabytes) {
+        table.row(
+            peer == OURS,
+            vec![
+                peer.into(),
+                cell(results.estimate(alone, peer, Metric::Megabytes)),
+                cell(results.estimate(beside, peer, Metric::Megabytes)),
+                cell(results.ratio_of_cases(beside, alone, peer, Metric::Megabytes)),
+                cell(results.ratio_of_cases(beside, alone, peer, Metric::ServerCpu)),
+                cell(results.estimate(alone, peer, Metric::ServerMemory)),
+                cell(results.estimate(beside, peer, Metric::ServerMemory)),
+            ],
+        );
+    }
+    Some(Part {
+        title: "slow: servers".into(),
+        shape: shape(results, beside),
+        table,
+        notes: vec!["1 is: the reader that stalls is not noticed.".into()],
+        pictures: Vec::new(),
+    })
+}
+
+fn cell(estimate: Option<crate::stats::Estimate>) -> String {
+    estimate.map_or("–".into(), |estimate| units::estimate(&estimate))
+}

@@ -1,0 +1,152 @@
+//! One turn of a peer: how many calls make it last long enough, then the repetition itself. What
+//! goes wrong is the turn's result.
+
+use anyhow::Result;
+
+use crate::certs::Certs;
+use crate::interrupt::{Interrupt, Interrupted};
+use crate::pair::{Measured, Pair};
+use crate::peers::Peers;
+use crate::record::{Records, Run};
+use crate::schedule::Turn;
+use crate::settings::Effort;
+use crate::shape::Shape;
+use crate::workload::{Case, Workload};
+
+/// A repetition that takes so many times as long as it should, even with the fewest calls, is made
+/// in so many rounds only.
+const FEWER_ROUNDS: [(f64, u32); 2] = [(8.0, 1), (3.0, 2)];
+
+/// Runs that look for the number of calls, at the most.
+const ATTEMPTS: u32 = 4;
+
+/// Where turns are taken.
+pub struct Bench<'a> {
+    pub peers: &'a Peers,
+    pub certs: &'a Certs,
+    pub effort: Effort,
+    pub interrupt: &'a Interrupt,
+}
+
+impl Bench<'_> {
+    /// Takes a turn; none where that would be of no use, as the records say.
+    pub fn take(&self, turn: &Turn, records: &Records) -> Result<Option<Run>> {
+        let check = records.check(&turn.server, &turn.client, turn.case.tls);
+        if check.is_some_and(|check| check.problem.is_some()) {
+            return Ok(None);
+        }
+        let same =
+            |run: &&Run| (run.case, run.role) == (turn.case, turn.role) && run.peer == turn.peer;
+        let before: Vec<&Run> = records.runs.iter().filter(same).collect();
+        if before.iter().any(|run| run.failure.is_some()) || self.enough(turn.round, &before) {
+            return Ok(None);
+        }
+        let shape = turn.case.shape(self.effort);
+        let pair = Pair {
+            server: self.peers.server(&turn.server)?,
+            load: self.peers.load(&turn.client)?,
+            shape,
+            stalled: turn.case.stalled(),
+            certs: turn.case.tls.then_some(self.certs),
+        };
+        let taken = match before.first() {
+            Some(run) => {
+                let measured = pair.measure(run.calls, run.warm_up, self.interrupt);
+                measured.map(|measured| (run.calls, run.warm_up, measured))
+            }
+            None => self.calibrate(&pair, &turn.case),
+        };
+        let (calls, warm_up, measured, failure) = match taken {
+            Ok((calls, warm_up, measured)) => (calls, warm_up, Some(measured), None),
+            Err(error) if error.is::<Interrupted>() => return Err(error),
+            Err(error) => (0, 0, None, Some(format!("{error:#}"))),
+        };
+        Ok(Some(Run {
+            case: turn.case,
+            role: turn.role,
+            peer: turn.peer.clone(),
+            server: turn.server.clone(),
+            client: turn.client.clone(),
+            round: turn.round,
+            calls,
+            warm_up,
+            shape: shape.describe(),
+            measured,
+            failure,
+        }))
+    }
+
+    /// A peer that takes very long has had its turns earlier than the others.
+    fn enough(&self, round: u32, before: &[&Run]) -> bool {
+        let Some(target) = self.effort.repetition() else {
+            return false;
+        };
+        let measured = before.first().and_then(|run| run.measured.as_ref());
+        let times = measured.map_or(0.0, |measured| measured.seconds / target);
+        // Where the load takes its time by itself, that is no fault of the peer.
+        let fixed = before.first().is_some_and(|run| run.case.calls().is_some());
+        let limits = FEWER_ROUNDS.iter().find(|(limit, _)| times > *limit);
+        !fixed && limits.is_some_and(|&(_, rounds)| round >= rounds)
+    }
+
+    /// Looks for the number of calls that lasts long enough; the last run is the first repetition.
+    fn calibrate(&self, pair: &Pair<'_>, case: &Case) -> Result<(u32, u32, Measured)> {
+        let mut calls = case.calls().unwrap_or(pair.shape.in_flight);
+        let mut attempt = 1;
+        loop {
+            let warm_up = warm_up(case, &pair.shape, calls);
+            let measured = pair.measure(calls, warm_up, self.interrupt)?;
+            let target = self.effort.repetition().filter(|_| case.calls().is_none());
+            match target {
+                Some(target) if attempt < ATTEMPTS && measured.seconds < 0.75 * target => {
+                    calls = stretched(calls, measured.seconds, target, pair.shape.in_flight);
+                }
+                _ => return Ok((calls, warm_up, measured)),
+            }
+            attempt += 1;
+        }
+    }
+}
+
+/// Enough for buffers, windows and a compiler at run time to settle.
+fn warm_up(case: &Case, shape: &Shape, calls: u32) -> u32 {
+    match case.workload {
+        // Its calls take long, and what counts comes after the last has started.
+        Workload::Timed => 0,
+        _ => shape.connections.max(calls / 5),
+    }
+}
+
+/// So many calls as last for `target` seconds, when `calls` took `seconds`: whole batches. A short
+/// run says little, so it is not trusted for more than fifty times its length.
+fn stretched(calls: u32, seconds: f64, target: f64, in_flight: u32) -> u32 {
+    let factor = (1.1 * target / seconds.max(1e-6)).clamp(1.0, 50.0);
+    let wanted = (f64::from(calls) * factor).ceil() as u32;
+    wanted.next_multiple_of(in_flight)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_run_is_stretched_to_whole_batches() {
+        assert_eq!(stretched(64, 0.11, 1.2, 64), 768);
+        assert_eq!(stretched(1, 0.5, 1.0, 1), 3);
+        assert_eq!(stretched(4, 1e-9, 1.0, 4), 200, "no more than fifty times");
+        assert_eq!(stretched(8, 9.0, 1.0, 8), 8, "never fewer");
+    }
+
+    #[test]
+    fn the_warm_up_reaches_every_connection() {
+        let case = |workload| Case {
+            workload,
+            tls: false,
+            point: Some(100),
+        };
+        let shape = Shape::stream(5).over(64, 256);
+        assert_eq!(warm_up(&case(Workload::Arena), &shape, 256), 64);
+        assert_eq!(warm_up(&case(Workload::Short), &shape, 5_000), 1_000);
+        assert_eq!(warm_up(&case(Workload::Timed), &shape, 5_000), 0);
+    }
+}

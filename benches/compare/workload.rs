@@ -1,0 +1,306 @@
+//! The workloads: what each is for, its cases and their shapes. Nothing is run here.
+
+use std::fmt;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+use crate::settings::Effort;
+use crate::shape::Shape;
+use crate::units;
+
+/// A kind of use whose cost is of interest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Workload {
+    /// One stream of many tiny messages
+    Tiny,
+    /// Five messages a call, 64 calls in flight
+    Short,
+    /// 64 connections, 256 streams in flight, many messages each
+    Arena,
+    /// 64 KiB messages, four streams
+    Bulk,
+    /// Thousands of open streams, five responses a step apart
+    Timed,
+    /// Low load: time to the first response, and the gap between responses
+    First,
+    /// A reader that stalls, beside others that read
+    Slow,
+    /// One stream, messages of 8 B to 1 MiB
+    Sizes,
+    /// 1 to 1,024 streams in flight
+    Streams,
+}
+
+/// Which side of a pair is compared; the other side is the same for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    Server,
+    Client,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Role::Server => "server",
+            Role::Client => "client",
+        })
+    }
+}
+
+/// One case of a workload: what is measured in one repetition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Case {
+    pub workload: Workload,
+    pub tls: bool,
+    /// What the workload varies: streams open, bytes of a message, readers that stall.
+    pub point: Option<u64>,
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.workload.name())?;
+        if let Some(point) = self.point_name() {
+            write!(f, " {point}")?;
+        }
+        if self.tls {
+            f.write_str(" over TLS")?;
+        }
+        Ok(())
+    }
+}
+
+const KIB: u64 = 1024;
+
+impl Workload {
+    /// As on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Workload::Tiny => "tiny",
+            Workload::Short => "short",
+            Workload::Arena => "arena",
+            Workload::Bulk => "bulk",
+            Workload::Timed => "timed",
+            Workload::First => "first",
+            Workload::Slow => "slow",
+            Workload::Sizes => "sizes",
+            Workload::Streams => "streams",
+        }
+    }
+
+    pub fn about(self) -> &'static str {
+        match self {
+            Workload::Tiny => "One stream of the tutorial's text, as fast as it goes: what a message costs.",
+            Workload::Short => "Five messages a call, 64 calls in flight on one connection: what a call costs.",
+            Workload::Arena => "The shape of HttpArena: 64 connections, 256 streams in flight, many messages a call.",
+            Workload::Bulk => "64 KiB messages on four streams of one connection: what a byte costs.",
+            Workload::Timed => {
+                "Many streams open at once, five responses a step apart: the memory of an open stream, and how \
+                 late responses come."
+            }
+            Workload::First => {
+                "One call at a time, three responses 2 ms apart: the time to the first response, and the gap \
+                 between responses."
+            }
+            Workload::Slow => {
+                "Four streams of 64 KiB messages beside one whose reader stalls after its first response: what it \
+                 does to the others, and what it holds in the server."
+            }
+            Workload::Sizes => "One stream, the size of its messages varied.",
+            Workload::Streams => "Streams in flight varied, on at most eight connections, 200 messages a call.",
+        }
+    }
+
+    /// Left out unless named: what a run of this effort has no time for.
+    pub fn by_default(self, effort: Effort) -> bool {
+        effort != Effort::Quick
+            || !matches!(
+                self,
+                Workload::Slow | Workload::Sizes | Workload::Streams | Workload::Arena
+            )
+    }
+
+    pub fn roles(self) -> &'static [Role] {
+        match self {
+            Workload::Tiny | Workload::Short | Workload::Bulk => &[Role::Server, Role::Client],
+            _ => &[Role::Server],
+        }
+    }
+
+    /// The client for all servers, best first. It should cost less than any server, and take what
+    /// any server sends: the h2 library under tonic refuses those that send every tiny message in a
+    /// frame of its own (GOAWAY `too_many_data_frames`), so it is for few or large messages.
+    pub fn clients(self) -> &'static [&'static str] {
+        match self {
+            Workload::Bulk | Workload::Timed | Workload::First | Workload::Slow => {
+                &["tonic", "go", "cpp-sync", "fanstream"]
+            }
+            _ => &["go", "cpp-sync", "fanstream", "tonic"],
+        }
+    }
+
+    /// Cases, in groups: those of a group take turns within a round, so that they can be set beside
+    /// each other.
+    pub fn groups(self, effort: Effort, role: Role) -> Vec<Vec<Case>> {
+        let case = |tls, point| Case {
+            workload: self,
+            tls,
+            point,
+        };
+        let points = |points: &[u64]| {
+            points
+                .iter()
+                .map(|&point| case(false, Some(point)))
+                .collect()
+        };
+        let of_effort = |full: &[u64], quick: &[u64], smoke: &[u64]| {
+            points(match effort {
+                Effort::Full => full,
+                Effort::Quick => quick,
+                Effort::Smoke => smoke,
+            })
+        };
+        let alone = |cases: Vec<Case>| cases.into_iter().map(|case| vec![case]).collect();
+        let secured = vec![vec![case(false, None)], vec![case(true, None)]];
+        match self {
+            Workload::Tiny if role == Role::Server => secured,
+            Workload::Short | Workload::Bulk if effort == Effort::Full && role == Role::Server => {
+                secured
+            }
+            Workload::Timed => alone(of_effort(&[10_000, 50_000], &[2_000], &[100])),
+            Workload::Slow => vec![points(&[0, 1])],
+            Workload::Sizes => vec![of_effort(
+                &[8, 128, 2 * KIB, 32 * KIB, 256 * KIB, KIB * KIB],
+                &[8, 4 * KIB, KIB * KIB],
+                &[KIB * KIB],
+            )],
+            Workload::Streams => vec![of_effort(&[1, 4, 16, 128, 1024], &[1, 32, 1024], &[64])],
+            _ => vec![vec![case(false, None)]],
+        }
+    }
+}
+
+impl Case {
+    /// What the workload varies, as it is written.
+    pub fn point_name(&self) -> Option<String> {
+        let point = self.point?;
+        Some(match self.workload {
+            Workload::Sizes => units::size(point),
+            Workload::Slow if point == 0 => "alone".into(),
+            Workload::Slow => "beside".into(),
+            _ => units::grouped(point as f64),
+        })
+    }
+
+    /// So many of `rounds` as there is time for: fewer where a repetition takes long by itself, for
+    /// a point of a curve, and for what a case in the clear has shown already.
+    pub fn rounds(&self, rounds: u32) -> u32 {
+        match self.workload {
+            Workload::Sizes | Workload::Streams => 1,
+            Workload::Timed if self.point > Some(10_000) => 1,
+            Workload::Timed | Workload::Slow => (rounds / 2).clamp(1, 2),
+            Workload::Arena => rounds.min(3),
+            _ if self.tls => (rounds / 2).max(1),
+            _ => rounds,
+        }
+    }
+
+    pub fn shape(&self, effort: Effort) -> Shape {
+        let by = |full, quick, smoke| match effort {
+            Effort::Full => full,
+            Effort::Quick => quick,
+            Effort::Smoke => smoke,
+        };
+        let point = self.point.unwrap_or(0);
+        match self.workload {
+            Workload::Tiny => Shape::stream(by(200_000, 20_000, 2_000)),
+            Workload::Short => Shape::stream(5).over(1, 64),
+            Workload::Arena => Shape::stream(by(5_000, 500, 50)).over(64, 256),
+            Workload::Bulk => Shape::stream(by(1_000, 250, 20))
+                .of_size(64 * KIB)
+                .over(1, 4),
+            // The first stream stays open until the last has come.
+            Workload::Timed => Shape {
+                ramp: Duration::from_micros(160 * point),
+                ..Shape::stream(5)
+                    .every(timed_step(point))
+                    .over(10, point as u32)
+            },
+            Workload::First => Shape {
+                samples: true,
+                ..Shape::stream(3).every(Duration::from_millis(2))
+            },
+            Workload::Slow => Shape::stream(by(1_000, 250, 50))
+                .of_size(64 * KIB)
+                .over(2, 4),
+            Workload::Sizes => {
+                let responses =
+                    (16 * KIB * KIB / point.max(1)).clamp(64, u64::from(by(20_000, 5_000, 500)));
+                Shape::stream(responses as u32).of_size(point)
+            }
+            Workload::Streams => Shape::stream(200).over(point.min(8) as u32, point as u32),
+        }
+    }
+
+    /// Readers that stall beside the ones that are measured.
+    pub fn stalled(&self) -> u32 {
+        match self.workload {
+            Workload::Slow => self.point.unwrap_or(0) as u32,
+            _ => 0,
+        }
+    }
+
+    /// Calls of a repetition, where their number is part of the case.
+    pub fn calls(&self) -> Option<u32> {
+        match self.workload {
+            Workload::Timed => self.point.map(|point| point as u32),
+            _ => None,
+        }
+    }
+}
+
+fn timed_step(streams: u64) -> Duration {
+    Duration::from_millis(match streams {
+        ..1_000 => 50,
+        1_000..10_000 => 500,
+        10_000..50_000 => 1_000,
+        _ => 5_000,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_streams_of_a_timed_case_are_open_at_once() {
+        for effort in [Effort::Full, Effort::Quick, Effort::Smoke] {
+            for case in Workload::Timed.groups(effort, Role::Server).concat() {
+                let shape = case.shape(effort);
+                assert!(shape.ramp < shape.span(), "{case}: {shape:?}");
+                assert_eq!(case.calls(), Some(shape.in_flight));
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_those_of_the_command_line() {
+        for workload in Workload::value_variants() {
+            let value = workload.to_possible_value().expect("not hidden");
+            assert_eq!(value.get_name(), workload.name());
+        }
+    }
+
+    #[test]
+    fn messages_of_every_size_come_in_a_stream_of_bounded_size() {
+        for case in Workload::Sizes.groups(Effort::Full, Role::Server).concat() {
+            let shape = case.shape(Effort::Full);
+            let bytes = shape.size * u64::from(shape.responses);
+            assert!((64..=20_000).contains(&shape.responses), "{case}");
+            assert!(bytes <= 64 << 20, "{case}: {bytes}");
+        }
+    }
+}
