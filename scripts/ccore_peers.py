@@ -60,16 +60,19 @@ def build(into: Path) -> dict[str, Commands]:
 
 
 def commands(programs: Path) -> dict[str, Commands]:
-    def cpp(api: str, flush_every: int) -> Commands:
-        server = [str(programs / "cpp-server"), "--api", api, "--flush-every", str(flush_every)]
-        return {"server": server, "load": [str(programs / "cpp-load"), "--api", api]}
+    def cpp(api: str, *tuned: str) -> Commands:
+        lean = ["--lean"] if tuned else []
+        server = [str(programs / "cpp-server"), "--api", api, *tuned, *lean]
+        return {"server": server, "load": [str(programs / "cpp-load"), "--api", api, *lean]}
 
+    # As people write it; and with the buffer hint, and the C-core set as the fanstream programs set it.
+    hints = ["--flush-every", "64"]
     return {
-        "ccore": {"server": [str(programs / "ccore-server")], "load": [str(programs / "ccore-load")]},
-        "cpp-sync": cpp("sync", 1),
-        "cpp-sync-hinted": cpp("sync", 64),
-        "cpp-callback": cpp("callback", 1),
-        "cpp-callback-hinted": cpp("callback", 64),
+        "ccore": {"server": [str(programs / "ccore-server"), "--lean"], "load": [str(programs / "ccore-load"), "--lean"]},
+        "cpp-sync": cpp("sync"),
+        "cpp-sync-hinted": cpp("sync", *hints),
+        "cpp-callback": cpp("callback"),
+        "cpp-callback-hinted": cpp("callback", *hints),
     }
 
 

@@ -38,6 +38,10 @@ ChannelArgs args_of(const LoadFlags& flags) {
   args.set(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, -1);
   // Channels of the same address would share one connection.
   args.set(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  if (flags.lean) {
+    args.set(GRPC_ARG_MINIMAL_STACK, 1);
+    args.set(GRPC_ARG_ENABLE_DEADLINE_CHECKS, 1);
+  }
   if (flags.window != 0) {
     args.set(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, flags.window);
     args.set(GRPC_ARG_HTTP2_BDP_PROBE, 0);  // it would set another window

@@ -2,6 +2,8 @@
 
 #include <grpc/grpc_security.h>
 
+#include <iterator>
+
 #include "server/refusal.h"
 
 namespace peers {
@@ -11,12 +13,17 @@ constexpr char kMethod[] = "/protobuf.StreamService/FetchResponse";
 // Calls that are taken from the C-core before anything is done for one of them.
 constexpr int kAwaited = 64;
 
-grpc_server* new_server() {
-  grpc_arg reuse_port;
-  reuse_port.type = GRPC_ARG_INTEGER;
-  reuse_port.key = const_cast<char*>(GRPC_ARG_ALLOW_REUSEPORT);
-  reuse_port.value.integer = 0;
-  const grpc_channel_args args = {1, &reuse_port};
+grpc_arg setting(const char* key, int value) {
+  grpc_arg arg;
+  arg.type = GRPC_ARG_INTEGER;
+  arg.key = const_cast<char*>(key);
+  arg.value.integer = value;
+  return arg;
+}
+
+grpc_server* new_server(const ServerFlags& flags) {
+  grpc_arg list[] = {setting(GRPC_ARG_ALLOW_REUSEPORT, 0), setting(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, -1)};
+  const grpc_channel_args args = {flags.lean ? std::size(list) : 1, list};
   return grpc_server_create(&args, nullptr);
 }
 
@@ -31,7 +38,7 @@ grpc_server_credentials* new_credentials(const ServerFlags& flags) {
 Server::Server(const ServerFlags& flags)
     : flags_(flags),
       queue_(grpc_completion_queue_create_for_next(nullptr)),
-      server_(new_server()),
+      server_(new_server(flags)),
       shut_down_(completion_of<&Server::shut_down_is_complete>(this)) {
   grpc_server_register_completion_queue(server_, queue_, nullptr);
   // With its request: a call is not announced before there is something to answer.

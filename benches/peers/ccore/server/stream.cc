@@ -45,8 +45,12 @@ void Stream::arrived(bool ok) {
     return;
   }
   await_call(server_);
+  if (server_.flags().lean && payload_ != nullptr && grpc_byte_buffer_length(payload_) > kMaxRequestBytes) {
+    refuse(GRPC_STATUS_RESOURCE_EXHAUSTED, "Received message larger than max");
+    return;
+  }
   if (!read_request()) {
-    refuse();
+    refuse(GRPC_STATUS_INTERNAL, "the request is no protobuf.Request");
     return;
   }
   if (server_.flags().log_calls) log_request(id_);
@@ -137,13 +141,13 @@ void Stream::send() {
   start(ops, count, sent_completion_);
 }
 
-void Stream::refuse() {
+void Stream::refuse(grpc_status_code code, const char* why) {
   ended_ = true;
-  grpc_slice details = grpc_slice_from_static_string("the request is no protobuf.Request");
+  grpc_slice details = grpc_slice_from_static_string(why);
   grpc_op ops[2]{};
   ops[0].op = GRPC_OP_SEND_INITIAL_METADATA;
   ops[1].op = GRPC_OP_SEND_STATUS_FROM_SERVER;
-  ops[1].data.send_status_from_server.status = GRPC_STATUS_INTERNAL;
+  ops[1].data.send_status_from_server.status = code;
   ops[1].data.send_status_from_server.status_details = &details;
   start(ops, 2, sent_completion_);
 }

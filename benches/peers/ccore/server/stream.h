@@ -36,7 +36,7 @@ class Stream {
   void watch_for_cancellation();
   void send_or_wait();
   void send();
-  void refuse();
+  void refuse(grpc_status_code code, const char* why);
   grpc_slice next_response();
   void start(const grpc_op* ops, std::size_t count, Completion& completion);
   void end_if_idle();

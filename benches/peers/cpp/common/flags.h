@@ -14,12 +14,17 @@ class App;
 
 namespace peers {
 
+// Of a request, where no filter of the C-core looks at it.
+inline constexpr std::size_t kMaxRequestBytes = 4096;
+
 struct ServerFlags {
   std::string listen = "localhost:50005";
   int responses = 5;
   std::chrono::nanoseconds step = std::chrono::seconds(1);
   std::size_t size = 0;
   bool log_calls = true;
+  // Without the C-core's message-size filter, as the fanstream server: the service looks at the request itself.
+  bool lean = false;
   // PEM, both or neither.
   std::string tls_certificate;
   std::string tls_key;
@@ -43,6 +48,8 @@ struct LoadFlags {
   bool samples = false;
   bool stall = false;
   int window = 0;
+  // With the filters that the fanstream client has: neither message size nor retries, but deadlines.
+  bool lean = false;
   // PEM; empty is clear text.
   std::string tls_authority;
   std::string server_name;

@@ -12,6 +12,10 @@ grpc::ChannelArguments arguments_of(const LoadFlags& flags) {
   arguments.SetMaxReceiveMessageSize(-1);
   // Channels of the same address would share one connection.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  if (flags.lean) {
+    arguments.SetInt(GRPC_ARG_MINIMAL_STACK, 1);
+    arguments.SetInt(GRPC_ARG_ENABLE_DEADLINE_CHECKS, 1);
+  }
   if (flags.window != 0) {
     arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, flags.window);
     arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);  // it would set another window

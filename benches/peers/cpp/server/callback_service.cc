@@ -8,6 +8,7 @@
 #include "common/server_process.h"
 #include "common/text.h"
 #include "server/hint.h"
+#include "server/request_size.h"
 
 namespace peers {
 namespace {
@@ -90,10 +91,18 @@ class Responses final : public grpc::ServerWriteReactor<protobuf::Response> {
   grpc::Alarm alarm_;
 };
 
+class Refusal final : public grpc::ServerWriteReactor<protobuf::Response> {
+ public:
+  explicit Refusal(const grpc::Status& why) { Finish(why); }
+
+  void OnDone() override { delete this; }
+};
+
 }  // namespace
 
 grpc::ServerWriteReactor<protobuf::Response>* CallbackService::FetchResponse(grpc::CallbackServerContext*,
                                                                              const protobuf::Request* request) {
+  if (!is_allowed(*request, flags_)) return new Refusal(too_large());
   return new Responses(flags_, flush_every_, request->id());
 }
 

@@ -6,11 +6,13 @@
 #include "common/server_process.h"
 #include "common/text.h"
 #include "server/hint.h"
+#include "server/request_size.h"
 
 namespace peers {
 
 grpc::Status SyncService::FetchResponse(grpc::ServerContext* context, const protobuf::Request* request,
                                         grpc::ServerWriter<protobuf::Response>* writer) {
+  if (!is_allowed(*request, flags_)) return too_large();
   if (flags_.log_calls) log_request(request->id());
   const bool timed = flags_.step.count() != 0;
   const auto began = std::chrono::steady_clock::now();
