@@ -14,13 +14,16 @@ use futures::executor::block_on;
 use futures::future::poll_fn;
 use futures::SinkExt;
 use grpcio::{
-    Environment, RpcContext, RpcStatus, RpcStatusCode, Server, ServerBuilder, ServerCredentials,
-    ServerStreamingSink, WriteFlags,
+    Environment, RpcContext, RpcStatus, RpcStatusCode, Server, ServerBuilder, ServerStreamingSink,
+    WriteFlags,
 };
+
+use super::wire::{Line, Wire};
 
 /// A server on a port of its own, until it is dropped; then open calls are cancelled.
 pub struct Stub {
     pub address: String,
+    line: Line,
     _server: Server,
 }
 
@@ -34,32 +37,45 @@ pub struct Call {
 }
 
 impl Stub {
-    pub fn start(answer: impl Fn(Call) + Send + Sync + 'static) -> Stub {
-        Stub::start_at("127.0.0.1:0", answer)
+    pub fn start(wire: Wire, answer: impl Fn(Call) + Send + Sync + 'static) -> Stub {
+        Stub::start_at(wire.lay(), "127.0.0.1:0", answer)
     }
 
     /// Also `unix:PATH`.
-    pub fn start_at(address: &str, answer: impl Fn(Call) + Send + Sync + 'static) -> Stub {
+    pub fn start_at(
+        line: Line,
+        address: &str,
+        answer: impl Fn(Call) + Send + Sync + 'static,
+    ) -> Stub {
         let handler = Handler {
             answer: Arc::new(answer),
             attempts: Arc::default(),
         };
-        Stub::bind(address, |builder| {
+        Stub::bind(line, address, |builder| {
             builder.register_service(create_stream_service(handler))
         })
     }
 
-    pub fn without_service() -> Stub {
-        Stub::bind("127.0.0.1:0", |builder| builder)
+    pub fn without_service(wire: Wire) -> Stub {
+        Stub::bind(wire.lay(), "127.0.0.1:0", |builder| builder)
     }
 
-    fn bind(address: &str, with: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Stub {
+    /// What the client's binary needs to connect.
+    pub fn client_flags(&self) -> Vec<String> {
+        let address = ["--addr".into(), self.address.clone()];
+        address
+            .into_iter()
+            .chain(self.line.client_flags())
+            .collect()
+    }
+
+    fn bind(line: Line, address: &str, with: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Stub {
         let environment = Arc::new(Environment::new(1));
         // Few slots: grpcio waits for each of them when the server is dropped.
         let builder = ServerBuilder::new(environment).requests_slot_per_cq(16);
         let mut server = with(builder).build().unwrap();
         let port = server
-            .add_listening_port(address, ServerCredentials::insecure())
+            .add_listening_port(address, line.server_credentials())
             .unwrap();
         server.start();
         Stub {
@@ -67,6 +83,7 @@ impl Stub {
                 Some(host) => format!("{host}:{port}"),
                 None => address.to_string(),
             },
+            line,
             _server: server,
         }
     }
