@@ -26,9 +26,10 @@ impl Authority {
     pub fn new() -> Authority {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "an authority");
+        // Of its own: OpenSSL looks authorities up by name.
+        let name = format!("authority {:016x}", fastrand::u64(..));
+        let subject = &mut params.distinguished_name;
+        subject.push(DnType::CommonName, name);
         let key = KeyPair::generate().unwrap();
         Authority {
             certificate: params.self_signed(&key).unwrap(),

@@ -32,6 +32,7 @@ pub struct Call {
     pub id: i32,
     /// Calls for the same id that came before.
     pub attempt: usize,
+    pub headers: Vec<(String, Vec<u8>)>,
     /// `None` once the client has ended the call: grpcio panics when such a sink is used again.
     sink: Option<ServerStreamingSink<Response>>,
 }
@@ -141,7 +142,7 @@ struct Handler {
 impl StreamService for Handler {
     fn fetch_response(
         &mut self,
-        _: RpcContext,
+        ctx: RpcContext,
         request: Request,
         sink: ServerStreamingSink<Response>,
     ) {
@@ -151,6 +152,11 @@ impl StreamService for Handler {
         let call = Call {
             id,
             attempt: *count,
+            headers: ctx
+                .request_headers()
+                .iter()
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
             sink: Some(sink),
         };
         *count += 1;

@@ -132,6 +132,7 @@ impl Line {
     }
 }
 
-fn path(path: &std::path::Path) -> String {
+/// As a flag has it.
+pub fn path(path: &std::path::Path) -> String {
     path.to_str().unwrap().into()
 }
