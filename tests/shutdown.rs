@@ -132,9 +132,9 @@ fn a_draining_server_takes_no_new_calls(#[values(Clear, Tls, MutualTls)] wire: W
     // From the moment on at which the server has taken the signal in.
     eventually(|| {
         let poll = Arc::new(Environment::new(1));
-        let fresh = server
-            .line
-            .connect(ChannelBuilder::new(poll), &server.address);
+        // A connection of its own, shared with no channel whose poll thread is gone.
+        let builder = ChannelBuilder::new(poll).use_local_subchannel_pool(true);
+        let fresh = server.line.connect(builder, &server.address);
         let mut refused = call(&fresh);
         match refused.next() {
             Some(Err(ReceiveError::Status(status))) => Some(status),

@@ -11,19 +11,23 @@ mod common {
 use std::fs;
 use std::net::TcpStream;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use common::certificates::{write_secret, Authority, Files};
-use common::process::{eventually, Process};
+use common::process::{eventually, Process, LIMIT};
 use common::server::{server, TestServer};
 use common::wire::Wire::{MutualTls, Tls};
 use common::wire::{path, SERVER_NAMES};
 use fanstream::address::Address;
 use fanstream::client::{Client, ClientConfig};
-use fanstream::engine::{Capacity, StreamsConfig};
+use fanstream::engine::{receive, Capacity, Patience, Responses, StreamsConfig};
+use fanstream::proto::stream::{Request, Response};
+use fanstream::proto::stream_grpc::StreamServiceClient;
 use fanstream::security::{Authorities, ClientTls, ServerTls};
 use fanstream::server::{Server, ServerConfig};
 use fanstream::service::Tutorial;
+use grpcio::{Channel, ChannelBuilder, ChannelCredentialsBuilder, Environment};
 use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
 use openssl::x509::X509;
 
@@ -56,10 +60,22 @@ fn a_server_shows_its_certificate_and_speaks_http_2() {
     assert_eq!(agreed.as_deref(), Some(&b"h2"[..]));
 }
 
+/// A stream of which no more than a response is taken in before it is read.
+fn call(channel: &Channel) -> Responses<Response> {
+    let stub = StreamServiceClient::new(channel.clone());
+    let stream = stub.fetch_response(&Request::default()).unwrap();
+    let patience = Patience {
+        first: Some(LIMIT),
+        idle: Some(LIMIT),
+    };
+    let poller = grpcio::Client::new(channel.clone());
+    receive(&poller, stream, Capacity::messages(1), patience)
+}
+
 #[test]
 fn certificates_change_under_200_streams_that_lose_nothing() {
     const STREAMS: i32 = 200;
-    const RESPONSES: u32 = 200;
+    const RESPONSES: u32 = 100;
     let directory = tempfile::tempdir().unwrap();
     let authority = Authority::new();
     let ca = authority.write(&directory.path().join("ca.pem"));
@@ -87,21 +103,20 @@ fn certificates_change_under_200_streams_that_lose_nothing() {
         ..ServerConfig::default()
     })
     .unwrap();
-    let config = ClientConfig {
-        address: server.bound().address.clone(),
-        capacity: Capacity::messages(1),
-        tls: Some(ClientTls {
-            authorities: Some(Authorities::from_file(ca).unwrap()),
-            ..ClientTls::default()
-        }),
-        ..ClientConfig::default()
-    };
-    let client = Client::connect(&config).unwrap();
-    let mut streams: Vec<_> = (0..STREAMS).map(|id| client.fetch(id)).collect();
+    let address = server.bound().address.to_string();
+    let channel = ChannelBuilder::new(Arc::new(Environment::new(1)))
+        // The window stays as small as it is.
+        .raw_cfg_int(c"grpc.http2.bdp_probe".into(), 0)
+        .set_credentials(
+            ChannelCredentialsBuilder::new()
+                .root_cert(fs::read(&ca).unwrap())
+                .build(),
+        )
+        .connect(&address);
+    let mut streams: Vec<_> = (0..STREAMS).map(|_| call(&channel)).collect();
     for stream in &mut streams {
         stream.next().unwrap().unwrap();
     }
-    let address = server.bound().address.to_string();
     let old = certificate(&pem);
     assert!(shown(&address).0 == old);
 
@@ -115,8 +130,15 @@ fn certificates_change_under_200_streams_that_lose_nothing() {
         let rest: Result<Vec<_>, _> = stream.collect();
         assert_eq!(rest.unwrap().len() as u32, RESPONSES - 1);
     }
-    let fresh = Client::connect(&config).unwrap();
-    assert_eq!(fresh.fetch(1).count() as u32, RESPONSES);
+    let fresh = Client::connect(&ClientConfig {
+        address: server.bound().address.clone(),
+        tls: Some(ClientTls {
+            authorities: Some(Authorities::from_file(ca).unwrap()),
+            ..ClientTls::default()
+        }),
+        ..ClientConfig::default()
+    });
+    assert_eq!(fresh.unwrap().fetch(1).count() as u32, RESPONSES);
 }
 
 #[test]
