@@ -43,6 +43,7 @@ pub mod client;
 pub mod engine;
 pub mod logging;
 pub mod proto;
+pub mod security;
 pub mod server;
 pub mod service;
 

@@ -2,23 +2,27 @@
 //! else notices.
 
 mod common {
+    pub mod certificates;
     pub mod process;
     pub mod server;
+    pub mod wire;
 }
 
 use common::server::{send_raw, TestServer, FETCH};
+use common::wire::Wire::{self, Clear, MutualTls, Tls};
 use grpcio::RpcStatusCode;
+use rstest::rstest;
 
 const GOOD: &[u8] = &[0x08, 0x01];
 
-fn server() -> TestServer {
-    TestServer::start(&["--step", "0s", "--log-level", "warn"])
+fn server(wire: Wire) -> TestServer {
+    TestServer::start(wire, &["--step", "0s", "--log-level", "warn"])
 }
 
 /// Sends a request; the server must still serve others afterwards.
 #[track_caller]
-fn refused(request: Vec<u8>) -> grpcio::RpcStatus {
-    let server = server();
+fn refused(wire: Wire, request: Vec<u8>) -> grpcio::RpcStatus {
+    let server = server(wire);
     let channel = server.channel();
     let (responses, status) = send_raw(&channel, FETCH, request);
     assert_eq!(responses, 0);
@@ -27,9 +31,9 @@ fn refused(request: Vec<u8>) -> grpcio::RpcStatus {
     status
 }
 
-#[test]
-fn a_truncated_request() {
-    let status = refused(vec![0x08]);
+#[rstest]
+fn a_truncated_request(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let status = refused(wire, vec![0x08]);
     assert_eq!(status.code(), RpcStatusCode::INTERNAL);
     let message = status.message();
     assert!(
@@ -38,54 +42,57 @@ fn a_truncated_request() {
     );
 }
 
-#[test]
-fn a_field_of_another_type() {
+#[rstest]
+fn a_field_of_another_type(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     // Field 1 as a string.
-    let status = refused(vec![0x0a, 0x01, b'1']);
+    let status = refused(wire, vec![0x0a, 0x01, b'1']);
     assert_eq!(status.code(), RpcStatusCode::INTERNAL);
     assert!(status.message().contains("protobuf.Request"), "{status:?}");
 }
 
-#[test]
-fn no_protobuf_at_all() {
-    let status = refused(b"GET / HTTP/1.1".to_vec());
+#[rstest]
+fn no_protobuf_at_all(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let status = refused(wire, b"GET / HTTP/1.1".to_vec());
     assert_eq!(status.code(), RpcStatusCode::INTERNAL);
 }
 
-#[test]
-fn unknown_fields_are_no_error() {
-    let server = server();
+#[rstest]
+fn unknown_fields_are_no_error(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let server = server(wire);
     // Field 15, a varint, before the id.
     let (responses, status) = send_raw(&server.channel(), FETCH, vec![0x78, 0x05, 0x08, 0x01]);
     assert_eq!((responses, status.code()), (5, RpcStatusCode::OK));
 }
 
-#[test]
-fn an_empty_request_has_the_id_0() {
-    let server = server();
+#[rstest]
+fn an_empty_request_has_the_id_0(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let server = server(wire);
     let (responses, status) = send_raw(&server.channel(), FETCH, Vec::new());
     assert_eq!((responses, status.code()), (5, RpcStatusCode::OK));
 }
 
-#[test]
-fn a_request_larger_than_allowed() {
-    let status = refused(vec![0; 5000]);
+#[rstest]
+fn a_request_larger_than_allowed(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let status = refused(wire, vec![0; 5000]);
     assert_eq!(status.code(), RpcStatusCode::RESOURCE_EXHAUSTED);
     let message = status.message();
     assert!(message.contains("4096"), "{message}");
 }
 
 /// RUSTSEC-2024-0437: protobuf 2 recurses into unknown groups.
-#[test]
-fn three_million_nested_groups() {
-    let server = TestServer::start(&[
-        "--step",
-        "0s",
-        "--log-level",
-        "warn",
-        "--max-request-bytes",
-        "16MiB",
-    ]);
+#[rstest]
+fn three_million_nested_groups(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let server = TestServer::start(
+        wire,
+        &[
+            "--step",
+            "0s",
+            "--log-level",
+            "warn",
+            "--max-request-bytes",
+            "16MiB",
+        ],
+    );
     let channel = server.channel();
     // Field 2, start group.
     let (responses, status) = send_raw(&channel, FETCH, vec![0x13; 3_000_000]);
@@ -95,9 +102,9 @@ fn three_million_nested_groups() {
     assert_eq!((responses, good.code()), (5, RpcStatusCode::OK));
 }
 
-#[test]
-fn an_unknown_method_and_an_unknown_service() {
-    let server = server();
+#[rstest]
+fn an_unknown_method_and_an_unknown_service(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let server = server(wire);
     let channel = server.channel();
     for method in [
         "/protobuf.StreamService/Fetch",
@@ -113,9 +120,9 @@ fn an_unknown_method_and_an_unknown_service() {
     assert_eq!(responses, 5);
 }
 
-#[test]
-fn nobody_elses_stream_is_touched() {
-    let server = TestServer::start(&["--step", "50ms", "--responses", "10"]);
+#[rstest]
+fn nobody_elses_stream_is_touched(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let server = TestServer::start(wire, &["--step", "50ms", "--responses", "10"]);
     let channel = server.channel();
     let other = {
         let channel = channel.clone();

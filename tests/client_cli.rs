@@ -1,29 +1,40 @@
 //! The client's binary as a user meets it: what it prints, how it ends, and when. The servers are
 //! stubs, so nothing here depends on ours.
 
-#[path = "common/process.rs"]
-mod process;
-#[path = "common/stub.rs"]
-mod stub;
+mod common {
+    pub mod certificates;
+    pub mod process;
+    pub mod stub;
+    pub mod wire;
+}
 
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::time::{Duration, Instant};
 
+use common::process::{Ended, Process, LIMIT};
+use common::stub::{Call, Stub};
+use common::wire::Wire::{self, Clear, MutualTls, Tls};
 use crossbeam_channel::bounded;
 use grpcio::RpcStatusCode;
-use process::{Ended, Process, LIMIT};
-use stub::{Call, Stub};
+use rstest::rstest;
 
-fn start(address: &str, arguments: &[&str]) -> Process {
-    let address = ["--addr", address];
-    let all = address.iter().chain(arguments);
+fn start(stub: &Stub, arguments: &[&str]) -> Process {
+    let arguments = arguments.iter().map(|argument| argument.to_string());
+    let all = stub.client_flags().into_iter().chain(arguments);
     Process::start(env!("CARGO_BIN_EXE_client"), all)
 }
 
-fn run(address: &str, arguments: &[&str]) -> Ended {
-    start(address, arguments).end()
+fn run(stub: &Stub, arguments: &[&str]) -> Ended {
+    start(stub, arguments).end()
+}
+
+/// With no more than an address.
+fn run_at(address: &str, arguments: &[&str]) -> Ended {
+    let address = ["--addr", address];
+    let all = address.iter().chain(arguments);
+    Process::start(env!("CARGO_BIN_EXE_client"), all).end()
 }
 
 #[track_caller]
@@ -88,7 +99,7 @@ fn help_teaches() {
 
 #[test]
 fn a_refused_connection() {
-    let ended = run(NOBODY, &[]);
+    let ended = run_at(NOBODY, &[]);
     let error = format!("client: UNAVAILABLE: cannot connect to {NOBODY}: connection refused");
     assert_fails(&ended, 3, &error);
     assert!(ended.output.is_empty());
@@ -96,7 +107,7 @@ fn a_refused_connection() {
 
 #[test]
 fn a_refused_connection_with_retries_is_still_refused() {
-    let ended = run(NOBODY, &["--retries", "2", "--quiet", "--format", "json"]);
+    let ended = run_at(NOBODY, &["--retries", "2", "--quiet", "--format", "json"]);
     assert_eq!(ended.code, Some(3), "{ended:?}");
     assert_eq!(ended.errors.len(), 1);
     assert!(ended.output[0].starts_with(r#"{"responses":0,"bytes":0,"first_ms":null,"#));
@@ -105,7 +116,7 @@ fn a_refused_connection_with_retries_is_still_refused() {
 
 #[test]
 fn a_host_that_does_not_exist() {
-    let ended = run("nobody.invalid:50005", &[]);
+    let ended = run_at("nobody.invalid:50005", &[]);
     assert_eq!(ended.code, Some(3), "{ended:?}");
     let start = "client: UNAVAILABLE: cannot connect to nobody.invalid:50005";
     assert!(ended.errors[0].starts_with(start), "{ended:?}");
@@ -115,12 +126,12 @@ fn a_host_that_does_not_exist() {
 fn a_listener_that_never_answers() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let ended = run(&address, &["--connect-timeout", "200ms"]);
+    let ended = run_at(&address, &["--connect-timeout", "200ms"]);
     let error = format!(
         "client: UNAVAILABLE: cannot connect to {address} within 200ms: it does not answer"
     );
     assert_fails(&ended, 3, &error);
-    let ended = run(&address, &["--timeout", "200ms"]);
+    let ended = run_at(&address, &["--timeout", "200ms"]);
     let error = format!(
         "client: DEADLINE_EXCEEDED: no connection to {address} within the 200ms of the call: \
          it does not answer"
@@ -129,105 +140,109 @@ fn a_listener_that_never_answers() {
 }
 
 /// The client, already turned away once when the server starts.
-fn turned_away_once(arguments: &[&str]) -> Ended {
+fn turned_away_once(wire: Wire, arguments: &[&str]) -> Ended {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socket");
     let address = format!("unix:{}", path.display());
     let listener = UnixListener::bind(&path).unwrap();
-    let client = start(&address, arguments);
+    let line = wire.lay();
+    let arguments = arguments.iter().map(|argument| argument.to_string());
+    let flags = ["--addr".to_string(), address.clone()].into_iter();
+    let flags = flags.chain(line.client_flags()).chain(arguments);
+    let client = Process::start(env!("CARGO_BIN_EXE_client"), flags);
     drop(listener.accept().unwrap());
     drop(listener);
     fs::remove_file(&path).unwrap();
-    let _stub = Stub::start_at(&address, two);
+    let _stub = Stub::start_at(line, &address, two);
     client.end()
 }
 
-#[test]
-fn wait_for_ready_waits_for_a_server_that_comes_later() {
-    let ended = turned_away_once(&["--wait-for-ready", "--format", "text"]);
+#[rstest]
+fn wait_for_ready_waits_for_a_server_that_comes_later(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let ended = turned_away_once(wire, &["--wait-for-ready", "--format", "text"]);
     assert_complete(&ended, &["a 1", "b 1"]);
 }
 
-#[test]
-fn retries_connect_to_a_server_that_comes_later() {
-    let ended = turned_away_once(&["--retries", "9", "--format", "text"]);
+#[rstest]
+fn retries_connect_to_a_server_that_comes_later(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let ended = turned_away_once(wire, &["--retries", "9", "--format", "text"]);
     assert_complete(&ended, &["a 1", "b 1"]);
 }
 
 // --- How a call ends ---------------------------------------------------------------------------
 
-#[test]
-fn another_status_with_its_message() {
-    let stub = Stub::start(|call| call.fail(RpcStatusCode::NOT_FOUND, "no such id"));
-    let ended = run(&stub.address, &["--id", "7"]);
+#[rstest]
+fn another_status_with_its_message(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let stub = Stub::start(wire, |call| {
+        call.fail(RpcStatusCode::NOT_FOUND, "no such id")
+    });
+    let ended = run(&stub, &["--id", "7"]);
     assert_fails(&ended, 5, "client: id 7: NOT_FOUND: no such id");
     assert!(ended.output.is_empty(), "not finished: {ended:?}");
 }
 
-#[test]
-fn a_status_cannot_write_lines_of_its_own() {
-    let stub = Stub::start(|call| call.fail(RpcStatusCode::ABORTED, "one\nclient: two"));
-    let ended = run(&stub.address, &[]);
+#[rstest]
+fn a_status_cannot_write_lines_of_its_own(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let stub = Stub::start(wire, |call| {
+        call.fail(RpcStatusCode::ABORTED, "one\nclient: two")
+    });
+    let ended = run(&stub, &[]);
     assert_fails(&ended, 5, "client: id 1: ABORTED: one client: two");
 }
 
-#[test]
-fn a_server_that_drains_can_be_connected_to() {
-    let stub = Stub::start(|call| call.fail(RpcStatusCode::UNAVAILABLE, "draining"));
-    let ended = run(&stub.address, &[]);
+#[rstest]
+fn a_server_that_drains_can_be_connected_to(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let stub = Stub::start(wire, |call| {
+        call.fail(RpcStatusCode::UNAVAILABLE, "draining")
+    });
+    let ended = run(&stub, &[]);
     assert_fails(&ended, 5, "client: id 1: UNAVAILABLE: draining");
 }
 
-#[test]
-fn a_server_without_the_service() {
-    let stub = Stub::without_service();
-    let ended = run(&stub.address, &[]);
+#[rstest]
+fn a_server_without_the_service(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let stub = Stub::without_service(wire);
+    let ended = run(&stub, &[]);
     let error = "client: id 1: UNIMPLEMENTED: the server does not have protobuf.StreamService";
     assert_fails(&ended, 5, error);
 }
 
-#[test]
-fn the_deadline() {
-    let stub = Stub::start(|mut call| {
+#[rstest]
+fn the_deadline(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let stub = Stub::start(wire, |mut call| {
         call.respond("one");
         call.wait_until_over();
     });
-    let ended = run(&stub.address, &["--timeout", "300ms", "--format", "text"]);
+    let ended = run(&stub, &["--timeout", "300ms", "--format", "text"]);
     let error = "client: id 1: DEADLINE_EXCEEDED: not complete within 300ms";
     assert_fails(&ended, 4, error);
     assert_eq!(ended.output, ["one"]);
 }
 
-#[test]
-fn the_deadline_ends_retries() {
-    let stub = Stub::start(|call| call.fail(RpcStatusCode::UNAVAILABLE, "busy"));
+#[rstest]
+fn the_deadline_ends_retries(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let stub = Stub::start(wire, |call| call.fail(RpcStatusCode::UNAVAILABLE, "busy"));
     let began = Instant::now();
-    let ended = run(
-        &stub.address,
-        &["--timeout", "300ms", "--retries", "1000000"],
-    );
+    let ended = run(&stub, &["--timeout", "300ms", "--retries", "1000000"]);
     assert!(matches!(ended.code, Some(4 | 5)), "{ended:?}");
     assert!(began.elapsed() < Duration::from_secs(5));
 }
 
-#[test]
-fn no_first_response() {
-    let stub = Stub::start(Call::wait_until_over);
-    let ended = run(&stub.address, &["--first-timeout", "200ms"]);
+#[rstest]
+fn no_first_response(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let stub = Stub::start(wire, Call::wait_until_over);
+    let ended = run(&stub, &["--first-timeout", "200ms"]);
     let error = "client: id 1: DEADLINE_EXCEEDED: no response within 200ms";
     assert_fails(&ended, 4, error);
 }
 
-#[test]
-fn no_further_response() {
-    let stub = Stub::start(|mut call| {
+#[rstest]
+fn no_further_response(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let stub = Stub::start(wire, |mut call| {
         call.respond("one");
         call.wait_until_over();
     });
-    let ended = run(
-        &stub.address,
-        &["--idle-timeout", "200ms", "--format", "text"],
-    );
+    let ended = run(&stub, &["--idle-timeout", "200ms", "--format", "text"]);
     let error = "client: id 1: DEADLINE_EXCEEDED: no further response within 200ms";
     assert_fails(&ended, 4, error);
     assert_eq!(ended.output, ["one"]);
@@ -235,67 +250,67 @@ fn no_further_response() {
 
 // --- Retries -----------------------------------------------------------------------------------
 
-#[test]
-fn retries_until_the_server_has_time() {
-    let stub = Stub::start(|call| match call.attempt {
+#[rstest]
+fn retries_until_the_server_has_time(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let stub = Stub::start(wire, |call| match call.attempt {
         0 => call.fail(RpcStatusCode::UNAVAILABLE, "draining"),
         1 => call.fail(RpcStatusCode::RESOURCE_EXHAUSTED, "busy"),
         _ => two(call),
     });
-    let ended = run(&stub.address, &["--retries", "2", "--format", "text"]);
+    let ended = run(&stub, &["--retries", "2", "--format", "text"]);
     assert_complete(&ended, &["a 1", "b 1"]);
-    let ended = run(&stub.address, &["--id", "2", "--retries", "1"]);
+    let ended = run(&stub, &["--id", "2", "--retries", "1"]);
     assert_fails(&ended, 5, "client: id 2: RESOURCE_EXHAUSTED: busy");
 }
 
-#[test]
-fn no_retry_of_what_will_not_get_better() {
-    let stub = Stub::start(|call| match call.attempt {
+#[rstest]
+fn no_retry_of_what_will_not_get_better(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let stub = Stub::start(wire, |call| match call.attempt {
         0 => call.fail(RpcStatusCode::INVALID_ARGUMENT, "never"),
         _ => two(call),
     });
-    let ended = run(&stub.address, &["--retries", "5"]);
+    let ended = run(&stub, &["--retries", "5"]);
     assert_fails(&ended, 5, "client: id 1: INVALID_ARGUMENT: never");
 }
 
-#[test]
-fn no_retry_after_a_first_response() {
-    let stub = Stub::start(|mut call| match call.attempt {
+#[rstest]
+fn no_retry_after_a_first_response(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let stub = Stub::start(wire, |mut call| match call.attempt {
         0 => {
             call.respond("one");
             call.fail(RpcStatusCode::UNAVAILABLE, "gone");
         }
         _ => two(call),
     });
-    let ended = run(&stub.address, &["--retries", "5", "--format", "text"]);
+    let ended = run(&stub, &["--retries", "5", "--format", "text"]);
     assert_fails(&ended, 5, "client: id 1: UNAVAILABLE: gone");
     assert_eq!(ended.output, ["one"]);
 }
 
 // --- Ids ---------------------------------------------------------------------------------------
 
-#[test]
-fn ids_reach_the_server_as_they_are() {
-    let stub = Stub::start(two);
+#[rstest]
+fn ids_reach_the_server_as_they_are(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let stub = Stub::start(wire, two);
     let extremes = ["--id=-2147483648,2147483647", "--id", "-5"];
     let arguments = [
         &extremes[..],
         &["--take", "1", "--format", "text", "--concurrency", "1"],
     ];
-    let ended = run(&stub.address, &arguments.concat());
+    let ended = run(&stub, &arguments.concat());
     assert_complete(&ended, &["a -2147483648", "a 2147483647", "a -5"]);
 }
 
-#[test]
-fn several_ids_are_fetched_at_the_same_time() {
+#[rstest]
+fn several_ids_are_fetched_at_the_same_time(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let (arrived, all) = bounded(3);
     let (open, gate) = bounded::<()>(0);
-    let stub = Stub::start(move |call| {
+    let stub = Stub::start(wire, move |call| {
         arrived.send(call.id).unwrap();
         let _ = gate.recv_timeout(LIMIT); // opened by being dropped
         two(call);
     });
-    let client = start(&stub.address, &["--id", "1-3", "--format", "text"]);
+    let client = start(&stub, &["--id", "1-3", "--format", "text"]);
     let mut ids: Vec<_> = (0..3).map(|_| all.recv_timeout(LIMIT).unwrap()).collect();
     ids.sort_unstable();
     assert_eq!(ids, [1, 2, 3]);
@@ -305,10 +320,10 @@ fn several_ids_are_fetched_at_the_same_time() {
     assert_complete(&ended, &["a 1", "a 2", "a 3", "b 1", "b 2", "b 3"]);
 }
 
-#[test]
-fn of_several_failures_that_of_the_first_id_decides() {
+#[rstest]
+fn of_several_failures_that_of_the_first_id_decides(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let (open, gate) = bounded::<()>(0);
-    let stub = Stub::start(move |call| match call.id {
+    let stub = Stub::start(wire, move |call| match call.id {
         1 => two(call),
         2 => {
             let _ = gate.recv_timeout(LIMIT); // opened by being dropped
@@ -317,7 +332,7 @@ fn of_several_failures_that_of_the_first_id_decides() {
         _ => call.fail(RpcStatusCode::DEADLINE_EXCEEDED, "sooner"),
     });
     let arguments = ["--id", "1-3", "--quiet", "--format", "json"];
-    let client = start(&stub.address, &arguments);
+    let client = start(&stub, &arguments);
     let sooner = client.error_line();
     assert_eq!(sooner, "client: id 3: DEADLINE_EXCEEDED: sooner");
     drop(open);
@@ -331,11 +346,11 @@ fn of_several_failures_that_of_the_first_id_decides() {
     assert!(summary.ends_with(r#""status":"DATA_LOSS"}"#), "{summary}");
 }
 
-#[test]
-fn enough_cancels_the_rest() {
+#[rstest]
+fn enough_cancels_the_rest(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let (cancelled, seen) = bounded(1);
     let (open, gate) = bounded::<()>(0);
-    let stub = Stub::start(move |mut call| {
+    let stub = Stub::start(wire, move |mut call| {
         call.respond("one");
         if call.id == 1 {
             call.wait_until_over();
@@ -346,10 +361,7 @@ fn enough_cancels_the_rest() {
             two(call);
         }
     });
-    let client = start(
-        &stub.address,
-        &["--id", "1,2", "--take", "1", "--format", "text"],
-    );
+    let client = start(&stub, &["--id", "1,2", "--take", "1", "--format", "text"]);
     seen.recv_timeout(LIMIT).unwrap();
     drop(open);
     assert_complete(&client.end(), &["one", "one"]);

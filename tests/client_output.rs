@@ -1,17 +1,21 @@
 //! What the client's binary writes to standard output: the formats to the letter, and at once.
 
-#[path = "common/process.rs"]
-mod process;
-#[path = "common/stub.rs"]
-mod stub;
+mod common {
+    pub mod certificates;
+    pub mod process;
+    pub mod stub;
+    pub mod wire;
+}
 
+use common::process::{Process, LIMIT};
+use common::stub::{Call, Stub};
+use common::wire::Wire::{self, Clear, MutualTls, Tls};
 use crossbeam_channel::bounded;
-use process::{Process, LIMIT};
-use stub::{Call, Stub};
+use rstest::rstest;
 
 fn start(stub: &Stub, arguments: &[&str]) -> Process {
-    let address = ["--addr", &stub.address];
-    let all = address.iter().chain(arguments);
+    let arguments = arguments.iter().map(|argument| argument.to_string());
+    let all = stub.client_flags().into_iter().chain(arguments);
     Process::start(env!("CARGO_BIN_EXE_client"), all)
 }
 
@@ -25,8 +29,8 @@ fn output(stub: &Stub, arguments: &[&str]) -> Vec<String> {
 }
 
 /// As the tutorial, but at once.
-fn tutorial() -> Stub {
-    Stub::start(|mut call| {
+fn tutorial(wire: Wire) -> Stub {
+    Stub::start(wire, |mut call| {
         for k in 0..5 {
             call.respond(&format!("Request #{k} For Id:{}", call.id));
         }
@@ -34,9 +38,9 @@ fn tutorial() -> Stub {
     })
 }
 
-#[test]
-fn tutorial_lines() {
-    let lines = output(&tutorial(), &[]);
+#[rstest]
+fn tutorial_lines(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let lines = output(&tutorial(wire), &[]);
     let stamp = "2020/11/10 22:26:11 ";
     for line in &lines {
         let shape = |text: &str| text.replace(|c: char| c.is_ascii_digit(), "0");
@@ -56,15 +60,15 @@ fn tutorial_lines() {
     );
 }
 
-#[test]
-fn text_lines() {
-    let lines = output(&tutorial(), &["--format", "text", "--take", "2"]);
+#[rstest]
+fn text_lines(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let lines = output(&tutorial(wire), &["--format", "text", "--take", "2"]);
     assert_eq!(lines, ["Request #0 For Id:1", "Request #1 For Id:1"]);
 }
 
-#[test]
-fn json_lines() {
-    let stub = Stub::start(|mut call| {
+#[rstest]
+fn json_lines(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let stub = Stub::start(wire, |mut call| {
         call.respond("quote \" newline \n ä");
         call.respond("");
         call.end();
@@ -83,10 +87,10 @@ fn json_lines() {
     }
 }
 
-#[test]
-fn quiet_is_a_summary_in_text() {
+#[rstest]
+fn quiet_is_a_summary_in_text(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     for format in ["tutorial", "text"] {
-        let lines = output(&tutorial(), &["--quiet", "--format", format]);
+        let lines = output(&tutorial(wire), &["--quiet", "--format", format]);
         assert_eq!(lines.len(), 1);
         let start = "5 responses, 95 bytes, first after ";
         assert!(lines[0].starts_with(start), "{lines:?}");
@@ -97,10 +101,10 @@ fn quiet_is_a_summary_in_text() {
     }
 }
 
-#[test]
-fn quiet_is_a_summary_in_json() {
+#[rstest]
+fn quiet_is_a_summary_in_json(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let lines = output(
-        &tutorial(),
+        &tutorial(wire),
         &["--quiet", "--format", "json", "--id", "1,1,1"],
     );
     assert_eq!(lines.len(), 1);
@@ -113,10 +117,10 @@ fn quiet_is_a_summary_in_json() {
     assert!(lines[0].ends_with(r#","status":"OK"}"#), "{lines:?}");
 }
 
-#[test]
-fn a_response_is_out_before_the_next_one_comes() {
+#[rstest]
+fn a_response_is_out_before_the_next_one_comes(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let (next, turn) = bounded::<()>(0);
-    let stub = Stub::start(move |mut call| {
+    let stub = Stub::start(wire, move |mut call| {
         for k in 0..3 {
             call.respond(&k.to_string());
             turn.recv_timeout(LIMIT).unwrap();
@@ -131,9 +135,9 @@ fn a_response_is_out_before_the_next_one_comes() {
     assert_eq!(client.end().code, Some(0));
 }
 
-#[test]
-fn every_response_of_a_burst_is_out() {
-    let stub = Stub::start(|mut call| {
+#[rstest]
+fn every_response_of_a_burst_is_out(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let stub = Stub::start(wire, |mut call| {
         for k in 0..20_000 {
             call.respond(&k.to_string());
         }
@@ -146,9 +150,9 @@ fn every_response_of_a_burst_is_out() {
         .eq((0..20_000).map(Ok::<i32, _>)));
 }
 
-#[test]
-fn large_responses_are_whole() {
-    let stub = Stub::start(|mut call| {
+#[rstest]
+fn large_responses_are_whole(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let stub = Stub::start(wire, |mut call| {
         call.respond(&"x".repeat(8 << 20));
         call.end();
     });
@@ -157,9 +161,9 @@ fn large_responses_are_whole() {
 }
 
 /// `client | head -1`: the client ends, with success, and says nothing.
-fn reader_has_enough(arguments: &[&str]) {
+fn reader_has_enough(wire: Wire, arguments: &[&str]) {
     let (over, seen) = bounded(2);
-    let stub = Stub::start(move |mut call| {
+    let stub = Stub::start(wire, move |mut call| {
         while call.respond("more") {}
         let _ = over.send(()); // one is enough
     });
@@ -171,20 +175,20 @@ fn reader_has_enough(arguments: &[&str]) {
     seen.recv_timeout(LIMIT).unwrap();
 }
 
-#[test]
-fn a_closed_pipe_is_no_error() {
-    reader_has_enough(&["--format", "text"]);
+#[rstest]
+fn a_closed_pipe_is_no_error(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    reader_has_enough(wire, &["--format", "text"]);
 }
 
-#[test]
-fn a_closed_pipe_ends_all_calls() {
+#[rstest]
+fn a_closed_pipe_ends_all_calls(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let quiet_one = |mut call: Call| {
         if call.id == 2 {
             return call.wait_until_over();
         }
         while call.respond("more") {}
     };
-    let stub = Stub::start(quiet_one);
+    let stub = Stub::start(wire, quiet_one);
     let mut client = start(&stub, &["--format", "text", "--id", "1,2"]);
     assert_eq!(client.line(), "more");
     client.close_output();
@@ -192,12 +196,13 @@ fn a_closed_pipe_ends_all_calls() {
     assert_eq!((ended.code, ended.errors), (Some(0), vec![]));
 }
 
-#[test]
-fn output_that_cannot_be_written_is_a_failure() {
-    let stub = tutorial();
+#[rstest]
+fn output_that_cannot_be_written_is_a_failure(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let stub = tutorial(wire);
     let script = r#"exec "$0" "$@" >/dev/full"#;
     let client = env!("CARGO_BIN_EXE_client");
-    let arguments = ["-c", script, client, "--addr", &stub.address];
+    let arguments = ["-c", script, client].map(String::from).into_iter();
+    let arguments = arguments.chain(stub.client_flags());
     let ended = Process::start("sh", arguments).end();
     assert_eq!(ended.code, Some(1), "{ended:?}");
     let error = "client: cannot write to standard output: No space left on device";

@@ -1,21 +1,27 @@
 //! What the engine delivers and how calls end, as whoever calls a server would notice it.
 
 mod common {
+    pub mod certificates;
     pub mod harness;
     pub mod process;
+    pub mod wire;
 }
 
 use std::time::{Duration, Instant};
 
 use common::harness::{blocked, counting, failing, failure, response, texts, until, Harness, HOUR};
+use common::wire::Wire::{self, Clear, MutualTls, Tls};
 use crossbeam_channel::{bounded, Receiver};
 use fanstream::engine::{Capacity, Job, Jobs, Produced, StreamsConfig, WorkersConfig};
 use fanstream::proto::stream::Response;
 use grpcio::{RpcStatus, RpcStatusCode};
+use rstest::rstest;
 
-#[test]
-fn a_call_ends_with_ok_when_all_its_producers_have_ended() {
-    let server = Harness::start(|_, _| {
+#[rstest]
+fn a_call_ends_with_ok_when_all_its_producers_have_ended(
+    #[values(Clear, Tls, MutualTls)] wire: Wire,
+) {
+    let server = Harness::start(wire, |_, _| {
         Ok(vec![
             Job::now(counting("a", 2)),
             Job::after(Duration::from_millis(20), counting("b", 1)),
@@ -30,15 +36,15 @@ fn a_call_ends_with_ok_when_all_its_producers_have_ended() {
     until(|| server.streams.open() == 0);
 }
 
-#[test]
-fn a_call_without_jobs_ends_with_ok_at_once() {
-    let server = Harness::start(|_, _| Ok(Jobs::lazy(std::iter::empty())));
+#[rstest]
+fn a_call_without_jobs_ends_with_ok_at_once(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let server = Harness::start(wire, |_, _| Ok(Jobs::lazy(std::iter::empty())));
     assert!(texts(server.call(1)).is_empty());
 }
 
-#[test]
-fn a_job_is_never_early_and_waits_for_no_other_call() {
-    let server = Harness::start(|id, _| {
+#[rstest]
+fn a_job_is_never_early_and_waits_for_no_other_call(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let server = Harness::start(wire, |id, _| {
         let delay = if id == 1 { 100 } else { 0 };
         Ok(Job::after(Duration::from_millis(delay), counting("x", 1)).into())
     });
@@ -49,9 +55,11 @@ fn a_job_is_never_early_and_waits_for_no_other_call() {
     assert!(asked.elapsed() >= Duration::from_millis(100));
 }
 
-#[test]
-fn a_failure_comes_after_what_was_made_before_it_and_once() {
-    let server = Harness::start(|_, _| {
+#[rstest]
+fn a_failure_comes_after_what_was_made_before_it_and_once(
+    #[values(Clear, Tls, MutualTls)] wire: Wire,
+) {
+    let server = Harness::start(wire, |_, _| {
         let failing = failing(RpcStatusCode::DATA_LOSS, "the disk is gone");
         let producer = counting("a", 3).chain([failing]).chain(counting("b", 3));
         Ok(Job::now(producer).into())
@@ -65,10 +73,10 @@ fn a_failure_comes_after_what_was_made_before_it_and_once() {
     assert_eq!(responses.status().unwrap().code(), RpcStatusCode::DATA_LOSS);
 }
 
-#[test]
-fn a_failure_waits_for_no_other_producer() {
+#[rstest]
+fn a_failure_waits_for_no_other_producer(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let (release, gate) = bounded::<()>(0);
-    let server = Harness::start(move |_, _| {
+    let server = Harness::start(wire, move |_, _| {
         let failing = failing(RpcStatusCode::ABORTED, "first");
         Ok(vec![
             Job::now(blocked(&gate)),
@@ -82,9 +90,9 @@ fn a_failure_waits_for_no_other_producer() {
     drop(release);
 }
 
-#[test]
-fn a_request_can_be_refused() {
-    let server = Harness::start(|id, _| {
+#[rstest]
+fn a_request_can_be_refused(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let server = Harness::start(wire, |id, _| {
         let message = format!("there is no {id}");
         Err(RpcStatus::with_message(RpcStatusCode::NOT_FOUND, message))
     });
@@ -94,15 +102,17 @@ fn a_request_can_be_refused() {
     assert_eq!(status.message(), "there is no 7");
 }
 
-#[test]
-fn a_panic_is_internal_for_its_own_call_and_nothing_for_others() {
+#[rstest]
+fn a_panic_is_internal_for_its_own_call_and_nothing_for_others(
+    #[values(Clear, Tls, MutualTls)] wire: Wire,
+) {
     struct PanicsWhenDropped;
     impl Drop for PanicsWhenDropped {
         fn drop(&mut self) {
             panic!("while it is dropped");
         }
     }
-    let server = Harness::start(|id, _| match id {
+    let server = Harness::start(wire, |id, _| match id {
         0 => panic!("while it is opened"),
         1 => {
             let panics = (0..1).map(|_| -> Produced<Response> { panic!("while it makes") });
@@ -129,8 +139,8 @@ fn a_panic_is_internal_for_its_own_call_and_nothing_for_others() {
     assert_eq!(texts(server.call(100)).len(), 1000);
 }
 
-#[test]
-fn nothing_that_a_call_does_blocks_the_poll_thread() {
+#[rstest]
+fn nothing_that_a_call_does_blocks_the_poll_thread(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     struct BlocksWhenDropped(Receiver<()>);
     impl Drop for BlocksWhenDropped {
         fn drop(&mut self) {
@@ -138,7 +148,7 @@ fn nothing_that_a_call_does_blocks_the_poll_thread() {
         }
     }
     let (release, gate) = bounded::<()>(0);
-    let server = Harness::start(move |id, _| {
+    let server = Harness::start(wire, move |id, _| {
         let gate = gate.clone();
         match id {
             0 => {
@@ -170,10 +180,10 @@ fn nothing_that_a_call_does_blocks_the_poll_thread() {
     }
 }
 
-#[test]
-fn producers_keep_their_order_and_nothing_is_lost() {
+#[rstest]
+fn producers_keep_their_order_and_nothing_is_lost(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     const EACH: usize = 20_000;
-    let server = Harness::start(|_, _| {
+    let server = Harness::start(wire, |_, _| {
         let jobs: Vec<_> = (0..5)
             .map(|p| Job::now(counting(&format!("{p}:"), EACH)))
             .collect();
@@ -189,22 +199,24 @@ fn producers_keep_their_order_and_nothing_is_lost() {
     assert_eq!(next, [EACH; 5]);
 }
 
-#[test]
-fn one_message_through_a_channel_of_one() {
+#[rstest]
+fn one_message_through_a_channel_of_one(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let streams = StreamsConfig {
         capacity: Capacity::messages(1),
         ..StreamsConfig::default()
     };
-    let server = Harness::with(WorkersConfig::default(), streams, |_, _| {
+    let server = Harness::with(wire, WorkersConfig::default(), streams, |_, _| {
         Ok(vec![Job::now(counting("a", 500)), Job::now(counting("b", 500))].into())
     });
     assert_eq!(texts(server.call(1)).len(), 1000);
 }
 
-#[test]
-fn a_lone_message_is_not_held_back_by_a_producer_that_blocks() {
+#[rstest]
+fn a_lone_message_is_not_held_back_by_a_producer_that_blocks(
+    #[values(Clear, Tls, MutualTls)] wire: Wire,
+) {
     let (release, gate) = bounded::<()>(0);
-    let server = Harness::start(move |_, _| {
+    let server = Harness::start(wire, move |_, _| {
         let gate = gate.clone();
         let mut k = 0;
         let producer = std::iter::from_fn(move || {

@@ -2,8 +2,10 @@
 //! and drains, as whoever calls a server would notice them.
 
 mod common {
+    pub mod certificates;
     pub mod harness;
     pub mod process;
+    pub mod wire;
 }
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,13 +13,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::harness::{blocked, counting, failure, response, texts, until, Harness, HOUR, LIMIT};
+use common::wire::Wire::{self, Clear, MutualTls, Tls};
 use crossbeam_channel::bounded;
 use fanstream::engine::{Capacity, Job, Produced, ReceiveError, StreamsConfig, WorkersConfig};
 use fanstream::proto::stream::Response;
 use grpcio::{CallOption, RpcStatus, RpcStatusCode};
+use rstest::rstest;
 
-#[test]
-fn a_reader_that_does_not_read_holds_one_channel_and_no_worker() {
+#[rstest]
+fn a_reader_that_does_not_read_holds_one_channel_and_no_worker(
+    #[values(Clear, Tls, MutualTls)] wire: Wire,
+) {
     const MESSAGE: usize = 64 << 10;
     let made = Arc::new(AtomicUsize::new(0));
     let count = made.clone();
@@ -25,7 +31,7 @@ fn a_reader_that_does_not_read_holds_one_channel_and_no_worker() {
         max_threads: 1,
         ..WorkersConfig::default()
     };
-    let server = Harness::with(workers, StreamsConfig::default(), move |id, _| {
+    let server = Harness::with(wire, workers, StreamsConfig::default(), move |id, _| {
         if id != 0 {
             return Ok(Job::now(counting("x", 100)).into());
         }
@@ -49,9 +55,9 @@ fn a_reader_that_does_not_read_holds_one_channel_and_no_worker() {
     assert!(made <= bound, "{made} bytes were made for nobody");
 }
 
-#[test]
-fn a_parked_producer_goes_on_when_the_reader_does() {
-    let server = Harness::start(|_, _| {
+#[rstest]
+fn a_parked_producer_goes_on_when_the_reader_does(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let server = Harness::start(wire, |_, _| {
         Ok(Job::now((0..1000).map(|_| Ok(response(".".repeat(64 << 10))))).into())
     });
     let mut slow = server.call_with(0, CallOption::default(), Capacity::messages(1));
@@ -76,9 +82,9 @@ fn watched(
 
 /// A call of producers in every state: one that never ends, which soon is parked, and one that
 /// is not due for an hour.
-fn endless(calls: &Arc<AtomicUsize>, alive: &Arc<()>) -> Harness {
+fn endless(wire: Wire, calls: &Arc<AtomicUsize>, alive: &Arc<()>) -> Harness {
     let (calls, alive) = (calls.clone(), alive.clone());
-    Harness::start(move |_, _| {
+    Harness::start(wire, move |_, _| {
         Ok(vec![
             Job::now(watched(&calls, &alive)),
             Job::after(HOUR, watched(&calls, &alive)),
@@ -98,10 +104,12 @@ fn assert_all_is_over(server: &Harness, calls: &Arc<AtomicUsize>, alive: &Arc<()
     assert_eq!(calls.load(Ordering::SeqCst), then, "called after the end");
 }
 
-#[test]
-fn a_cancelled_call_frees_all_it_held_and_calls_no_producer_again() {
+#[rstest]
+fn a_cancelled_call_frees_all_it_held_and_calls_no_producer_again(
+    #[values(Clear, Tls, MutualTls)] wire: Wire,
+) {
     let (calls, alive) = Default::default();
-    let server = endless(&calls, &alive);
+    let server = endless(wire, &calls, &alive);
     let mut responses = server.call(1);
     assert!(responses.next().unwrap().is_ok());
     responses.cancel();
@@ -115,10 +123,10 @@ fn a_cancelled_call_frees_all_it_held_and_calls_no_producer_again() {
     assert_all_is_over(&server, &calls, &alive);
 }
 
-#[test]
-fn a_call_past_its_deadline_frees_all_it_held() {
+#[rstest]
+fn a_call_past_its_deadline_frees_all_it_held(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let (calls, alive) = Default::default();
-    let server = endless(&calls, &alive);
+    let server = endless(wire, &calls, &alive);
     let options = CallOption::default().timeout(Duration::from_millis(200));
     let mut responses = server.call_with(1, options, Capacity::default());
     let (_, status) = failure(&mut responses);
@@ -126,10 +134,12 @@ fn a_call_past_its_deadline_frees_all_it_held() {
     assert_all_is_over(&server, &calls, &alive);
 }
 
-#[test]
-fn an_aborted_call_ends_with_that_status_though_nobody_reads() {
+#[rstest]
+fn an_aborted_call_ends_with_that_status_though_nobody_reads(
+    #[values(Clear, Tls, MutualTls)] wire: Wire,
+) {
     let (calls, alive) = Default::default();
-    let server = endless(&calls, &alive);
+    let server = endless(wire, &calls, &alive);
     let mut responses = server.call(1);
     assert!(responses.next().unwrap().is_ok());
     let status = RpcStatus::with_message(RpcStatusCode::UNAVAILABLE, "enough".into());
@@ -140,10 +150,10 @@ fn an_aborted_call_ends_with_that_status_though_nobody_reads() {
     assert_all_is_over(&server, &calls, &alive);
 }
 
-#[test]
-fn a_producer_can_watch_for_the_end_of_its_call() {
+#[rstest]
+fn a_producer_can_watch_for_the_end_of_its_call(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let (tell, told) = bounded(1);
-    let server = Harness::start(move |_, watch| {
+    let server = Harness::start(wire, move |_, watch| {
         let (watch, tell) = (watch.clone(), tell.clone());
         let mut first = true;
         Ok(Job::now(std::iter::from_fn(move || {
@@ -162,15 +172,15 @@ fn a_producer_can_watch_for_the_end_of_its_call() {
     told.recv_timeout(LIMIT).unwrap();
 }
 
-#[test]
-fn calls_take_turns_however_many_producers_they_have() {
+#[rstest]
+fn calls_take_turns_however_many_producers_they_have(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let workers = WorkersConfig {
         max_threads: 1,
         ..WorkersConfig::default()
     };
     let greedy = Arc::new(AtomicUsize::new(0));
     let made = greedy.clone();
-    let server = Harness::with(workers, StreamsConfig::default(), move |id, _| {
+    let server = Harness::with(wire, workers, StreamsConfig::default(), move |id, _| {
         if id != 0 {
             return Ok(Job::now(counting("x", 1000)).into());
         }
@@ -194,10 +204,11 @@ fn calls_take_turns_however_many_producers_they_have() {
     assert!(made < 50_000, "{made} of the greedy call's came first");
 }
 
-#[test]
-fn waiting_takes_no_threads() {
-    let server =
-        Harness::start(|_, _| Ok(Job::after(Duration::from_millis(300), counting("x", 1)).into()));
+#[rstest]
+fn waiting_takes_no_threads(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let server = Harness::start(wire, |_, _| {
+        Ok(Job::after(Duration::from_millis(300), counting("x", 1)).into())
+    });
     let at_rest = server.workers.status().threads;
     let calls: Vec<_> = (0..500).map(|id| server.call(id)).collect();
     until(|| server.workers.status().scheduled > 0);
@@ -207,14 +218,16 @@ fn waiting_takes_no_threads() {
     }
 }
 
-#[test]
-fn a_stream_too_many_is_refused_at_once_and_the_next_is_not() {
+#[rstest]
+fn a_stream_too_many_is_refused_at_once_and_the_next_is_not(
+    #[values(Clear, Tls, MutualTls)] wire: Wire,
+) {
     let (release, gate) = bounded::<()>(0);
     let streams = StreamsConfig {
         max_streams: 1,
         ..StreamsConfig::default()
     };
-    let server = Harness::with(WorkersConfig::default(), streams, move |_, _| {
+    let server = Harness::with(wire, WorkersConfig::default(), streams, move |_, _| {
         Ok(Job::now(blocked(&gate)).into())
     });
     let first = server.call(1);
@@ -232,10 +245,13 @@ fn a_stream_too_many_is_refused_at_once_and_the_next_is_not() {
     texts(server.call(3));
 }
 
-#[test]
-fn a_draining_server_refuses_new_calls_and_lets_old_ones_finish() {
-    let server =
-        Harness::start(|_, _| Ok(Job::after(Duration::from_millis(100), counting("x", 1)).into()));
+#[rstest]
+fn a_draining_server_refuses_new_calls_and_lets_old_ones_finish(
+    #[values(Clear, Tls, MutualTls)] wire: Wire,
+) {
+    let server = Harness::start(wire, |_, _| {
+        Ok(Job::after(Duration::from_millis(100), counting("x", 1)).into())
+    });
     let open = server.call(1);
     until(|| server.streams.open() == 1);
     let status = RpcStatus::with_message(RpcStatusCode::UNAVAILABLE, "draining".into());
@@ -247,9 +263,11 @@ fn a_draining_server_refuses_new_calls_and_lets_old_ones_finish() {
     assert!(server.streams.wait_until_none(LIMIT));
 }
 
-#[test]
-fn patience_is_for_one_response_and_ends_the_call() {
-    let server = Harness::start(|_, _| Ok(Job::after(HOUR, counting("never", 1)).into()));
+#[rstest]
+fn patience_is_for_one_response_and_ends_the_call(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let server = Harness::start(wire, |_, _| {
+        Ok(Job::after(HOUR, counting("never", 1)).into())
+    });
     let mut responses = server.call_impatient(1, Duration::from_millis(50));
     let error = responses.next().unwrap().unwrap_err();
     assert!(matches!(error, ReceiveError::FirstTimeout(_)), "{error}");

@@ -1,8 +1,10 @@
 //! The `server` binary as its user meets it: what it prints, where it listens, how it ends.
 
 mod common {
+    pub mod certificates;
     pub mod process;
     pub mod server;
+    pub mod wire;
 }
 
 use std::fs::Permissions;
@@ -13,11 +15,9 @@ use std::time::{Duration, Instant};
 
 use common::process::{eventually, Ended, Process};
 use common::server::{send_raw, server, TestServer, FETCH};
+use common::wire::Wire::{self, Clear, MutualTls, Tls};
 use grpcio::RpcStatusCode;
-
-fn client(flags: &[&str]) -> Process {
-    Process::start(env!("CARGO_BIN_EXE_client"), flags.iter())
-}
+use rstest::rstest;
 
 /// The text behind Go's time stamp.
 #[track_caller]
@@ -29,11 +29,11 @@ fn behind_stamp(line: &str) -> &str {
     text
 }
 
-#[test]
-fn its_log_is_the_tutorials() {
+#[rstest]
+fn its_log_is_the_tutorials(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     // Far enough apart that no worker overtakes another, also on a busy machine.
-    let server = TestServer::start(&["--step", "100ms"]);
-    let client = client(&["--addr", &server.address, "--id", "7"]).end();
+    let server = TestServer::start(wire, &["--step", "100ms"]);
+    let client = server.client(&["--id", "7"]).end();
     assert_eq!(client.code, Some(0));
     server.process.signal("-TERM");
     let Ended { code, errors, .. } = server.process.end();
@@ -53,10 +53,10 @@ fn its_log_is_the_tutorials() {
     );
 }
 
-#[test]
-fn its_log_can_be_json() {
-    let server = TestServer::start(&["--step", "0s", "--log-format", "json"]);
-    client(&["--addr", &server.address]).end();
+#[rstest]
+fn its_log_can_be_json(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let server = TestServer::start(wire, &["--step", "0s", "--log-format", "json"]);
+    server.client(&[]).end();
     server.process.signal("-TERM");
     let errors = server.process.end().errors;
     let lines: Vec<serde_json::Value> = errors
@@ -68,19 +68,19 @@ fn its_log_can_be_json() {
     assert_eq!(lines[2]["sequence"], 0);
 }
 
-#[test]
-fn it_is_silent_when_told() {
-    let server = TestServer::start(&["--step", "0s", "--log-level", "warn"]);
-    client(&["--addr", &server.address]).end();
+#[rstest]
+fn it_is_silent_when_told(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let server = TestServer::start(wire, &["--step", "0s", "--log-level", "warn"]);
+    server.client(&[]).end();
     server.process.signal("-TERM");
     assert!(server.process.end().errors.is_empty());
 }
 
-#[test]
-fn responses_come_a_step_apart() {
-    let server = TestServer::start(&["--responses", "3", "--step", "100ms"]);
+#[rstest]
+fn responses_come_a_step_apart(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let server = TestServer::start(wire, &["--responses", "3", "--step", "100ms"]);
     let began = Instant::now();
-    let client = client(&["--addr", &server.address, "--format", "text"]);
+    let client = server.client(&["--format", "text"]);
     for k in 0..3 {
         assert_eq!(client.line(), format!("Request #{k} For Id:1"));
         assert!(began.elapsed() >= Duration::from_millis(100 * k));
@@ -88,17 +88,17 @@ fn responses_come_a_step_apart() {
     assert_eq!(client.end().code, Some(0));
 }
 
-#[test]
-fn results_have_the_size_that_is_asked_for() {
-    let server = TestServer::start(&["--size", "64KiB", "--step", "0s"]);
-    let text = client(&["--addr", &server.address, "--format", "text"]).end();
+#[rstest]
+fn results_have_the_size_that_is_asked_for(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let server = TestServer::start(wire, &["--size", "64KiB", "--step", "0s"]);
+    let text = server.client(&["--format", "text"]).end();
     assert_eq!(text.output.len(), 5);
     assert!(text.output.iter().all(|line| line.len() == 65536));
 }
 
-#[test]
-fn localhost_is_all_its_addresses_on_one_port() {
-    let server = TestServer::listen("localhost:0", &["--step", "0s"]);
+#[rstest]
+fn localhost_is_all_its_addresses_on_one_port(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let server = TestServer::listen(wire, "localhost:0", &["--step", "0s"]);
     let port: u16 = server
         .address
         .strip_prefix("localhost:")
@@ -109,29 +109,32 @@ fn localhost_is_all_its_addresses_on_one_port() {
         // Also ::1, on machines whose localhost is that too.
         assert!(TcpStream::connect(address).is_ok(), "{address}");
     }
-    assert_eq!(client(&["--addr", &server.address]).end().code, Some(0));
+    assert_eq!(server.client(&[]).end().code, Some(0));
 }
 
 #[test]
 fn it_warns_where_strangers_can_call() {
-    let server = TestServer::listen("0.0.0.0:0", &[]);
+    let server = TestServer::listen(Clear, "0.0.0.0:0", &[]);
     server.process.error_line();
     let warning = server.process.error_line();
     assert!(warning.contains("warning: 0.0.0.0:"), "{warning}");
     assert!(warning.contains("not encrypted"), "{warning}");
 }
 
-#[test]
-fn a_unix_socket_is_served_and_removed() {
+#[rstest]
+fn a_unix_socket_is_served_and_removed(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("socket");
     let address = format!("unix:{}", path.display());
-    let server = server(["--listen", &address, "--step", "0s"]);
+    let line = wire.lay();
+    let flags = ["--listen", &address, "--step", "0s"].map(String::from);
+    let flags = [&flags[..], &line.server_flags()].concat();
+    let server = server(flags.iter().map(String::as_str));
     eventually(|| path.exists().then_some(()));
-    assert_eq!(
-        client(&["--addr", &address, "--wait-for-ready"]).end().code,
-        Some(0)
-    );
+    let flags = ["--addr", &address, "--wait-for-ready"].map(String::from);
+    let flags = [&flags[..], &line.client_flags()].concat();
+    let client = Process::start(env!("CARGO_BIN_EXE_client"), flags).end();
+    assert_eq!(client.code, Some(0), "{client:?}");
     server.signal("-INT");
     assert_eq!(server.end().code, Some(0));
     assert!(!path.exists());
@@ -155,7 +158,7 @@ fn an_address_in_use() {
         &address,
         &format!("cannot listen on {address}: Address already in use"),
     );
-    let first = TestServer::start(&[]);
+    let first = TestServer::start(Clear, &[]);
     cannot_listen(&first.address, "Address already in use");
 }
 
@@ -219,12 +222,12 @@ fn wrong_flags_are_named() {
     }
 }
 
-#[test]
-fn a_stream_too_many_is_resource_exhausted() {
-    let server = TestServer::start(&["--max-streams", "1", "--step", "1h"]);
-    let first = client(&["--addr", &server.address]);
+#[rstest]
+fn a_stream_too_many_is_resource_exhausted(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let server = TestServer::start(wire, &["--max-streams", "1", "--step", "1h"]);
+    let first = server.client(&[]);
     first.line();
-    let second = client(&["--addr", &server.address]).end();
+    let second = server.client(&[]).end();
     assert_eq!(second.code, Some(5));
     assert!(
         second.errors[0].contains("RESOURCE_EXHAUSTED"),
@@ -232,10 +235,13 @@ fn a_stream_too_many_is_resource_exhausted() {
     );
 }
 
-#[test]
-fn streams_of_one_connection_wait_for_each_other() {
-    let server = TestServer::start(&["--max-streams-per-connection", "1", "--step", "50ms"]);
-    let ended = client(&["--addr", &server.address, "--id", "1-4", "--format", "text"]).end();
+#[rstest]
+fn streams_of_one_connection_wait_for_each_other(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let server = TestServer::start(
+        wire,
+        &["--max-streams-per-connection", "1", "--step", "50ms"],
+    );
+    let ended = server.client(&["--id", "1-4", "--format", "text"]).end();
     assert_eq!((ended.code, ended.output.len()), (Some(0), 20));
     server.process.signal("-TERM");
     let log = server.process.end().errors;
@@ -248,9 +254,9 @@ fn streams_of_one_connection_wait_for_each_other() {
     }
 }
 
-#[test]
-fn large_requests_can_be_allowed() {
-    let server = TestServer::start(&["--step", "0s", "--max-request-bytes", "1MiB"]);
+#[rstest]
+fn large_requests_can_be_allowed(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let server = TestServer::start(wire, &["--step", "0s", "--max-request-bytes", "1MiB"]);
     // The id, then an unknown field of 100,000 bytes.
     let mut request = vec![0x08, 0x01, 0x7a, 0xa0, 0x8d, 0x06];
     request.extend(vec![0; 100_000]);

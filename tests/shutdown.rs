@@ -2,8 +2,10 @@
 //! is gone in time whatever clients do.
 
 mod common {
+    pub mod certificates;
     pub mod process;
     pub mod server;
+    pub mod wire;
 }
 
 use std::sync::Arc;
@@ -11,10 +13,12 @@ use std::time::{Duration, Instant};
 
 use common::process::eventually;
 use common::server::TestServer;
+use common::wire::Wire::{self, Clear, MutualTls, Tls};
 use fanstream::engine::{receive, Capacity, Patience, ReceiveError, Responses};
 use fanstream::proto::stream::{Request, Response};
 use fanstream::proto::stream_grpc::StreamServiceClient;
 use grpcio::{Channel, ChannelBuilder, Client, Environment, RpcStatusCode};
+use rstest::rstest;
 
 fn call(channel: &Channel) -> Responses<Response> {
     let stub = StreamServiceClient::new(channel.clone());
@@ -46,9 +50,9 @@ fn end(responses: Responses<Response>) -> (usize, Option<grpcio::RpcStatus>) {
     (received, None)
 }
 
-#[test]
-fn streams_that_end_within_the_grace_are_complete() {
-    let server = TestServer::start(&["--step", "100ms"]);
+#[rstest]
+fn streams_that_end_within_the_grace_are_complete(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let server = TestServer::start(wire, &["--step", "100ms"]);
     let channel = server.channel();
     let mut open: Vec<_> = (0..20).map(|_| call(&channel)).collect();
     for stream in &mut open {
@@ -61,9 +65,9 @@ fn streams_that_end_within_the_grace_are_complete() {
     assert_eq!(server.process.end().code, Some(0));
 }
 
-#[test]
-fn streams_beyond_the_grace_end_with_unavailable() {
-    let server = TestServer::start(&["--step", "1h", "--grace", "200ms"]);
+#[rstest]
+fn streams_beyond_the_grace_end_with_unavailable(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let server = TestServer::start(wire, &["--step", "1h", "--grace", "200ms"]);
     let channel = server.channel();
     let mut stream = call(&channel);
     assert!(stream.next().unwrap().is_ok());
@@ -86,8 +90,8 @@ fn streams_beyond_the_grace_end_with_unavailable() {
         .contains("1 streams did not finish in time"));
 }
 
-#[test]
-fn readers_that_do_not_read_hold_up_nobody() {
+#[rstest]
+fn readers_that_do_not_read_hold_up_nobody(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let flags = [
         "--size",
         "64KiB",
@@ -98,7 +102,7 @@ fn readers_that_do_not_read_hold_up_nobody() {
         "--grace",
         "200ms",
     ];
-    let server = TestServer::start(&flags);
+    let server = TestServer::start(wire, &flags);
     let channel = server.channel();
     let mut stalled: Vec<_> = (0..10).map(|_| call(&channel)).collect();
     for stream in &mut stalled {
@@ -118,9 +122,9 @@ fn readers_that_do_not_read_hold_up_nobody() {
     }
 }
 
-#[test]
-fn a_draining_server_takes_no_new_calls() {
-    let server = TestServer::start(&["--step", "1h", "--grace", "20s"]);
+#[rstest]
+fn a_draining_server_takes_no_new_calls(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let server = TestServer::start(wire, &["--step", "1h", "--grace", "20s"]);
     let channel = server.channel();
     let mut open = call(&channel);
     assert!(open.next().unwrap().is_ok());
@@ -128,7 +132,9 @@ fn a_draining_server_takes_no_new_calls() {
     // From the moment on at which the server has taken the signal in.
     eventually(|| {
         let poll = Arc::new(Environment::new(1));
-        let fresh = ChannelBuilder::new(poll).connect(&server.address);
+        // A connection of its own, shared with no channel whose poll thread is gone.
+        let builder = ChannelBuilder::new(poll).use_local_subchannel_pool(true);
+        let fresh = server.line.connect(builder, &server.address);
         let mut refused = call(&fresh);
         match refused.next() {
             Some(Err(ReceiveError::Status(status))) => Some(status),
@@ -140,9 +146,9 @@ fn a_draining_server_takes_no_new_calls() {
     assert_eq!(server.process.end().code, Some(0));
 }
 
-#[test]
-fn a_second_signal_ends_it_at_once() {
-    let server = TestServer::start(&["--step", "1h", "--grace", "1h"]);
+#[rstest]
+fn a_second_signal_ends_it_at_once(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let server = TestServer::start(wire, &["--step", "1h", "--grace", "1h"]);
     let channel = server.channel();
     let mut open = call(&channel);
     assert!(open.next().unwrap().is_ok());

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use clap::Parser;
 use fanstream::cli::exit::Exit;
-use fanstream::cli::server::ServerArgs;
+use fanstream::cli::server::{announce, ServerArgs};
+use fanstream::cli::server_security::explain;
 use fanstream::logging;
-use fanstream::server::Server;
+use fanstream::server::{Server, StartError};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
@@ -19,13 +20,14 @@ fn main() -> ExitCode {
     match serve(&args) {
         Ok(()) => Exit::Complete.into(),
         Err(error) => {
-            tracing::error!("{error}");
-            Exit::NoConnection.into()
+            let (why, exit) = explain(&error);
+            tracing::error!("{why}");
+            exit.into()
         }
     }
 }
 
-fn serve(args: &ServerArgs) -> Result<(), Box<dyn std::error::Error>> {
+fn serve(args: &ServerArgs) -> Result<(), StartError> {
     // Before anything is served: a signal that comes early is not lost.
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
     let draining = Arc::new(AtomicBool::new(false));
@@ -37,7 +39,7 @@ fn serve(args: &ServerArgs) -> Result<(), Box<dyn std::error::Error>> {
 
     let server = Server::start(&args.config())?;
     tracing::info!("start server");
-    fanstream::cli::server::announce(&args.listen, server.bound());
+    announce(args, server.bound());
 
     signals.forever().next();
     tracing::info!("draining, for {:?} at most", args.grace);

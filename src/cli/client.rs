@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
+use super::client_security::ClientSecurityArgs;
 use super::ids::{Ids, IdsError, MOST_IDS};
 use super::output::Format;
 use super::run::Plan;
@@ -22,6 +23,7 @@ Examples:
   client --wait-for-ready --connect-timeout 1m  a server that is still to be started
   client --timeout 30s --idle-timeout 5s        give up after 30 s, or after 5 s of silence
   client --retries 3 --quiet                    try again if it is busy; count, do not print
+  client --tls --ca ca.pem --token-file token   over TLS, showing a token
 
 Responses go to standard output as they come, failures to standard error: one line each, with the
 id and the status.
@@ -87,20 +89,25 @@ pub struct ClientArgs {
     /// Print no responses, but a summary at the end [default: print them]
     #[arg(long)]
     pub quiet: bool,
+
+    /// TLS, tokens and headers
+    #[command(flatten)]
+    pub security: ClientSecurityArgs,
 }
 
 impl ClientArgs {
-    /// What is to be done.
+    /// What is to be done. Blocks while the files for TLS and of tokens are read.
     ///
     /// # Errors
     /// What clap cannot see for itself; a usage error as clap's own.
     pub fn validate(self) -> Result<Plan, clap::Error> {
-        self.check().map_err(|what| {
+        let config = self.check().and_then(|()| self.config()).map_err(|what| {
             let kind = ErrorKind::ValueValidation;
             ClientArgs::command().error(kind, what)
         })?;
         Ok(Plan {
-            config: self.config(),
+            warnings: self.security.warnings(config.is_in_the_clear()),
+            config,
             ids: self.id.into_iter().flat_map(|ids| ids.0).collect(),
             take: self.take,
             concurrency: self.concurrency as usize,
@@ -122,12 +129,12 @@ impl ClientArgs {
                 "--addr: `{}` has port 0, where no server can be",
                 self.addr
             )),
-            _ => Ok(()),
+            _ => self.security.check(),
         }
     }
 
-    fn config(&self) -> ClientConfig {
-        ClientConfig {
+    fn config(&self) -> Result<ClientConfig, String> {
+        let config = ClientConfig {
             address: self.addr.clone(),
             connect_timeout: Some(self.connect_timeout),
             wait_for_ready: self.wait_for_ready,
@@ -137,8 +144,18 @@ impl ClientArgs {
                 idle: self.idle_timeout,
             },
             retries: self.retries,
+            tls: self.security.tls()?,
+            token: self.security.token()?,
+            headers: self.security.header.clone(),
             ..ClientConfig::default()
+        };
+        if config.shows_token_in_the_clear() {
+            return Err(format!(
+                "--token-file: without --tls the token could be read on the way to {}",
+                self.addr
+            ));
         }
+        Ok(config)
     }
 }
 
@@ -182,6 +199,12 @@ mod tests {
             ["--connect-timeout", "0"],
             ["--retries", "-1"],
             ["--format", "xml"],
+            ["--ca", "without --tls"],
+            ["--cert", "without --tls"],
+            ["--key", "without --cert"],
+            ["--server-name", "without --tls"],
+            ["--token-file", "/no/such"],
+            ["--header", "no colon"],
         ] {
             let flag = wrong[0];
             let error = parse(&[&format!("{flag}={}", wrong[1])]).unwrap_err();

@@ -6,9 +6,19 @@
 #![allow(rustdoc::broken_intra_doc_links)]
 
 pub mod client;
+pub mod client_security;
 pub mod exit;
 pub mod ids;
 pub mod output;
 pub mod run;
 pub mod server;
+pub mod server_security;
 pub mod units;
+
+use std::path::Path;
+
+/// The warning about a file with a secret in it that others can read.
+fn open_to_others(flag: &str, path: &Path) -> String {
+    let path = path.display();
+    format!("{flag}: `{path}` can be read by others; it should be its owner's alone (chmod 600)")
+}

@@ -30,12 +30,17 @@ pub struct Plan {
     pub format: Format,
     /// Print a summary instead of responses.
     pub quiet: bool,
+    /// What the user is to be told first.
+    pub warnings: Vec<String>,
 }
 
 /// Does it; responses go to standard output, failures to standard error. Blocks until every id is
 /// fetched, or nobody reads the output any more: then calls can still be open, and end with the
 /// process.
 pub fn run(plan: Plan) -> Exit {
+    for warning in &plan.warnings {
+        print_error(&format!("warning: {warning}"));
+    }
     let began = Instant::now();
     let written = Output::stdout(plan.format, plan.quiet).and_then(|output| {
         let output = Arc::new(output);

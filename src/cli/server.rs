@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Parser;
 use tracing_subscriber::filter::LevelFilter;
 
+use super::server_security::ServerSecurityArgs;
 use super::units;
 use crate::address::Address;
 use crate::engine::{Capacity, StreamsConfig, WorkersConfig};
@@ -21,11 +22,12 @@ Examples:
   server --listen unix:/run/fanstream.sock      a Unix-domain socket
   server --responses 200000 --step 0s --log-level warn      as fast as the client reads
   server --size 64KiB --responses 1000 --step 10ms          large payloads
+  server --listen :50005 --tls-cert server.pem --tls-key server.key      TLS, for everybody
 
 SIGTERM and SIGINT drain: no new calls, open streams may finish within --grace, the rest end with
 UNAVAILABLE. A second signal ends the server at once.
 
-Exit codes: 0 drained, 2 wrong usage, 3 cannot listen, 128 + N ended at once by signal N.";
+Exit codes: 0 drained, 2 wrong usage or a file that cannot be used, 3 cannot listen, 128 + N ended at once by signal N.";
 
 /// Serves the tutorial's StreamService: one request, many responses, made by worker threads.
 #[derive(Clone, Debug, Parser)]
@@ -80,6 +82,10 @@ pub struct ServerArgs {
     /// The least level that is logged: error, warn, info, debug, trace or off
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub log_level: LevelFilter,
+
+    /// TLS and tokens
+    #[command(flatten)]
+    pub security: ServerSecurityArgs,
 }
 
 impl ServerArgs {
@@ -102,20 +108,32 @@ impl ServerArgs {
             },
             max_streams_per_connection: self.max_streams_per_connection,
             max_request_bytes: self.max_request_bytes,
+            tls: self.security.tls(),
+            token_file: self.security.token_file.clone(),
         }
     }
 }
 
 /// Tells what a user must know of where the server listens: a port that the system chose, on
-/// standard output; and that strangers may call it, in the log.
-pub fn announce(asked: &Address, bound: &Bound) {
-    if matches!(asked, Address::Tcp { port: 0, .. }) {
+/// standard output; and, in the log, what strangers may do or read.
+pub fn announce(args: &ServerArgs, bound: &Bound) {
+    if matches!(args.listen, Address::Tcp { port: 0, .. }) {
         // Whoever started the server may have closed its output; then nobody wants to know.
         let _ = writeln!(std::io::stdout(), "listening on {}", bound.address);
     }
-    if bound.exposed {
+    let security = &args.security;
+    if bound.exposed && security.tls_cert.is_none() {
         let address = &bound.address;
-        tracing::warn!("{address} can be reached from other machines, and is not encrypted");
+        let tokens = match security.token_file {
+            Some(_) => ", nor are the tokens",
+            None => "",
+        };
+        tracing::warn!(
+            "{address} can be reached from other machines, and is not encrypted{tokens}"
+        );
+    }
+    for warning in security.warnings() {
+        tracing::warn!("{warning}");
     }
 }
 
@@ -147,6 +165,9 @@ mod tests {
             ["--max-streams-per-connection", "0"],
             ["--grace", "5"],
             ["--log-level", "loud"],
+            ["--tls-cert", "without a key"],
+            ["--tls-key", "without a certificate"],
+            ["--tls-client-ca", "without both"],
         ] {
             let flag = wrong[0];
             let arguments = ["server".to_string(), format!("{flag}={}", wrong[1])];

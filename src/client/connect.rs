@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 use futures::executor::block_on;
 use grpcio::{
     pb_de, pb_ser, CallOption, Channel, ChannelBuilder, ConnectivityState, EnvBuilder, Environment,
-    Marshaller, Method, MethodType, RpcStatus, RpcStatusCode,
+    Marshaller, Method, MethodType, RpcStatusCode,
 };
 use humantime::format_duration;
 use protobuf::well_known_types::Empty;
 
+use super::reason::reason;
 use super::retry::{deadline_after, time_left, Retry};
 use super::ClientConfig;
 use crate::address::Address;
@@ -50,6 +51,14 @@ pub enum ConnectError {
         /// What is in the way, as far as that is known.
         reason: String,
     },
+    /// [`ClientConfig::token`] would be sent unencrypted to another machine.
+    #[error(
+        "the token would be sent to {address} in the clear, where others can read it; use TLS"
+    )]
+    TokenInTheClear {
+        /// Where the server should be.
+        address: Address,
+    },
 }
 
 impl ConnectError {
@@ -60,6 +69,8 @@ impl ConnectError {
                 RpcStatusCode::UNAVAILABLE
             }
             ConnectError::DeadlineExceeded { .. } => RpcStatusCode::DEADLINE_EXCEEDED,
+            // As gRPC's own call credentials have it.
+            ConnectError::TokenInTheClear { .. } => RpcStatusCode::UNAUTHENTICATED,
         }
     }
 }
@@ -67,6 +78,11 @@ impl ConnectError {
 /// Connects as `config` says; blocks until there is a channel that is ready, or there is to be
 /// none.
 pub(super) fn connect(config: &ClientConfig) -> Result<Channel, ConnectError> {
+    if config.shows_token_in_the_clear() {
+        return Err(ConnectError::TokenInTheClear {
+            address: config.address.clone(),
+        });
+    }
     let limits = config.connect_timeout.into_iter().chain(config.timeout);
     let deadline = deadline_after(limits.min());
     // One poll thread: all calls share one connection, which one thread reads anyway.
@@ -74,14 +90,14 @@ pub(super) fn connect(config: &ClientConfig) -> Result<Channel, ConnectError> {
     let environment = Arc::new(threads.build());
     let mut retry = Retry::new(config.retries, deadline);
     loop {
-        let channel = build(&config.address, environment.clone());
+        let channel = build(config, environment.clone());
         match wait_until_ready(&channel, deadline, config.wait_for_ready) {
             Waited::Ready => return Ok(channel),
             Waited::Failed if retry.pause() => {}
             Waited::Failed => {
                 return Err(ConnectError::Failed {
                     address: config.address.clone(),
-                    reason: why_not(&channel),
+                    reason: why_not(&channel, config),
                 })
             }
             Waited::TimedOut => return Err(timed_out(config, &channel)),
@@ -92,7 +108,7 @@ pub(super) fn connect(config: &ClientConfig) -> Result<Channel, ConnectError> {
 fn timed_out(config: &ClientConfig, channel: &Channel) -> ConnectError {
     let address = config.address.clone();
     let reason = match channel.check_connectivity_state(false) {
-        ConnectivityState::GRPC_CHANNEL_TRANSIENT_FAILURE => why_not(channel),
+        ConnectivityState::GRPC_CHANNEL_TRANSIENT_FAILURE => why_not(channel, config),
         _ => "it does not answer".into(),
     };
     match (config.connect_timeout, config.timeout) {
@@ -114,15 +130,22 @@ fn timed_out(config: &ClientConfig, channel: &Channel) -> ConnectError {
     }
 }
 
-fn build(address: &Address, environment: Arc<Environment>) -> Channel {
-    channel_builder(environment)
+fn build(config: &ClientConfig, environment: Arc<Environment>) -> Channel {
+    let address = &config.address;
+    let mut builder = channel_builder(environment)
         // Otherwise a new channel would inherit the pause after the failure of the last one.
         .use_local_subchannel_pool(true)
         // For `wait_for_ready`, where the C-core does the trying.
         .initial_reconnect_backoff(Duration::from_millis(100))
         .max_reconnect_backoff(Duration::from_secs(5))
-        .enable_http_proxy(!is_local(address))
-        .connect(&target(address))
+        .enable_http_proxy(!is_local(address));
+    if let Some(tls) = &config.tls {
+        builder = builder.set_credentials(tls.credentials());
+        if let Some(name) = &tls.server_name {
+            builder = builder.override_ssl_target(name.as_str());
+        }
+    }
+    builder.connect(&target(address))
 }
 
 /// A channel that receives streams as cheaply as this one's: with every message on its own, what
@@ -141,8 +164,8 @@ pub fn channel_builder(environment: Arc<Environment>) -> ChannelBuilder {
         .raw_cfg_int(c"grpc.enable_deadline_checking".to_owned(), 1)
 }
 
-/// What a proxy cannot reach for us, whatever the environment says.
-fn is_local(address: &Address) -> bool {
+/// What a proxy cannot reach for us, whatever the environment says, and nobody reads on the way.
+pub(super) fn is_local(address: &Address) -> bool {
     match address {
         Address::Unix(_) => true,
         Address::Tcp { host, .. } => match host.parse::<IpAddr>() {
@@ -220,30 +243,12 @@ const PROBE: Method<Empty, Empty> = Method {
 };
 
 /// Why `channel` has failed. Blocks for a second at the most.
-fn why_not(channel: &Channel) -> String {
+fn why_not(channel: &Channel, config: &ClientConfig) -> String {
     let options = CallOption::default().timeout(Duration::from_secs(1));
     let client = grpcio::Client::new(channel.clone());
     match client.unary_call(&PROBE, &Empty::default(), options) {
-        Err(grpcio::Error::RpcFailure(status)) => reason(&status),
+        Err(grpcio::Error::RpcFailure(status)) => reason(&status, config.tls.as_ref()),
         _ => "it cannot be reached".into(),
-    }
-}
-
-/// In plain words what the C-core says at length, where it is one of the usual things.
-fn reason(status: &RpcStatus) -> String {
-    let message = status.message();
-    let usual = [
-        ("Connection refused", "connection refused"),
-        ("DNS resolution failed", "there is no such host"),
-        ("No such file or directory", "there is no such socket"),
-        ("Network is unreachable", "the network is unreachable"),
-        ("No route to host", "there is no route to the host"),
-        ("Permission denied", "permission denied"),
-    ];
-    match usual.iter().find(|(theirs, _)| message.contains(theirs)) {
-        Some((_, ours)) => (*ours).into(),
-        None if message.is_empty() => "it cannot be reached".into(),
-        None => message.into(),
     }
 }
 
@@ -271,22 +276,5 @@ mod tests {
         }
         assert!(!is_local(&parsed("example.com:1")));
         assert!(!is_local(&parsed("192.0.2.1:1")));
-    }
-
-    #[test]
-    fn what_the_c_core_says_at_length_is_said_in_short() {
-        let of = |message: &str| {
-            let code = RpcStatusCode::UNAVAILABLE;
-            reason(&RpcStatus::with_message(code, message.into()))
-        };
-        assert_eq!(
-            of(
-                "failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1: \
-                Failed to connect to remote host: Connection refused"
-            ),
-            "connection refused"
-        );
-        assert_eq!(of("something new"), "something new");
-        assert_eq!(of(""), "it cannot be reached");
     }
 }

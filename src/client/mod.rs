@@ -3,20 +3,25 @@
 
 mod connect;
 mod fetch;
+mod header;
+mod reason;
 mod retry;
 
 pub use connect::{channel_builder, ConnectError};
 pub use fetch::Fetch;
+pub use header::{Header, HeaderError};
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use grpcio::{CallOption, RpcStatusCode};
+use grpcio::{CallOption, Metadata, RpcStatusCode};
 
 use crate::address::Address;
 use crate::engine::{receive_sized, Capacity, Patience, Responses};
 use crate::proto::stream::{Request, Response};
 use crate::proto::stream_grpc::StreamServiceClient;
+use crate::security::{ClientTls, Token};
 
 /// What a [`Client`] is made with. Every duration that is `None` is no limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,10 +42,17 @@ pub struct ClientConfig {
     pub retries: u32,
     /// The channel between the poll thread and whoever reads the responses.
     pub capacity: Capacity,
+    /// Connect over TLS only. `None` connects in the clear.
+    pub tls: Option<ClientTls>,
+    /// Shown with every call, as the header `authorization`. It is never sent in the clear beyond
+    /// this machine.
+    pub token: Option<Token>,
+    /// Sent with every call.
+    pub headers: Vec<Header>,
 }
 
 impl Default for ClientConfig {
-    /// The tutorial's server; 10 s to connect; no other limit, no retries.
+    /// The tutorial's server, in the clear; 10 s to connect; no other limit, no retries.
     fn default() -> ClientConfig {
         ClientConfig {
             address: Address::tutorial(),
@@ -50,14 +62,31 @@ impl Default for ClientConfig {
             patience: Patience::default(),
             retries: 0,
             capacity: Capacity::default(),
+            tls: None,
+            token: None,
+            headers: Vec::new(),
         }
+    }
+}
+
+impl ClientConfig {
+    /// Whether others could read on the way what is sent.
+    pub fn is_in_the_clear(&self) -> bool {
+        self.tls.is_none() && !connect::is_local(&self.address)
+    }
+
+    /// A configuration with which [`Client::connect`] refuses to connect.
+    pub fn shows_token_in_the_clear(&self) -> bool {
+        self.token.is_some() && self.is_in_the_clear()
     }
 }
 
 /// A connection to a server. When it breaks, the next call makes it anew.
 #[derive(Clone)]
 pub struct Client {
-    config: ClientConfig,
+    config: Arc<ClientConfig>,
+    /// Of every call; `None` when there are none.
+    headers: Option<Arc<Metadata>>,
     stub: StreamServiceClient,
     /// Has the poll thread on which the calls of `stub` are received.
     poller: grpcio::Client,
@@ -71,7 +100,8 @@ impl Client {
     pub fn connect(config: &ClientConfig) -> Result<Client, ConnectError> {
         let channel = connect::connect(config)?;
         Ok(Client {
-            config: config.clone(),
+            config: Arc::new(config.clone()),
+            headers: headers(config).map(Arc::new),
             stub: StreamServiceClient::new(channel.clone()),
             poller: grpcio::Client::new(channel),
         })
@@ -93,6 +123,9 @@ impl Client {
         if let Some(left) = left {
             options = options.timeout(left);
         }
+        if let Some(headers) = &self.headers {
+            options = options.headers(Metadata::clone(headers));
+        }
         let stream = self.stub.fetch_response_opt(request, options)?;
         let size: fn(&Response) -> usize = |response| response.result.len();
         let capacity = self.config.capacity;
@@ -112,6 +145,13 @@ impl fmt::Debug for Client {
             .field("config", &self.config)
             .finish_non_exhaustive()
     }
+}
+
+fn headers(config: &ClientConfig) -> Option<Metadata> {
+    let authorization = config.token.as_ref().map(Header::authorization);
+    let all = || config.headers.iter().chain(&authorization);
+    all().next()?;
+    Some(header::metadata(all()))
 }
 
 /// A status code as the gRPC specification spells it: `DEADLINE_EXCEEDED`.

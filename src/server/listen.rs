@@ -47,19 +47,27 @@ pub struct Bound {
     pub exposed: bool,
 }
 
-/// Binds `server`, which must not have been started, to `address`, in the clear.
+/// Makes the credentials of one port.
+pub type Credentials<'a> = &'a dyn Fn() -> ServerCredentials;
+
+/// Binds `server`, which must not have been started, to `address`, with `credentials` for each
+/// port.
 ///
 /// A host name is bound at all of its addresses that this machine has. Blocks while a name is
 /// resolved.
 ///
 /// # Errors
 /// When nothing could be bound, or an address of the name is taken: half a name is no success.
-pub fn bind(server: &mut Server, address: &Address) -> Result<Bound, ListenError> {
+pub fn bind(
+    server: &mut Server,
+    address: &Address,
+    credentials: Credentials<'_>,
+) -> Result<Bound, ListenError> {
     match address {
-        Address::Unix(path) => bind_unix(server, path),
+        Address::Unix(path) => bind_unix(server, path, credentials),
         Address::Tcp { host, port } => {
             let hosts = resolve(host, *port)?;
-            let port = bind_tcp(server, &hosts, *port)?;
+            let port = bind_tcp(server, &hosts, *port, credentials)?;
             Ok(Bound {
                 address: Address::Tcp {
                     host: host.clone(),
@@ -97,7 +105,12 @@ fn resolve(host: &str, port: u16) -> Result<Vec<IpAddr>, ListenError> {
 }
 
 /// Binds all of `hosts` that this machine has to one port, which it returns.
-fn bind_tcp(server: &mut Server, hosts: &[IpAddr], port: u16) -> Result<u16, ListenError> {
+fn bind_tcp(
+    server: &mut Server,
+    hosts: &[IpAddr],
+    port: u16,
+    credentials: Credentials<'_>,
+) -> Result<u16, ListenError> {
     let mut absent = None;
     let mut port = match port {
         0 => free_port(hosts)?,
@@ -106,7 +119,7 @@ fn bind_tcp(server: &mut Server, hosts: &[IpAddr], port: u16) -> Result<u16, Lis
     let mut bound = false;
     for &host in hosts {
         let address = SocketAddr::new(host, port);
-        match server.add_listening_port(address.to_string(), ServerCredentials::insecure()) {
+        match server.add_listening_port(address.to_string(), credentials()) {
             Ok(actual) => {
                 bound = true;
                 port = actual;
@@ -165,7 +178,11 @@ fn common_port(hosts: &[IpAddr]) -> Result<u16, ListenError> {
     Ok(port)
 }
 
-fn bind_unix(server: &mut Server, path: &Path) -> Result<Bound, ListenError> {
+fn bind_unix(
+    server: &mut Server,
+    path: &Path,
+    credentials: Credentials<'_>,
+) -> Result<Bound, ListenError> {
     let address = Address::Unix(path.into());
     let refuse = |reason| Err(refused(&address, reason));
     // The C-core removes whatever socket is in its way, also one that is being listened on.
@@ -181,7 +198,7 @@ fn bind_unix(server: &mut Server, path: &Path) -> Result<Bound, ListenError> {
         }
         Ok(_) | Err(_) => {}
     }
-    match server.add_listening_port(address.to_string(), ServerCredentials::insecure()) {
+    match server.add_listening_port(address.to_string(), credentials()) {
         Ok(_) => Ok(Bound {
             address,
             exposed: false,

@@ -7,6 +7,7 @@ mod memory;
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -14,12 +15,13 @@ use std::time::{Duration, Instant};
 
 use grpcio::{
     ChannelBuilder, EnvBuilder, Environment, RpcStatus, RpcStatusCode, ServerBuilder,
-    ShutdownFuture,
+    ServerCredentials, ShutdownFuture,
 };
 
 use crate::address::Address;
 use crate::engine::sleeper::Sleeper;
 use crate::engine::{Streams, StreamsConfig, Workers, WorkersConfig};
+use crate::security::{FileError, ServerIdentity, ServerTls, TokenChecker, TokenSet, Watcher};
 use crate::service::{stream_service, Tutorial};
 use listen::{bind, Bound, ListenError};
 
@@ -50,11 +52,16 @@ pub struct ServerConfig {
     pub max_streams_per_connection: Option<u32>,
     /// The largest request, in bytes; a larger one ends with RESOURCE_EXHAUSTED.
     pub max_request_bytes: usize,
+    /// Serve TLS only. `None` serves in the clear.
+    pub tls: Option<ServerTls>,
+    /// A file of bearer tokens, one a line; lines that begin with `#` are none. Every call must
+    /// show one of them, or ends with UNAUTHENTICATED. Read again when it changes.
+    pub token_file: Option<PathBuf>,
 }
 
 impl Default for ServerConfig {
     /// The tutorial's server: `localhost:50005`, five responses a second apart; requests of up to
-    /// 4 KiB.
+    /// 4 KiB; in the clear, for everybody.
     fn default() -> ServerConfig {
         ServerConfig {
             listen: Address::tutorial(),
@@ -63,6 +70,8 @@ impl Default for ServerConfig {
             streams: StreamsConfig::default(),
             max_streams_per_connection: None,
             max_request_bytes: 4096,
+            tls: None,
+            token_file: None,
         }
     }
 }
@@ -73,8 +82,11 @@ pub enum StartError {
     /// It cannot listen.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// The system gives no threads.
-    #[error("cannot start the worker threads: {0}")]
+    /// A file for TLS or of tokens cannot be used.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The system gives no threads, or takes no signals.
+    #[error("the system refuses threads or signals: {0}")]
     Threads(#[from] io::Error),
     /// The C-core refuses.
     #[error("the C-core cannot start a server: {0}")]
@@ -87,6 +99,7 @@ pub struct Server {
     streams: Streams,
     bound: Bound,
     _ebb: memory::Ebb,
+    _watcher: Watcher,
     // Dropped last: its poll threads end with it.
     _env: Arc<Environment>,
 }
@@ -101,28 +114,43 @@ pub struct Drained {
 }
 
 impl Server {
-    /// Binds and serves. Blocks only while a host name is resolved.
+    /// Binds and serves. Blocks only while files are read and a host name is resolved.
     ///
     /// # Errors
-    /// When it cannot listen, or the system gives no threads.
+    /// When a file cannot be used, it cannot listen, or the system gives no threads.
     pub fn start(config: &ServerConfig) -> Result<Server, StartError> {
+        let tls = config.tls.as_ref().map(ServerIdentity::load).transpose()?;
+        let token_file = config.token_file.as_deref();
+        let tokens = token_file.map(TokenSet::load).transpose()?;
+        let of_tls = tls.iter().map(ServerIdentity::watched);
+        let of_tokens = tokens.iter().map(TokenSet::watched);
+        let watcher = Watcher::start(of_tls.chain(of_tokens).collect())?;
+
         let workers = Workers::new(config.workers.clone())?;
         let streams = Streams::new(workers.clone(), config.streams.clone());
         let env = Arc::new(EnvBuilder::new().name_prefix("fanstream-poll").build());
-        let mut server = with_limits(ServerBuilder::new(env.clone()), config, env.clone())
+        let mut builder = with_limits(ServerBuilder::new(env.clone()), config, env.clone())
             .requests_slot_per_cq(REQUEST_SLOTS)
             .register_service(stream_service(
                 streams.clone(),
                 config.tutorial.clone(),
                 config.max_request_bytes,
-            ))
-            .build()?;
-        let bound = bind(&mut server, &config.listen)?;
+            ));
+        if let Some(tokens) = tokens {
+            builder = builder.add_checker(TokenChecker(tokens));
+        }
+        let mut server = builder.build()?;
+        let credentials = || match &tls {
+            Some(identity) => identity.credentials(),
+            None => ServerCredentials::insecure(),
+        };
+        let bound = bind(&mut server, &config.listen, &credentials)?;
         server.start();
         Ok(Server {
             server,
             bound,
             _ebb: memory::return_at_ebb(workers, streams.clone()),
+            _watcher: watcher,
             streams,
             _env: env,
         })

@@ -15,8 +15,10 @@ use fanstream::proto::stream::{Request, Response};
 use fanstream::proto::stream_grpc::{create_stream_service, StreamService, StreamServiceClient};
 use grpcio::{
     CallOption, Channel, ChannelBuilder, Client, EnvBuilder, RpcContext, RpcStatus, RpcStatusCode,
-    Server, ServerBuilder, ServerCredentials, ServerStreamingSink,
+    Server, ServerBuilder, ServerStreamingSink,
 };
+
+use super::wire::Wire;
 
 /// What reaches it hangs: far more than anything here takes, also on a busy machine.
 pub const LIMIT: Duration = Duration::from_secs(30);
@@ -34,11 +36,20 @@ pub struct Harness {
 
 impl Harness {
     /// With the default configuration.
-    pub fn start(open: impl Fn(i32, &CallWatch) -> Opened + Send + Sync + 'static) -> Harness {
-        Harness::with(WorkersConfig::default(), StreamsConfig::default(), open)
+    pub fn start(
+        wire: Wire,
+        open: impl Fn(i32, &CallWatch) -> Opened + Send + Sync + 'static,
+    ) -> Harness {
+        Harness::with(
+            wire,
+            WorkersConfig::default(),
+            StreamsConfig::default(),
+            open,
+        )
     }
 
     pub fn with(
+        wire: Wire,
         workers: WorkersConfig,
         streams: StreamsConfig,
         open: impl Fn(i32, &CallWatch) -> Opened + Send + Sync + 'static,
@@ -55,11 +66,12 @@ impl Harness {
             .register_service(create_stream_service(service))
             .build()
             .unwrap();
-        let credentials = ServerCredentials::insecure();
-        let port = server.add_listening_port("127.0.0.1:0", credentials);
+        let line = wire.lay();
+        let port = server.add_listening_port("127.0.0.1:0", line.server_credentials());
         server.start();
         let poll = Arc::new(EnvBuilder::new().cq_count(1).build());
-        let channel = ChannelBuilder::new(poll).connect(&format!("127.0.0.1:{}", port.unwrap()));
+        let address = format!("127.0.0.1:{}", port.unwrap());
+        let channel = line.connect(ChannelBuilder::new(poll), &address);
         Harness {
             workers,
             streams,

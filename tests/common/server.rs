@@ -11,37 +11,56 @@ use grpcio::{
 };
 
 use super::process::Process;
+use super::wire::{Line, Wire};
 
 /// A server that runs until it is ended or dropped.
 pub struct TestServer {
     pub process: Process,
     /// Where it listens, `host:port`.
     pub address: String,
+    pub line: Line,
 }
 
 impl TestServer {
     /// On a free port of 127.0.0.1.
     #[track_caller]
-    pub fn start(flags: &[&str]) -> TestServer {
-        TestServer::listen("127.0.0.1:0", flags)
+    pub fn start(wire: Wire, flags: &[&str]) -> TestServer {
+        TestServer::listen(wire, "127.0.0.1:0", flags)
     }
 
     #[track_caller]
-    pub fn listen(address: &str, flags: &[&str]) -> TestServer {
-        let process = server([&["--listen", address], flags].concat());
-        let line = process.line();
-        let address = line.strip_prefix("listening on ").expect("the address");
+    pub fn listen(wire: Wire, address: &str, flags: &[&str]) -> TestServer {
+        let line = wire.lay();
+        let of_line = line.server_flags();
+        let of_line = of_line.iter().map(String::as_str);
+        let all = ["--listen", address].into_iter().chain(of_line);
+        let process = server(all.chain(flags.iter().copied()));
+        let listening = process.line();
+        let address = listening
+            .strip_prefix("listening on ")
+            .expect("the address");
         TestServer {
             address: address.to_string(),
             process,
+            line,
         }
     }
 
     pub fn channel(&self) -> Channel {
         let poll = Arc::new(Environment::new(1));
-        ChannelBuilder::new(poll)
-            .max_receive_message_len(-1)
-            .connect(&self.address)
+        let builder = ChannelBuilder::new(poll).max_receive_message_len(-1);
+        self.line.connect(builder, &self.address)
+    }
+
+    /// The client's binary, with what it needs to connect.
+    pub fn client(&self, flags: &[&str]) -> Process {
+        let of_line = self.line.client_flags();
+        let of_line = of_line.iter().map(String::as_str);
+        let all = ["--addr", &self.address].into_iter().chain(of_line);
+        Process::start(
+            env!("CARGO_BIN_EXE_client"),
+            all.chain(flags.iter().copied()),
+        )
     }
 }
 

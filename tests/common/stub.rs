@@ -14,13 +14,16 @@ use futures::executor::block_on;
 use futures::future::poll_fn;
 use futures::SinkExt;
 use grpcio::{
-    Environment, RpcContext, RpcStatus, RpcStatusCode, Server, ServerBuilder, ServerCredentials,
-    ServerStreamingSink, WriteFlags,
+    Environment, RpcContext, RpcStatus, RpcStatusCode, Server, ServerBuilder, ServerStreamingSink,
+    WriteFlags,
 };
+
+use super::wire::{Line, Wire};
 
 /// A server on a port of its own, until it is dropped; then open calls are cancelled.
 pub struct Stub {
     pub address: String,
+    line: Line,
     _server: Server,
 }
 
@@ -29,37 +32,51 @@ pub struct Call {
     pub id: i32,
     /// Calls for the same id that came before.
     pub attempt: usize,
+    pub headers: Vec<(String, Vec<u8>)>,
     /// `None` once the client has ended the call: grpcio panics when such a sink is used again.
     sink: Option<ServerStreamingSink<Response>>,
 }
 
 impl Stub {
-    pub fn start(answer: impl Fn(Call) + Send + Sync + 'static) -> Stub {
-        Stub::start_at("127.0.0.1:0", answer)
+    pub fn start(wire: Wire, answer: impl Fn(Call) + Send + Sync + 'static) -> Stub {
+        Stub::start_at(wire.lay(), "127.0.0.1:0", answer)
     }
 
     /// Also `unix:PATH`.
-    pub fn start_at(address: &str, answer: impl Fn(Call) + Send + Sync + 'static) -> Stub {
+    pub fn start_at(
+        line: Line,
+        address: &str,
+        answer: impl Fn(Call) + Send + Sync + 'static,
+    ) -> Stub {
         let handler = Handler {
             answer: Arc::new(answer),
             attempts: Arc::default(),
         };
-        Stub::bind(address, |builder| {
+        Stub::bind(line, address, |builder| {
             builder.register_service(create_stream_service(handler))
         })
     }
 
-    pub fn without_service() -> Stub {
-        Stub::bind("127.0.0.1:0", |builder| builder)
+    pub fn without_service(wire: Wire) -> Stub {
+        Stub::bind(wire.lay(), "127.0.0.1:0", |builder| builder)
     }
 
-    fn bind(address: &str, with: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Stub {
+    /// What the client's binary needs to connect.
+    pub fn client_flags(&self) -> Vec<String> {
+        let address = ["--addr".into(), self.address.clone()];
+        address
+            .into_iter()
+            .chain(self.line.client_flags())
+            .collect()
+    }
+
+    fn bind(line: Line, address: &str, with: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Stub {
         let environment = Arc::new(Environment::new(1));
         // Few slots: grpcio waits for each of them when the server is dropped.
         let builder = ServerBuilder::new(environment).requests_slot_per_cq(16);
         let mut server = with(builder).build().unwrap();
         let port = server
-            .add_listening_port(address, ServerCredentials::insecure())
+            .add_listening_port(address, line.server_credentials())
             .unwrap();
         server.start();
         Stub {
@@ -67,6 +84,7 @@ impl Stub {
                 Some(host) => format!("{host}:{port}"),
                 None => address.to_string(),
             },
+            line,
             _server: server,
         }
     }
@@ -124,7 +142,7 @@ struct Handler {
 impl StreamService for Handler {
     fn fetch_response(
         &mut self,
-        _: RpcContext,
+        ctx: RpcContext,
         request: Request,
         sink: ServerStreamingSink<Response>,
     ) {
@@ -134,6 +152,11 @@ impl StreamService for Handler {
         let call = Call {
             id,
             attempt: *count,
+            headers: ctx
+                .request_headers()
+                .iter()
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
             sink: Some(sink),
         };
         *count += 1;

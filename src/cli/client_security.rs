@@ -1,0 +1,112 @@
+//! The client's flags for TLS, tokens and headers: what they mean together, and what is wrong with
+//! the files. Here the files are read.
+
+use std::path::PathBuf;
+
+use clap::builder::NonEmptyStringValueParser;
+use clap::Args;
+
+use crate::client::Header;
+use crate::security::{
+    readable_by_others, Authorities, ClientIdentity, ClientTls, FileRole, Token,
+};
+
+/// Who the server has to be, and who the client is.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Security")]
+pub struct ClientSecurityArgs {
+    /// Connect over TLS; without --ca the server needs a certificate that the system trusts
+    #[arg(long)]
+    pub tls: bool,
+
+    /// The authorities that may vouch for the server, instead of the system's (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls")]
+    pub ca: Option<PathBuf>,
+
+    /// For mutual TLS: the client's certificate (PEM; behind it those between it and its authority)
+    #[arg(long, value_name = "FILE", requires = "tls", requires = "key")]
+    pub cert: Option<PathBuf>,
+
+    /// The private key of --cert (PEM, without a passphrase)
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub key: Option<PathBuf>,
+
+    /// The name that the server's certificate is for, if it is not the host of --addr
+    #[arg(long, value_name = "NAME", requires = "tls", value_parser = NonEmptyStringValueParser::new())]
+    pub server_name: Option<String>,
+
+    /// Send `authorization: Bearer TOKEN` with the first token of this file; without --tls only to
+    /// this machine
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+
+    /// Send this header with each call, as name:value; a name that ends with -bin has its value in
+    /// base64; may be given several times
+    #[arg(short = 'H', long, value_name = "HEADER")]
+    pub header: Vec<Header>,
+}
+
+impl ClientSecurityArgs {
+    /// What clap cannot see: two ways to say one thing.
+    pub(super) fn check(&self) -> Result<(), String> {
+        if self.token_file.is_some() && self.authorizes() {
+            let why = "--token-file sets the header `authorization`, and --header does as well";
+            return Err(why.into());
+        }
+        Ok(())
+    }
+
+    fn authorizes(&self) -> bool {
+        self.header
+            .iter()
+            .any(|header| header.name() == "authorization")
+    }
+
+    /// Blocks while the files are read.
+    pub(super) fn tls(&self) -> Result<Option<ClientTls>, String> {
+        if !self.tls {
+            return Ok(None);
+        }
+        let authorities = match &self.ca {
+            Some(path) => Some(Authorities::from_file(path).map_err(|e| format!("--ca: {e}"))?),
+            None => None,
+        };
+        let identity = match (&self.cert, &self.key) {
+            (Some(certificate), Some(key)) => Some(
+                ClientIdentity::from_files(certificate, key).map_err(|error| match error.role {
+                    FileRole::Key => format!("--key: {error}"),
+                    _ => format!("--cert: {error}"),
+                })?,
+            ),
+            _ => None,
+        };
+        Ok(Some(ClientTls {
+            authorities,
+            identity,
+            server_name: self.server_name.clone(),
+        }))
+    }
+
+    /// Blocks while the file is read.
+    pub(super) fn token(&self) -> Result<Option<Token>, String> {
+        let token = self.token_file.as_deref().map(Token::from_file);
+        token
+            .transpose()
+            .map_err(|error| format!("--token-file: {error}"))
+    }
+
+    /// What is allowed, but should not be.
+    pub(super) fn warnings(&self, in_the_clear: bool) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for (flag, path) in [("--key", &self.key), ("--token-file", &self.token_file)] {
+            if let Some(path) = path.as_ref().filter(|path| readable_by_others(path)) {
+                warnings.push(super::open_to_others(flag, path));
+            }
+        }
+        if in_the_clear && self.authorizes() {
+            let why = "--header: `authorization` is sent in the clear, where others can read it";
+            warnings.push(why.into());
+        }
+        warnings
+    }
+}

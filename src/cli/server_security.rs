@@ -1,0 +1,73 @@
+//! The server's flags for TLS and tokens, and the flag that a file came from.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::exit::Exit;
+use crate::security::{readable_by_others, FileRole, ServerTls};
+use crate::server::StartError;
+
+/// Who the server is, and who may call it.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Security")]
+pub struct ServerSecurityArgs {
+    /// Serve TLS only, with this certificate (PEM; behind it those between it and its authority);
+    /// this and the other files here are read again when they change
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The private key of the certificate (PEM, without a passphrase)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+
+    /// Mutual TLS: serve only clients with a certificate of one of these authorities (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_client_ca: Option<PathBuf>,
+
+    /// Serve only calls with `authorization: Bearer TOKEN`, with a token of this file: one a line,
+    /// # begins a comment
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+}
+
+impl ServerSecurityArgs {
+    pub(super) fn tls(&self) -> Option<ServerTls> {
+        Some(ServerTls {
+            certificate: self.tls_cert.clone()?,
+            key: self.tls_key.clone()?,
+            client_authorities: self.tls_client_ca.clone(),
+        })
+    }
+
+    /// What is allowed, but should not be.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let secrets = [
+            ("--tls-key", &self.tls_key),
+            ("--token-file", &self.token_file),
+        ];
+        let given = secrets
+            .into_iter()
+            .filter_map(|(flag, path)| Some((flag, path.as_ref()?)));
+        given
+            .filter(|(_, path)| readable_by_others(path))
+            .map(|(flag, path)| super::open_to_others(flag, path))
+            .collect()
+    }
+}
+
+/// Why the server did not start, for its user, and the exit code for that.
+pub fn explain(error: &StartError) -> (String, Exit) {
+    match error {
+        StartError::File(file) => {
+            let flag = match file.role {
+                FileRole::Certificate => "--tls-cert",
+                FileRole::Key => "--tls-key",
+                FileRole::Authorities => "--tls-client-ca",
+                FileRole::Tokens => "--token-file",
+            };
+            (format!("{flag}: {file}"), Exit::Usage)
+        }
+        other => (other.to_string(), Exit::NoConnection),
+    }
+}

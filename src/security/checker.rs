@@ -1,0 +1,66 @@
+//! Who may call: the bearer token of each call, before its handler sees it. On a poll thread, so
+//! it must not block.
+
+use grpcio::{CheckResult, Metadata, RpcContext, RpcStatus, RpcStatusCode, ServerChecker};
+
+use super::token::TokenSet;
+
+/// Lets calls with a known token through, and ends others with UNAUTHENTICATED.
+#[derive(Clone)]
+pub(crate) struct TokenChecker(pub(crate) TokenSet);
+
+impl ServerChecker for TokenChecker {
+    fn check(&mut self, ctx: &RpcContext<'_>) -> CheckResult {
+        match refusal(&self.0, ctx.request_headers()) {
+            None => CheckResult::Continue,
+            Some(why) => CheckResult::Abort(RpcStatus::with_message(
+                RpcStatusCode::UNAUTHENTICATED,
+                why.into(),
+            )),
+        }
+    }
+
+    fn box_clone(&self) -> Box<dyn ServerChecker> {
+        Box::new(self.clone())
+    }
+}
+
+/// What is wrong with the headers of a call; nothing that would help to guess a token.
+fn refusal(known: &TokenSet, headers: &Metadata) -> Option<&'static str> {
+    let mut given = headers
+        .iter()
+        .filter(|(name, _)| *name == "authorization")
+        .map(|(_, value)| value);
+    match (given.next(), given.next()) {
+        (None, _) => Some("a token is needed: send the header `authorization: Bearer TOKEN`"),
+        (Some(_), Some(_)) => Some("there is more than one header `authorization`"),
+        (Some(value), None) => match bearer(value) {
+            None => Some("the header `authorization` is not of the form `Bearer TOKEN`"),
+            Some(token) if known.contains(token) => None,
+            Some(_) => Some("the token is not known here"),
+        },
+    }
+}
+
+/// The token; the scheme may be in any case (RFC 9110).
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    const SCHEME: &[u8] = b"bearer ";
+    let (scheme, token) = value.split_at_checked(SCHEME.len())?;
+    scheme
+        .eq_ignore_ascii_case(SCHEME)
+        .then_some(token.trim_ascii())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bearer_tokens() {
+        assert_eq!(bearer(b"Bearer abc"), Some(&b"abc"[..]));
+        assert_eq!(bearer(b"bearer  abc"), Some(&b"abc"[..]));
+        for other in [&b""[..], b"Bearer", b"Basic abc", b"abc"] {
+            assert_eq!(bearer(other), None);
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The files that TLS and tokens come from: reading them, and saying which one is at fault. What
+//! is in them is the business of [`super::pem`] and [`super::token`].
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// More than any of these files has; it keeps a wrong path, such as that of a device, from being
+/// read for ever.
+const LARGEST: u64 = 16 << 20;
+
+/// What a file is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileRole {
+    /// The certificate that proves who we are, and those between it and its authority.
+    Certificate,
+    /// The private key of that certificate.
+    Key,
+    /// The authorities that vouch for the other side.
+    Authorities,
+    /// Bearer tokens.
+    Tokens,
+}
+
+impl fmt::Display for FileRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            FileRole::Certificate => "the certificate",
+            FileRole::Key => "the private key",
+            FileRole::Authorities => "the file of authorities",
+            FileRole::Tokens => "the token file",
+        })
+    }
+}
+
+/// Why a file cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{role} `{}`: {reason}", path.display())]
+pub struct FileError {
+    /// What it should have been.
+    pub role: FileRole,
+    /// Where it is.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// A file and what it is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Source {
+    pub(super) role: FileRole,
+    pub(super) path: PathBuf,
+}
+
+impl Source {
+    pub(super) fn new(role: FileRole, path: impl Into<PathBuf>) -> Source {
+        Source {
+            role,
+            path: path.into(),
+        }
+    }
+
+    pub(super) fn error(&self, reason: impl ToString) -> FileError {
+        FileError {
+            role: self.role,
+            path: self.path.clone(),
+            reason: reason.to_string(),
+        }
+    }
+
+    pub(super) fn read(&self) -> Result<Content, FileError> {
+        match read_bounded(&self.path) {
+            Ok(bytes) => Ok(Content {
+                source: self.clone(),
+                bytes,
+            }),
+            Err(error) => Err(self.error(error)),
+        }
+    }
+}
+
+/// What was in a file.
+pub(crate) struct Content {
+    pub(super) source: Source,
+    pub(super) bytes: Vec<u8>,
+}
+
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?
+        .take(LARGEST + 1)
+        .read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(io::Error::other("it is larger than 16 MiB"));
+    }
+    Ok(bytes)
+}
+
+/// Whether the group or everybody may do anything with this file, which for one with a secret in
+/// it is worth a warning. False when that cannot be told.
+pub fn readable_by_others(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o077 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_names_the_file_and_what_it_is_for() {
+        let error = Source::new(FileRole::Key, "/no/such").read().err().unwrap();
+        let text = error.to_string();
+        assert!(
+            text.starts_with("the private key `/no/such`: No such file"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_device_is_not_read_for_ever() {
+        let error = Source::new(FileRole::Key, "/dev/zero")
+            .read()
+            .err()
+            .unwrap();
+        assert!(error.reason.contains("larger"), "{error}");
+    }
+
+    #[test]
+    fn a_secret_is_for_its_owner() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let allow = |mode| fs::set_permissions(file.path(), PermissionsExt::from_mode(mode));
+        for (mode, open) in [(0o600, false), (0o400, false), (0o640, true), (0o604, true)] {
+            allow(mode).unwrap();
+            assert_eq!(readable_by_others(file.path()), open, "{mode:o}");
+        }
+    }
+}

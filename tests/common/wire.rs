@@ -1,0 +1,138 @@
+//! What is between client and server. Every test of an RPC takes a [`Wire`] and runs over each:
+//! `#[rstest] fn it_works(#[values(Clear, Tls, MutualTls)] wire: Wire)`.
+
+#![allow(dead_code)] // each test program uses its part of it
+
+use std::fs;
+
+use grpcio::{
+    CertificateRequestType, Channel, ChannelBuilder, ChannelCredentialsBuilder, ServerCredentials,
+    ServerCredentialsBuilder,
+};
+use tempfile::TempDir;
+
+use super::certificates::{Authority, Files};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    Clear,
+    Tls,
+    MutualTls,
+}
+
+impl Wire {
+    /// With certificates of its own.
+    pub fn lay(self) -> Line {
+        let certificates = (self != Wire::Clear).then(|| {
+            let directory = tempfile::tempdir().unwrap();
+            let authority = Authority::new();
+            authority.write(&directory.path().join("ca.pem"));
+            Certificates {
+                server: authority.issue_files(directory.path(), "server", &SERVER_NAMES),
+                client: authority.issue_files(directory.path(), "client", &["client.test"]),
+                directory,
+            }
+        });
+        Line {
+            wire: self,
+            certificates,
+        }
+    }
+}
+
+/// All that a server here is called; `localhost` is also what a Unix-domain socket is.
+pub const SERVER_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+
+/// A wire between one server and its clients. Its files are gone when it is dropped.
+pub struct Line {
+    wire: Wire,
+    certificates: Option<Certificates>,
+}
+
+struct Certificates {
+    server: Files,
+    client: Files,
+    directory: TempDir,
+}
+
+impl Certificates {
+    fn ca(&self) -> String {
+        path(&self.directory.path().join("ca.pem"))
+    }
+}
+
+impl Line {
+    /// For the server's binary.
+    pub fn server_flags(&self) -> Vec<String> {
+        let Some(certificates) = &self.certificates else {
+            return Vec::new();
+        };
+        let Files { certificate, key } = &certificates.server;
+        let mut flags = vec![
+            "--tls-cert".into(),
+            path(certificate),
+            "--tls-key".into(),
+            path(key),
+        ];
+        if self.wire == Wire::MutualTls {
+            flags.extend(["--tls-client-ca".into(), certificates.ca()]);
+        }
+        flags
+    }
+
+    /// For the client's binary.
+    pub fn client_flags(&self) -> Vec<String> {
+        let Some(certificates) = &self.certificates else {
+            return Vec::new();
+        };
+        let mut flags = vec!["--tls".into(), "--ca".into(), certificates.ca()];
+        if self.wire == Wire::MutualTls {
+            let Files { certificate, key } = &certificates.client;
+            flags.extend([
+                "--cert".into(),
+                path(certificate),
+                "--key".into(),
+                path(key),
+            ]);
+        }
+        flags
+    }
+
+    /// For a server of grpcio; not made by the library, which is under test.
+    pub fn server_credentials(&self) -> ServerCredentials {
+        let Some(certificates) = &self.certificates else {
+            return ServerCredentials::insecure();
+        };
+        let Files { certificate, key } = &certificates.server;
+        let mut builder = ServerCredentialsBuilder::new()
+            .add_cert(fs::read(certificate).unwrap(), fs::read(key).unwrap());
+        if self.wire == Wire::MutualTls {
+            builder = builder.root_cert(
+                fs::read(certificates.ca()).unwrap(),
+                CertificateRequestType::RequestAndRequireClientCertificateAndVerify,
+            );
+        }
+        builder.build()
+    }
+
+    /// A channel of grpcio, likewise.
+    pub fn connect(&self, builder: ChannelBuilder, address: &str) -> Channel {
+        let Some(certificates) = &self.certificates else {
+            return builder.connect(address);
+        };
+        let mut credentials =
+            ChannelCredentialsBuilder::new().root_cert(fs::read(certificates.ca()).unwrap());
+        if self.wire == Wire::MutualTls {
+            let Files { certificate, key } = &certificates.client;
+            credentials = credentials.cert(fs::read(certificate).unwrap(), fs::read(key).unwrap());
+        }
+        builder
+            .set_credentials(credentials.build())
+            .connect(address)
+    }
+}
+
+/// As a flag has it.
+pub fn path(path: &std::path::Path) -> String {
+    path.to_str().unwrap().into()
+}
