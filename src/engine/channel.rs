@@ -23,7 +23,7 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -50,6 +50,7 @@ pub fn bounded_by_size<T>(capacity: Capacity, size: fn(&T) -> usize) -> (Sender<
         senders: AtomicUsize::new(1),
         closed: AtomicBool::new(false),
         abandoned: AtomicBool::new(false),
+        ends_by: OnceLock::new(),
         receiver: WaitList::default(),
         abandoning: WaitList::default(),
     });
@@ -71,6 +72,8 @@ struct Shared<T> {
     closed: AtomicBool,
     /// The receiver is gone. Set before the senders are woken; never taken back.
     abandoned: AtomicBool,
+    /// When a blocked receiver gives up waiting, whatever its own timeout.
+    ends_by: OnceLock<Instant>,
     /// The receiver, when it sleeps.
     receiver: WaitList,
     /// Senders that want to hear of `abandoned` though they do not wait for room.
@@ -196,6 +199,13 @@ impl<T> Sender<T> {
         self.shared.room.wake_all();
     }
 
+    /// For a sender that may never come back: a receiver that blocks is told of the end when
+    /// nothing more has come by then. The first call counts.
+    pub fn end_by(&self, latest: Instant) {
+        let _ = self.shared.ends_by.set(latest);
+        self.shared.receiver.wake();
+    }
+
     /// True when nothing sent from now on can be received.
     #[inline]
     pub fn is_closed(&self) -> bool {
@@ -312,8 +322,14 @@ impl<T> Receiver<T> {
                 Err(TryRecvError::Ended) => return Err(RecvTimeoutError::Ended),
                 Err(TryRecvError::Empty) => {}
             }
-            if !sleeper.sleep(deadline) {
-                return Err(RecvTimeoutError::Timeout);
+            let ends_by = self.shared.ends_by.get().copied();
+            if !sleeper.sleep(deadline.into_iter().chain(ends_by).min()) {
+                let ended = ends_by.is_some_and(|latest| latest <= Instant::now());
+                return Err(if ended {
+                    RecvTimeoutError::Ended
+                } else {
+                    RecvTimeoutError::Timeout
+                });
             }
         }
     }

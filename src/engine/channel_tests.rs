@@ -149,6 +149,17 @@ fn a_message_larger_than_the_channel_still_passes() {
 }
 
 #[test]
+fn a_blocked_receiver_waits_no_longer_than_its_sender_says() {
+    let (sender, receiver) = bounded(Capacity::messages(2));
+    let blocked = thread::spawn(move || (receiver.recv(), receiver.recv(), receiver.recv()));
+    sender.send(1).unwrap();
+    sender.end_by(Instant::now() + Duration::from_millis(50));
+    sender.send(2).unwrap();
+    eventually("the receiver comes back", || blocked.is_finished());
+    assert_eq!(blocked.join().unwrap(), (Some(1), Some(2), None));
+}
+
+#[test]
 fn recv_timeout_tells_waiting_from_the_end() {
     let (sender, receiver) = channel(1);
     let short = Duration::from_millis(10);

@@ -9,13 +9,18 @@ use std::future::Future;
 use std::pin::{pin, Pin};
 use std::sync::{Arc, OnceLock};
 use std::task::{ready, Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::Stream;
 use grpcio::{Client, ClientSStreamReceiver, Metadata, RpcStatus};
 
 use super::capacity::Capacity;
 use super::channel::{bounded_by_size, Receiver, RecvTimeoutError, Sender, TrySendError};
+
+/// How long the last messages of a call may take when its status, a failure, is known already.
+/// They are on their way through the C-core then. But it can lose the read of a call that it fails
+/// while it looks for a connection, and would have its caller wait for ever.
+const LAST_MESSAGES: Duration = Duration::from_secs(1);
 
 /// How long a caller waits for one response; `None` waits for as long as the call lasts. The
 /// deadline of the whole call is `CallOption::timeout`.
@@ -50,7 +55,7 @@ type End = OnceLock<Result<(), grpcio::Error>>;
 #[derive(Default)]
 struct Outcome {
     headers: OnceLock<Metadata>,
-    /// Set before the channel is closed.
+    /// Set before the channel is closed. Of a call that failed, the last messages may still come.
     end: End,
 }
 
@@ -91,7 +96,7 @@ pub fn receive_sized<T: Send + 'static>(
         stream,
         sender,
         held: None,
-        failure: None,
+        failed: false,
         outcome: outcome.clone(),
         listening: false,
     });
@@ -199,8 +204,9 @@ struct Forward<T> {
     sender: Sender<T>,
     /// A message that the channel had no room for.
     held: Option<T>,
-    /// The call has failed with this; messages that came before it are still to be read.
-    failure: Option<grpcio::Error>,
+    /// The call has failed, as the outcome says; messages that came before that are still to be
+    /// read.
+    failed: bool,
     outcome: Arc<Outcome>,
     listening: bool,
 }
@@ -219,22 +225,27 @@ impl<T> Forward<T> {
                     Err(TrySendError::Closed(_)) => return Poll::Ready(self.give_up()),
                 }
             }
-            match ready!(Pin::new(&mut self.stream).poll_next(cx)) {
+            let next = Pin::new(&mut self.stream).poll_next(cx);
+            if next.is_pending() && self.failed {
+                self.sender.end_by(Instant::now() + LAST_MESSAGES);
+            }
+            match ready!(next) {
                 Some(Ok(message)) => {
                     self.keep_headers(cx);
                     self.held = Some(message);
                 }
                 // The status can be known before the last messages were read: read on.
-                Some(Err(error @ grpcio::Error::RpcFailure(_))) if self.failure.is_none() => {
-                    self.failure = Some(error);
+                Some(Err(error @ grpcio::Error::RpcFailure(_))) if !self.failed => {
+                    self.failed = true;
+                    let _ = self.outcome.end.set(Err(error));
                 }
                 Some(Err(error)) => {
                     self.stream.cancel();
-                    return Poll::Ready(Err(self.failure.take().unwrap_or(error)));
+                    return Poll::Ready(Err(error));
                 }
                 None => {
                     self.keep_headers(cx);
-                    return Poll::Ready(self.failure.take().map_or(Ok(()), Err));
+                    return Poll::Ready(Ok(()));
                 }
             }
         }
@@ -272,7 +283,8 @@ impl<T> Future for Forward<T> {
         } else {
             ready!(forward.poll_messages(cx))
         };
-        // Before the sender goes: its drop is what the caller wakes up to.
+        // Before the sender goes: its drop is what the caller wakes up to. After a failure this
+        // changes nothing.
         let _ = forward.outcome.end.set(end);
         Poll::Ready(())
     }
