@@ -16,8 +16,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from peer_builds.mirror import mirror
+
 ROOT = Path(__file__).resolve().parent.parent
-PROJECT = ROOT / "benches" / "peers" / "cmake"
+SOURCES = ["proto", "benches/peers/ccore", "benches/peers/cpp", "benches/peers/cmake"]
 
 BUILD_LIMIT = 1800  # seconds for one command: cargo may have the C-core to build
 
@@ -54,6 +56,7 @@ class CCore:
 def build(into: Path) -> dict[str, Commands]:
     _check_packages()
     core = _find_ccore()
+    mirror(ROOT, SOURCES, into / "source")
     _configure(into, core)
     _run(["ninja", "-C", str(into)])
     return commands(into / "bin")
@@ -111,15 +114,16 @@ def _cargo(arguments: str) -> str:
 
 def _configure(into: Path, core: CCore) -> None:
     """Only when the C-core is another one: ninja runs CMake again by itself when a file of CMake's has changed."""
-    wanted = [f"-DCCORE_SOURCE={core.source}", f"-DCCORE_BUILD={core.build}"]
+    project = into / "source" / "benches" / "peers" / "cmake"
+    wanted = ["-S", str(project), f"-DCCORE_SOURCE={core.source}", f"-DCCORE_BUILD={core.build}"]
     configured = into / "configured"  # written last: what lacks it was interrupted
     if configured.exists() and configured.read_text().splitlines() == wanted:
         return
     configured.unlink(missing_ok=True)
-    into.mkdir(parents=True, exist_ok=True)
+    (into / "CMakeCache.txt").unlink(missing_ok=True)  # of another project, perhaps
     # No toolchain file: CMAKE_TOOLCHAIN_FILE is the C-core's.
     settings = ["-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_TOOLCHAIN_FILE=", *wanted]
-    _run(["cmake", "-G", "Ninja", "-S", str(PROJECT), "-B", str(into), *settings])
+    _run(["cmake", "-G", "Ninja", "-B", str(into), *settings])
     configured.write_text("\n".join(wanted) + "\n")
 
 

@@ -11,7 +11,8 @@ import os
 import re
 from pathlib import Path
 
-from .common import BUILT, CACHE, PEERS, ROOT, BuildFailed, Missing, Participant, run, version_in
+from .common import BUILT, CACHE, PEERS, ROOT, BuildFailed, Missing, Participant, only_builder, run, version_in
+from .mirror import mirror
 
 BUILD_LIMIT = 3600  # seconds; the first build compiles the C-core
 
@@ -54,7 +55,10 @@ def tonic() -> Participant:
     if not (source / "Cargo.toml").exists():
         raise Missing(f"this checkout has no {source.relative_to(ROOT)}")
     into = BUILT / "tonic"
-    _cargo("build", "--release", "--locked", "--target-dir", str(into), cwd=source)
+    copy = into / "source"
+    with only_builder():
+        mirror(ROOT, ["proto", "benches/peers/common_rust", "benches/peers/tonic"], copy)
+        _cargo("build", "--release", "--locked", "--target-dir", str(into), cwd=copy / source.relative_to(ROOT))
     version = version_in(source / "Cargo.lock", locked("tonic"))
     return Participant(
         "tonic",
