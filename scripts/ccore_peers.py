@@ -71,7 +71,10 @@ def commands(programs: Path) -> dict[str, Commands]:
     # As people write it; and with the buffer hint, and the C-core set as the fanstream programs set it.
     hints = ["--flush-every", "64"]
     return {
-        "ccore": {"server": [str(programs / "ccore-server"), "--lean"], "load": [str(programs / "ccore-load"), "--lean"]},
+        "ccore": {
+            "server": [str(programs / "ccore-server"), "--lean"],
+            "load": [str(programs / "ccore-load"), "--lean"],
+        },
         "cpp-sync": cpp("sync"),
         "cpp-sync-hinted": cpp("sync", *hints),
         "cpp-callback": cpp("callback"),

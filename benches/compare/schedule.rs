@@ -29,7 +29,10 @@ pub fn plan(settings: &Settings, peers: &Peers) -> Vec<Turn> {
                     let mut pairs = pairs.clone();
                     rotate(&mut pairs, round as usize);
                     for (peer, server, client) in &pairs {
-                        turns.extend(group.iter().map(|&case| Turn {
+                        let cases = group
+                            .iter()
+                            .filter(|case| settings.effort == Effort::Smoke || case.is_for(peer));
+                        turns.extend(cases.map(|&case| Turn {
                             case,
                             role,
                             peer: peer.clone(),

@@ -99,7 +99,9 @@ impl Workload {
             Workload::Bulk => "64 KiB messages on four streams of one connection: what a byte costs.",
             Workload::Timed => {
                 "Many streams open at once, five responses a step apart: the memory of an open stream, and how \
-                 late responses come."
+                 late responses come. From 1,000 streams on without the servers that keep a thread for each \
+                 response (naive) or take no more calls (python), beyond 10,000 without those with a thread for \
+                 each stream (cpp-sync)."
             }
             Workload::First => {
                 "One call at a time, three responses 2 ms apart: the time to the first response, and the gap \
@@ -195,6 +197,25 @@ impl Case {
         })
     }
 
+    /// Whether `peer` takes part, other than for a moment. What a peer cannot hold says nothing of
+    /// its cost, and one that would take minutes keeps the others waiting.
+    pub fn is_for(&self, peer: &str) -> bool {
+        // There for who works with whom.
+        if peer == "node" {
+            return false;
+        }
+        // At least a thread for each stream, and five in the naive one.
+        let threads = peer.starts_with("cpp-sync");
+        let many_threads = matches!(peer, "naive" | "python");
+        match (self.workload, self.point) {
+            (Workload::Timed, Some(10_001..)) => !threads && !many_threads,
+            (Workload::Timed | Workload::Streams, Some(1_000..)) | (Workload::Arena, _) => {
+                !many_threads
+            }
+            _ => true,
+        }
+    }
+
     /// So many of `rounds` as there is time for: fewer where a repetition takes long by itself, for
     /// a point of a curve, and for what a case in the clear has shown already.
     pub fn rounds(&self, rounds: u32) -> u32 {
@@ -284,6 +305,18 @@ mod tests {
                 assert_eq!(case.calls(), Some(shape.in_flight));
             }
         }
+    }
+
+    #[test]
+    fn who_keeps_a_thread_for_each_stream_is_spared_many() {
+        let timed = |point| Case {
+            workload: Workload::Timed,
+            tls: false,
+            point: Some(point),
+        };
+        assert!(timed(10_000).is_for("cpp-sync") && !timed(50_000).is_for("cpp-sync"));
+        assert!(timed(100).is_for("python") && !timed(10_000).is_for("python"));
+        assert!(timed(50_000).is_for("cpp-callback") && !timed(100).is_for("node"));
     }
 
     #[test]

@@ -15,7 +15,9 @@ NAMES = ["ccore", "cpp-sync", "cpp-sync-hinted", "cpp-callback", "cpp-callback-h
 def ccore(name: str) -> Participant:
     commands = _build_all()[name]
     api = "C-core" if name == "ccore" else "gRPC C++"
-    return Participant(name, commands["server"], load=commands.get("load", []), version=f"{api} {ccore_version()}")
+    flags = " ".join(commands["server"][1:])
+    version = f"{api} {ccore_version()}, {flags}"
+    return Participant(name, commands["server"], load=commands.get("load", []), version=version)
 
 
 @functools.cache
