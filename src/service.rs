@@ -77,7 +77,7 @@ fn response(k: u32, id: i32, size: Option<usize>) -> Response {
     }
 }
 
-/// To pad from: a piece at a time costs a hundredth of a dot at a time.
+/// To pad from, a piece at a time: dot by dot, 64 KiB cost 100 µs more.
 const DOTS: &str = match std::str::from_utf8(&[b'.'; 4096]) {
     Ok(dots) => dots,
     Err(_) => unreachable!(),

@@ -95,7 +95,10 @@ impl Workload {
         match self {
             Workload::Tiny => "One stream of the tutorial's text, as fast as it goes: what a message costs.",
             Workload::Short => "Five messages a call, 64 calls in flight on one connection: what a call costs.",
-            Workload::Arena => "The shape of HttpArena: 64 connections, 256 streams in flight, many messages a call.",
+            Workload::Arena => {
+                "The shape of HttpArena: 64 connections, 256 streams in flight, many messages a call. Without naive \
+                 and python, which would take minutes."
+            }
             Workload::Bulk => "64 KiB messages on four streams of one connection: what a byte costs.",
             Workload::Timed => {
                 "Many streams open at once, five responses a step apart: the memory of an open stream, and how \
@@ -112,7 +115,10 @@ impl Workload {
                  does to the others, and what it holds in the server."
             }
             Workload::Sizes => "One stream, the size of its messages varied.",
-            Workload::Streams => "Streams in flight varied, on at most eight connections, 200 messages a call.",
+            Workload::Streams => {
+                "Streams in flight varied, on at most eight connections, 200 messages a call; 1,024 of them without \
+                 naive and python."
+            }
         }
     }
 
