@@ -351,6 +351,12 @@ impl<T> Receiver<T> {
         Some(message)
     }
 
+    /// The size of a message in bytes, as the channel was told to see it.
+    #[inline]
+    pub fn size(&self, message: &T) -> usize {
+        (self.shared.size)(message)
+    }
+
     /// Messages waiting now: a snapshot, old when it is read.
     pub fn len(&self) -> usize {
         self.queue.len()

@@ -12,6 +12,7 @@ pub mod channel;
 pub mod codec;
 mod drain;
 mod job;
+mod linger;
 mod receive;
 pub(crate) mod sleeper;
 mod streams;
@@ -19,6 +20,7 @@ mod sync;
 #[cfg(test)]
 mod testing;
 mod thread_state;
+mod turns;
 mod wake;
 mod workers;
 
