@@ -1,7 +1,7 @@
 //! From a call's channel into its sink: a future on the call's poll thread.
 //!
 //! It alone touches the sink, never blocks, and ends every call with exactly one status: the sink
-//! is closed, failed, or its call is already over. Every message that another one follows at once
+//! is closed, with OK or another status, or its call is already over or cut. Every message that another one follows at once
 //! goes with the buffer hint, so that the C-core writes them together; the last one goes without,
 //! so that it leaves now. It must not know what is in the messages.
 
@@ -11,18 +11,23 @@ use std::sync::Arc;
 use std::task::{ready, Context, Poll};
 
 use futures::Sink;
-use grpcio::{ServerStreamingSink, ServerStreamingSinkFailure, WriteFlags};
+use grpcio::{ServerStreamingSink, WriteFlags};
 
 use super::call::Call;
 use super::channel::{Receiver, TryRecvError};
+use super::ending::Urgency;
 
 /// Drains the channel of one call. Whatever ends it, dropping it ends the call.
 pub(super) struct Drain<T: Send + 'static, P> {
     call: Arc<Call<T>>,
     messages: Receiver<T>,
     phase: Phase<T>,
-    /// The waker that was last left with the call, for an abort.
+    /// The waker that was last left with the call, for an ending from outside.
     registered: Option<std::task::Waker>,
+    /// How often the sink has taken something: the reader's progress. Never 0.
+    taken: u32,
+    /// The call was told that the drain waits for the reader.
+    waits_for_reader: bool,
     /// Held until the call is over: its place among the open streams.
     _permit: P,
 }
@@ -33,10 +38,11 @@ enum Phase<T> {
         sink: ServerStreamingSink<T>,
         held: Option<T>,
     },
-    /// All was sent; the status OK is on its way.
-    Closing(ServerStreamingSink<T>),
-    /// Another status is on its way.
-    Failing(ServerStreamingSinkFailure),
+    /// All was sent that will be, and `taken`, or is still to be; then the status goes.
+    Closing {
+        sink: ServerStreamingSink<T>,
+        taken: bool,
+    },
     Over,
 }
 
@@ -52,22 +58,36 @@ impl<T: Send + 'static, P> Drain<T, P> {
             messages,
             phase: Phase::Sending { sink, held: None },
             registered: None,
+            taken: 1,
+            waits_for_reader: false,
             _permit: permit,
         }
     }
 
-    /// Sends what is there; ready when nothing more is to come, with the sink.
+    /// Sends what is there; ready when nothing more is to come, with the next phase.
     fn poll_sending(&mut self, cx: &mut Context<'_>) -> Poll<Phase<T>> {
         let Phase::Sending { sink, held } = &mut self.phase else {
             return Poll::Ready(Phase::Over);
         };
         loop {
             // Also hears of a cancel or a deadline, while there is nothing to send.
-            if ready!(Pin::new(&mut *sink).poll_ready(cx)).is_err() {
-                return Poll::Ready(Phase::Over);
+            match Pin::new(&mut *sink).poll_ready(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return Poll::Ready(Phase::Over),
+                Poll::Pending => {
+                    self.call.ending().wait_for_reader(self.taken);
+                    self.waits_for_reader = true;
+                    return Poll::Pending;
+                }
             }
-            if self.call.is_aborted() {
-                break;
+            if self.waits_for_reader {
+                self.waits_for_reader = false;
+                self.call.ending().stop_waiting();
+            }
+            match self.call.ending().urgency() {
+                Urgency::None => {}
+                Urgency::Finish => finish(&self.call, &self.messages),
+                Urgency::Abort | Urgency::Cut => break,
             }
             let message = match held.take() {
                 Some(message) => message,
@@ -83,6 +103,7 @@ impl<T: Send + 'static, P> Drain<T, P> {
             if Pin::new(&mut *sink).start_send((message, flags)).is_err() {
                 return Poll::Ready(Phase::Over);
             }
+            self.taken = self.taken.wrapping_add(1).max(1);
             *held = next.ok();
         }
         Poll::Ready(self.end_phase())
@@ -90,22 +111,56 @@ impl<T: Send + 'static, P> Drain<T, P> {
 
     /// From sending to the status that the call has earned.
     fn end_phase(&mut self) -> Phase<T> {
-        let phase = std::mem::replace(&mut self.phase, Phase::Over);
-        match (phase, self.call.failure()) {
-            (Phase::Sending { sink, .. }, None) => Phase::Closing(sink),
-            (Phase::Sending { sink, .. }, Some(status)) => {
-                Phase::Failing(sink.fail(status.clone()))
+        match std::mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Sending { mut sink, .. } => {
+                if let Some(status) = self.call.ending().failure() {
+                    sink.set_status(status.clone());
+                }
+                Phase::Closing { sink, taken: false }
             }
-            (other, _) => other,
+            other => other,
         }
     }
 
-    fn listen_for_abort(&mut self, cx: &Context<'_>) {
+    /// Has the status sent behind what was. The sink stays as it is meanwhile: dropped before its
+    /// time it cancels the call, which is how one is cut whose reader takes nothing.
+    fn poll_closing(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Phase::Closing { sink, taken } = &mut self.phase else {
+            return Poll::Ready(());
+        };
+        let mut sink = Pin::new(sink);
+        // An error from here on means that the client is gone and no status can reach it.
+        let closed = match taken {
+            false => match sink.as_mut().poll_ready(cx) {
+                Poll::Ready(Ok(())) => {
+                    *taken = true;
+                    self.taken = self.taken.wrapping_add(1).max(1);
+                    sink.as_mut().poll_close(cx)
+                }
+                other => other,
+            },
+            true => sink.as_mut().poll_close(cx),
+        };
+        if closed.is_pending() {
+            self.call.ending().wait_for_reader(self.taken);
+        }
+        closed.map(|_| ())
+    }
+
+    fn listen_for_urgency(&mut self, cx: &Context<'_>) {
         let known = self.registered.as_ref();
         if !known.is_some_and(|known| known.will_wake(cx.waker())) {
-            self.call.drain_waker().register(cx.waker());
+            self.call.ending().register(cx.waker());
             self.registered = Some(cx.waker().clone());
         }
+    }
+}
+
+/// No more messages from now on, and another end than OK, unless the end was there already.
+fn finish<T: Send + 'static>(call: &Call<T>, messages: &Receiver<T>) {
+    if !messages.is_closed() {
+        call.ending().fail_as_noticed();
+        messages.close();
     }
 }
 
@@ -123,28 +178,32 @@ impl<T: Send + 'static, P> Future for Drain<T, P> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let drain = &mut *self;
-        drain.listen_for_abort(cx);
+        drain.listen_for_urgency(cx);
         loop {
+            // A reader that does not read keeps the sink from being ready: whoever wants the call
+            // to end must not wait for it.
+            let urgency = drain.call.ending().urgency();
+            if urgency == Urgency::Cut {
+                drain.phase = Phase::Over;
+            }
             match &mut drain.phase {
                 Phase::Sending { .. } => {
-                    // A reader that does not read keeps the sink from being ready: an abort
-                    // must not wait for it.
+                    if urgency == Urgency::Finish {
+                        finish(&drain.call, &drain.messages);
+                    }
                     drain.phase = match drain.poll_sending(cx) {
                         Poll::Ready(next) => next,
-                        Poll::Pending if drain.call.is_aborted() => drain.end_phase(),
+                        Poll::Pending if drain.call.ending().urgency() >= Urgency::Abort => {
+                            drain.end_phase()
+                        }
                         Poll::Pending => return Poll::Pending,
                     };
                     if !matches!(drain.phase, Phase::Sending { .. }) {
                         drain.call.end();
                     }
                 }
-                // An error from here on means that the client is gone and no status can reach it.
-                Phase::Closing(sink) => {
-                    let _ = ready!(Pin::new(sink).poll_close(cx));
-                    drain.phase = Phase::Over;
-                }
-                Phase::Failing(failure) => {
-                    let _ = ready!(Pin::new(failure).poll(cx));
+                Phase::Closing { .. } => {
+                    ready!(drain.poll_closing(cx));
                     drain.phase = Phase::Over;
                 }
                 Phase::Over => return Poll::Ready(()),

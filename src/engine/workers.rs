@@ -8,7 +8,8 @@
 //! gains nothing from more); further ones are started, up to the cap, while tasks wait and threads
 //! are blocked: in one slice for 5 ms or longer, and asleep in the kernel. They end
 //! when they had nothing to do for a while. One more thread, the clock, keeps the due times and
-//! watches for blocked threads. It runs no tasks, so a blocked task never delays a due one.
+//! watches for blocked threads. It runs no tasks but brief ones, so a blocked task never delays a
+//! due one.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -30,6 +31,12 @@ const LINGER_YIELDS: u32 = 4;
 pub trait Task: Send + Sync + 'static {
     /// Does one slice of the work. May block. A panic ends the slice and nothing else.
     fn run(self: Arc<Self>);
+
+    /// True for one that takes microseconds and never blocks: when it is due the clock runs it
+    /// itself, so it is in time though all workers may be blocked.
+    fn is_brief(&self) -> bool {
+        false
+    }
 }
 
 /// How many threads, and for how long.
@@ -78,6 +85,12 @@ pub struct Timer {
     due: Instant,
     /// Tells apart what is due at the same instant; what was scheduled first runs first.
     sequence: u64,
+}
+
+impl Timer {
+    pub(super) fn due(&self) -> Instant {
+        self.due
+    }
 }
 
 impl Workers {
