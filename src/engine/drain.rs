@@ -8,7 +8,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{ready, Context, Poll};
+use std::task::{ready, Context, Poll, Waker};
 
 use futures::Sink;
 use grpcio::{ServerStreamingSink, WriteFlags};
@@ -22,8 +22,8 @@ pub(super) struct Drain<T: Send + 'static, P> {
     call: Arc<Call<T>>,
     messages: Receiver<T>,
     phase: Phase<T>,
-    /// The waker that was last left with the call, for an ending from outside.
-    registered: Option<std::task::Waker>,
+    /// The waker that was last left with the call, for an ending from outside, and at what urgency.
+    registered: Option<(Urgency, Waker)>,
     /// How often the sink has taken something: the reader's progress. Never 0.
     taken: u32,
     /// The call was told that the drain waits for the reader.
@@ -148,10 +148,13 @@ impl<T: Send + 'static, P> Drain<T, P> {
     }
 
     fn listen_for_urgency(&mut self, cx: &Context<'_>) {
+        // Whoever wakes it takes the waker with it, so each urgency needs another one.
+        let urgency = self.call.ending().urgency();
         let known = self.registered.as_ref();
-        if !known.is_some_and(|known| known.will_wake(cx.waker())) {
+        let known = known.is_some_and(|(at, waker)| *at == urgency && waker.will_wake(cx.waker()));
+        if !known {
             self.call.ending().register(cx.waker());
-            self.registered = Some(cx.waker().clone());
+            self.registered = Some((urgency, cx.waker().clone()));
         }
     }
 }
