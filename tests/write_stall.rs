@@ -4,6 +4,7 @@
 mod common {
     pub mod certificates;
     pub mod harness;
+    pub mod in_process;
     pub mod process;
     pub mod wire;
 }
@@ -12,12 +13,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::harness::{failure, response, texts, until, Harness, HOUR};
+use common::in_process::InProcess;
 use common::wire::Wire::{self, Clear, MutualTls, Tls};
 use fanstream::engine::{
     Capacity, Job, Jobs, Limits, Produced, Responses, StreamsConfig, WorkersConfig,
 };
-use fanstream::proto::stream::Response;
-use grpcio::{CallOption, RpcStatus, RpcStatusCode};
+use fanstream::proto::stream::{Request, Response};
+use fanstream::proto::stream_grpc::StreamServiceClient;
+use futures::executor::block_on_stream;
+use grpcio::{
+    CallOption, ChannelBuilder, ClientSStreamReceiver, Environment, RpcStatus, RpcStatusCode,
+};
 use rstest::rstest;
 
 const TIMEOUT: Duration = Duration::from_secs(1);
@@ -27,16 +33,7 @@ const GONE: Duration = TIMEOUT.saturating_mul(3).checked_div(2).unwrap();
 const SLACK: Duration = Duration::from_secs(2);
 
 fn server(wire: Wire, open: impl Fn(i32) -> Jobs<Response> + Send + Sync + 'static) -> Harness {
-    server_with(wire, Capacity::default(), open)
-}
-
-fn server_with(
-    wire: Wire,
-    capacity: Capacity,
-    open: impl Fn(i32) -> Jobs<Response> + Send + Sync + 'static,
-) -> Harness {
     let streams = StreamsConfig {
-        capacity,
         limits: Limits {
             write_stall_timeout: Some(TIMEOUT),
             ..Limits::default()
@@ -92,30 +89,31 @@ fn a_reader_that_reads_nothing_loses_its_stream(#[values(Clear, Tls, MutualTls)]
 }
 
 #[rstest]
-fn readers_that_read_at_all_keep_theirs(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_stream_with_nothing_to_read_stays(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let alive = Arc::new(());
     let held = alive.clone();
     let server = server(wire, move |id| match id {
         0 => Job::now(endless(&held)).into(),
-        // Nothing to read for three times as long.
-        1 => Job::after(3 * TIMEOUT, std::iter::once(Ok(response("late")))).into(),
-        _ => Job::now(endless(&held).take(1000)).into(),
+        _ => Job::after(3 * TIMEOUT, std::iter::once(Ok(response("late")))).into(),
     });
     let silent = server.call(1);
-    let mut slow = server.call_with(2, CallOption::default(), Capacity::messages(1));
     let _stalled = stalled(&server, 0);
-    let began = Instant::now();
-    let mut read = 0;
-    while began.elapsed() < 2 * TIMEOUT {
-        assert!(slow.next().unwrap().is_ok());
-        read += 1;
-        // The time that this reader takes. Its C-core tells the server of it only now and then:
-        // after some 4 MiB.
-        std::thread::sleep(TIMEOUT / 200);
-    }
-    assert_eq!(texts(slow).len() + read, 1000);
+    until(|| server.streams.open() == 1);
     assert_eq!(texts(silent), ["late"]);
-    until(|| server.streams.open() == 0);
+}
+
+#[rstest]
+fn a_slow_reader_keeps_its_stream(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let server = InProcess::start(wire, &flags());
+    let stub = small_windows(&server);
+    let [mut slow, _stalled] = [1, 2].map(|_| block_on_stream(call(&stub)));
+    let began = Instant::now();
+    while began.elapsed() < 3 * TIMEOUT {
+        assert!(slow.next().unwrap().is_ok());
+        // The time that this reader takes.
+        std::thread::sleep(TIMEOUT / 20);
+    }
+    assert_eq!(server.server.streams().open(), 1);
 }
 
 #[rstest]
@@ -143,18 +141,34 @@ fn a_stream_that_only_has_its_end_to_send_is_no_exception(
 #[rstest]
 fn many_stalled_streams_end_together(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     // More than are looked at under one lock.
-    const STALLED: i32 = 600;
-    let alive = Arc::new(());
-    let held = alive.clone();
-    // Of which each holds little.
-    let server = server_with(wire, Capacity::messages(2), move |_| {
-        Job::now(endless(&held)).into()
-    });
-    let stalled: Vec<_> = (0..STALLED)
-        .map(|id| server.call_with(id, CallOption::default(), Capacity::messages(1)))
-        .collect();
-    until(|| server.streams.open() == STALLED as usize);
-    until(|| server.streams.open() == 0);
-    until(|| Arc::strong_count(&alive) == 2);
+    const STALLED: usize = 600;
+    let server = InProcess::start(wire, &flags());
+    let stub = small_windows(&server);
+    let began = Instant::now();
+    let stalled: Vec<_> = (0..STALLED).map(|_| call(&stub)).collect();
+    until(|| server.server.streams().open() == STALLED);
+    until(|| server.server.streams().open() == 0);
+    let took = began.elapsed();
+    assert!(took >= TIMEOUT && took < GONE + SLACK, "after {took:?}");
     drop(stalled);
+}
+
+/// Of a server whose streams each hold little.
+fn flags() -> Vec<&'static str> {
+    let flags = "--write-stall-timeout 1s --step 0s --responses 100000 --size 64KiB \
+                 --channel-capacity 2";
+    flags.split_whitespace().collect()
+}
+
+/// A client whose C-core holds little for each stream, and so tells the server at every message
+/// that it was read: with the windows that it would open by itself, after some megabytes.
+fn small_windows(server: &InProcess) -> StreamServiceClient {
+    let builder = ChannelBuilder::new(Arc::new(Environment::new(1)))
+        .http2_bdp_probe(false)
+        .stream_initial_window_size(64 << 10);
+    StreamServiceClient::new(server.line.connect(builder, &server.address))
+}
+
+fn call(stub: &StreamServiceClient) -> ClientSStreamReceiver<Response> {
+    stub.fetch_response(&Request::default()).unwrap()
 }
