@@ -253,3 +253,31 @@ fn an_idle_connection_is_closed_and_the_next_call_makes_another(
     assert!(fetch(&client).1.is_none());
     assert_eq!(proxy.accepted(), 2);
 }
+
+#[rstest]
+fn beyond_the_memory_quota_streams_end(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let server = InProcess::start(wire, &["--memory-quota", "1MiB", "--step", "1h"]);
+    let client = server.client(&server.address, &[]);
+    // The C-core counts about 2 KiB for each of them.
+    let mut open = Vec::new();
+    let ended = (0..5000).find_map(|_| {
+        let mut stream = client.fetch(1);
+        match stream.next() {
+            Some(Ok(_)) => {
+                open.push(stream);
+                None
+            }
+            ended => ended,
+        }
+    });
+    let Some(Err(ReceiveError::Status(status))) = ended else {
+        panic!("{ended:?}");
+    };
+    let codes = [
+        // A stream that had to make room.
+        RpcStatusCode::RESOURCE_EXHAUSTED,
+        // Its connection.
+        RpcStatusCode::UNAVAILABLE,
+    ];
+    assert!(codes.contains(&status.code()), "{status}");
+}
