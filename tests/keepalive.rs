@@ -39,10 +39,10 @@ fn a_pair_that_fits_says_nothing_for_as_long_as_it_likes(
     let client = server.client(&proxy.address, &PINGS);
     let mut responses = client.fetch(1);
     assert!(responses.next().unwrap().is_ok());
-    let sent = proxy.from_client();
+    let sent = proxy.received_from_client();
     assert!(responses.next().unwrap().is_ok());
     // It did ping: each is of 17 bytes, and the server's own ones are answered in as many.
-    let sent = proxy.from_client() - sent;
+    let sent = proxy.received_from_client() - sent;
     assert!(sent >= 5 * 17, "{sent} bytes");
     assert!(responses.next().is_none());
     assert_eq!(proxy.accepted(), 1);

@@ -6,6 +6,7 @@ mod common {
     pub mod harness;
     pub mod in_process;
     pub mod process;
+    pub mod proxy;
     pub mod wire;
 }
 
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use common::harness::{failure, response, texts, until, Harness, HOUR};
 use common::in_process::InProcess;
+use common::proxy::Proxy;
 use common::wire::Wire::{self, Clear, MutualTls, Tls};
 use fanstream::engine::{
     Capacity, Job, Jobs, Limits, Produced, Responses, StreamsConfig, WorkersConfig,
@@ -136,6 +138,23 @@ fn a_stream_that_only_has_its_end_to_send_is_no_exception(
         began.elapsed()
     );
     drop(stalled);
+}
+
+#[rstest]
+fn a_client_that_has_stopped_altogether_holds_no_stream(
+    #[values(Clear, Tls, MutualTls)] wire: Wire,
+) {
+    let server = InProcess::start(wire, &flags());
+    let proxy = Proxy::to(&server.address);
+    // It reads as fast as it can, until nothing comes any more.
+    let client = server.client(&proxy.address, &[]);
+    let mut responses = client.fetch(1);
+    assert!(responses.next().unwrap().is_ok());
+    proxy.stop();
+    let began = Instant::now();
+    until(|| server.server.streams().open() == 0);
+    let took = began.elapsed();
+    assert!(took >= TIMEOUT && took < GONE + SLACK, "after {took:?}");
 }
 
 #[rstest]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::limits::{Limits, Rate, Refusal};
 
-/// The most peers with an entry of their own, about 5 MB of them. Those that come when there are as
+/// The most peers with an entry of their own, some 7 MB of them. Those that come when there are as
 /// many, and all are active, share one entry.
 const MOST_PEERS: usize = 65_536;
 

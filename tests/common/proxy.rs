@@ -8,6 +8,7 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 
@@ -21,6 +22,7 @@ pub struct Proxy {
 #[derive(Default)]
 struct Shared {
     swallows: AtomicBool,
+    stopped: AtomicBool,
     accepted: AtomicUsize,
     open: AtomicUsize,
     from_client: AtomicUsize,
@@ -56,6 +58,11 @@ impl Proxy {
         self.shared.swallows.store(true, Ordering::SeqCst);
     }
 
+    /// From now on, nothing is read from either side, as if both had stopped.
+    pub fn stop(&self) {
+        self.shared.stopped.store(true, Ordering::SeqCst);
+    }
+
     /// Connections that there were.
     pub fn accepted(&self) -> usize {
         self.shared.accepted.load(Ordering::SeqCst)
@@ -67,13 +74,14 @@ impl Proxy {
     }
 
     /// Bytes that came from clients.
-    pub fn from_client(&self) -> usize {
+    pub fn received_from_client(&self) -> usize {
         self.shared.from_client.load(Ordering::SeqCst)
     }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
+        self.shared.stopped.store(false, Ordering::SeqCst);
         for socket in self.shared.sockets.lock().unwrap().drain(..) {
             let _ = socket.shutdown(Shutdown::Both); // it may be closed already
         }
@@ -104,6 +112,9 @@ impl Shared {
     fn copy(&self, mut from: TcpStream, mut to: TcpStream, counted: bool, closed: &AtomicBool) {
         let mut buffer = vec![0; 64 << 10];
         while let Ok(bytes @ 1..) = from.read(&mut buffer) {
+            while self.stopped.load(Ordering::SeqCst) {
+                thread::sleep(Duration::from_millis(1));
+            }
             if counted {
                 self.from_client.fetch_add(bytes, Ordering::SeqCst);
             }
