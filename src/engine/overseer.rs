@@ -84,20 +84,17 @@ impl Overseer {
     }
 
     /// Comes when there is something to do, after a stream was added to `registry`.
-    pub(super) fn send_for(self: &Arc<Self>, registry: &mut Registry) {
+    pub(super) fn send_for(self: &Arc<Self>, workers: &Workers, registry: &mut Registry) {
         let first = registry.first_due();
         let round = self.stall.filter(|_| registry.coming.is_none());
         let round = round.map(|stall| Instant::now() + between_rounds(stall));
         if let Some(when) = first.into_iter().chain(round).min() {
-            self.come(registry, when);
+            self.come(workers, registry, when);
         }
     }
 
     /// No later than then.
-    fn come(self: &Arc<Self>, registry: &mut Registry, when: Instant) {
-        let Some(workers) = self.workers.upgrade() else {
-            return;
-        };
+    fn come(self: &Arc<Self>, workers: &Workers, registry: &mut Registry, when: Instant) {
         match registry.coming {
             Some(timer) if timer.due() <= when => {}
             earlier => {
@@ -188,6 +185,10 @@ impl Overseer {
 
 impl Task for Overseer {
     fn run(self: Arc<Self>) {
+        // If these are the last ones, they go after the lock.
+        let Some(workers) = self.workers.upgrade() else {
+            return;
+        };
         let now = Instant::now();
         self.lock().coming = None;
         self.do_what_is_due(now);
@@ -197,7 +198,7 @@ impl Task for Overseer {
         let round = round.filter(|_| registry.len() > 0);
         let due = registry.first_due();
         if let Some(when) = due.into_iter().chain(round).min() {
-            self.come(&mut registry, when);
+            self.come(&workers, &mut registry, when);
         }
     }
 

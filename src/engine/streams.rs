@@ -176,7 +176,7 @@ impl Streams {
         };
         let place = open.add(call, ends, peer);
         if let Some(overseer) = overseer {
-            overseer.send_for(&mut open);
+            overseer.send_for(&self.0.workers, &mut open);
         }
         drop(open);
         Ok(Permit {
