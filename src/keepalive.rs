@@ -12,7 +12,7 @@ pub struct Keepalive {
     /// How long nothing comes before a ping is sent. Less than a second counts as one.
     pub interval: Duration,
     /// How long its answer may take before the connection is closed. It is also how long the
-    /// kernel waits for the other side to take what was sent to it (TCP_USER_TIMEOUT).
+    /// kernel waits for the other machine to acknowledge what was sent (TCP_USER_TIMEOUT).
     pub timeout: Duration,
 }
 

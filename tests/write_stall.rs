@@ -13,7 +13,7 @@ mod common {
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::harness::{failure, response, texts, until, Harness, HOUR};
+use common::harness::{failure, response, texts, until, Harness, HOUR, LIMIT};
 use common::in_process::InProcess;
 use common::proxy::Proxy;
 use common::wire::Wire::{self, Clear, MutualTls, Tls};
@@ -189,5 +189,7 @@ fn small_windows(server: &InProcess) -> StreamServiceClient {
 }
 
 fn call(stub: &StreamServiceClient) -> ClientSStreamReceiver<Response> {
-    stub.fetch_response(&Request::default()).unwrap()
+    let options = CallOption::default().timeout(LIMIT);
+    stub.fetch_response_opt(&Request::default(), options)
+        .unwrap()
 }

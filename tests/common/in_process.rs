@@ -42,7 +42,10 @@ impl InProcess {
     pub fn client(&self, address: &str, flags: &[&str]) -> Client {
         let of_line = self.line.client_flags();
         let of_line = of_line.iter().map(String::as_str);
-        let all = ["client", "--addr", address].into_iter().chain(of_line);
+        // Far more than anything here takes, so that nothing waits for ever.
+        let limits = ["--first-timeout", "30s", "--idle-timeout", "30s"];
+        let fixed = ["client", "--addr", address].into_iter().chain(limits);
+        let all = fixed.chain(of_line);
         let args = ClientArgs::parse_from(all.chain(flags.iter().copied()));
         Client::connect(&args.validate().unwrap().config).unwrap()
     }
