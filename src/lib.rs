@@ -41,6 +41,7 @@ pub mod address;
 pub mod cli;
 pub mod client;
 pub mod engine;
+pub mod keepalive;
 pub mod logging;
 pub mod proto;
 pub mod security;

@@ -14,6 +14,7 @@ mod client_cost;
 mod common;
 mod drain_client;
 mod floor_server;
+mod limits_cost;
 mod open_streams;
 mod process;
 mod report;
@@ -21,6 +22,7 @@ mod server_cost;
 mod shutdown;
 mod stalled_reader;
 mod traffic;
+mod write_stall;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -79,6 +81,10 @@ enum Figure {
     StalledReader,
     /// 6: SIGTERM with live and stalled streams
     Shutdown,
+    /// 7: server CPU per message, with all limits on
+    LimitsCost,
+    /// 8: streams that nobody reads, under a write-stall timeout
+    WriteStall,
 }
 
 impl Figure {
@@ -93,6 +99,8 @@ impl Figure {
             Figure::Cancelled => cancelled::measure(),
             Figure::StalledReader => stalled_reader::measure(options.rounds),
             Figure::Shutdown => shutdown::measure(),
+            Figure::LimitsCost => limits_cost::measure(options.rounds),
+            Figure::WriteStall => write_stall::measure(),
         }
     }
 }

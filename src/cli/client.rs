@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
+use super::client_keepalive::ClientKeepaliveArgs;
 use super::client_security::ClientSecurityArgs;
 use super::ids::{Ids, IdsError, MOST_IDS};
 use super::output::Format;
@@ -93,6 +94,10 @@ pub struct ClientArgs {
     /// TLS, tokens and headers
     #[command(flatten)]
     pub security: ClientSecurityArgs,
+
+    /// Keepalive
+    #[command(flatten)]
+    pub keepalive: ClientKeepaliveArgs,
 }
 
 impl ClientArgs {
@@ -147,6 +152,7 @@ impl ClientArgs {
             tls: self.security.tls()?,
             token: self.security.token()?,
             headers: self.security.header.clone(),
+            keepalive: self.keepalive.keepalive(),
             ..ClientConfig::default()
         };
         if config.shows_token_in_the_clear() {
@@ -198,6 +204,8 @@ mod tests {
             ["--idle-timeout", "-1s"],
             ["--connect-timeout", "0"],
             ["--retries", "-1"],
+            ["--keepalive-interval", "100ms"],
+            ["--keepalive-timeout", "5s"],
             ["--format", "xml"],
             ["--ca", "without --tls"],
             ["--cert", "without --tls"],

@@ -6,12 +6,14 @@
 #![allow(rustdoc::broken_intra_doc_links)]
 
 pub mod client;
+pub mod client_keepalive;
 pub mod client_security;
 pub mod exit;
 pub mod ids;
 pub mod output;
 pub mod run;
 pub mod server;
+pub mod server_limits;
 pub mod server_security;
 pub mod units;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Parser;
 use tracing_subscriber::filter::LevelFilter;
 
+use super::server_limits::ServerLimitsArgs;
 use super::server_security::ServerSecurityArgs;
 use super::units;
 use crate::address::Address;
@@ -86,6 +87,10 @@ pub struct ServerArgs {
     /// TLS and tokens
     #[command(flatten)]
     pub security: ServerSecurityArgs,
+
+    /// Limits and keepalive
+    #[command(flatten)]
+    pub limits: ServerLimitsArgs,
 }
 
 impl ServerArgs {
@@ -105,11 +110,13 @@ impl ServerArgs {
             streams: StreamsConfig {
                 capacity: Capacity::messages(self.channel_capacity as usize),
                 max_streams: self.max_streams as usize,
+                limits: self.limits.of_streams(),
             },
             max_streams_per_connection: self.max_streams_per_connection,
             max_request_bytes: self.max_request_bytes,
             tls: self.security.tls(),
             token_file: self.security.token_file.clone(),
+            connections: self.limits.of_connections(),
         }
     }
 }
@@ -164,6 +171,18 @@ mod tests {
             ["--max-streams", "0"],
             ["--max-streams-per-connection", "0"],
             ["--grace", "5"],
+            ["--max-streams-per-peer", "0"],
+            ["--rate-per-peer", "often"],
+            ["--burst-per-peer", "5"],
+            ["--max-stream-age", "0s"],
+            ["--write-stall-timeout", "0"],
+            ["--max-connection-age", "30 days"],
+            ["--max-connection-age-grace", "5s"],
+            ["--max-connection-idle", "0s"],
+            ["--keepalive-interval", "500ms"],
+            ["--keepalive-timeout", "5s"],
+            ["--keepalive-permit", "often"],
+            ["--memory-quota", "1KiB"],
             ["--log-level", "loud"],
             ["--tls-cert", "without a key"],
             ["--tls-key", "without a certificate"],

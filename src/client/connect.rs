@@ -139,6 +139,9 @@ fn build(config: &ClientConfig, environment: Arc<Environment>) -> Channel {
         .initial_reconnect_backoff(Duration::from_millis(100))
         .max_reconnect_backoff(Duration::from_secs(5))
         .enable_http_proxy(!is_local(address));
+    if let Some(keepalive) = config.keepalive {
+        builder = keepalive.of_client(builder);
+    }
     if let Some(tls) = &config.tls {
         builder = builder.set_credentials(tls.credentials());
         if let Some(name) = &tls.server_name {

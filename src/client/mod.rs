@@ -19,6 +19,7 @@ use grpcio::{CallOption, Metadata, RpcStatusCode};
 
 use crate::address::Address;
 use crate::engine::{receive_sized, Capacity, Patience, Responses};
+use crate::keepalive::Keepalive;
 use crate::proto::stream::{Request, Response};
 use crate::proto::stream_grpc::StreamServiceClient;
 use crate::security::{ClientTls, Token};
@@ -49,6 +50,9 @@ pub struct ClientConfig {
     pub token: Option<Token>,
     /// Sent with every call.
     pub headers: Vec<Header>,
+    /// Find out, while there are calls, whether the server is still there; when it is not, they end
+    /// with UNAVAILABLE. The server has to permit it that often.
+    pub keepalive: Option<Keepalive>,
 }
 
 impl Default for ClientConfig {
@@ -65,6 +69,7 @@ impl Default for ClientConfig {
             tls: None,
             token: None,
             headers: Vec::new(),
+            keepalive: None,
         }
     }
 }

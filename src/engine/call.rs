@@ -9,14 +9,14 @@
 use std::collections::VecDeque;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
-use futures::task::AtomicWaker;
 use grpcio::{RpcStatus, RpcStatusCode};
 
 use super::channel::{Sender, TrySendError};
+use super::ending::Ending;
 use super::job::{Job, Jobs, Producer};
 use super::workers::{Task, Timer, Workers};
 
@@ -45,12 +45,7 @@ pub(super) struct Call<T> {
     workers: Workers,
     arrived: Instant,
     watch: CallWatch,
-    /// What the call ends with, if not OK: the first failure. Set before the channel is closed.
-    failure: OnceLock<Box<RpcStatus>>,
-    /// The failure is to be sent at once, before what is still in the channel.
-    aborted: AtomicBool,
-    /// The drain, to hear of `aborted` whatever it waits for.
-    drain: AtomicWaker,
+    ending: Ending,
     state: Mutex<State<T>>,
 }
 
@@ -125,9 +120,7 @@ impl<T: Send + 'static> Call<T> {
             workers,
             arrived: Instant::now(),
             watch: CallWatch::default(),
-            failure: OnceLock::new(),
-            aborted: AtomicBool::new(false),
-            drain: AtomicWaker::new(),
+            ending: Ending::default(),
             state: Mutex::new(State {
                 feed: Feed::Unopened(open),
                 ready: VecDeque::new(),
@@ -144,30 +137,13 @@ impl<T: Send + 'static> Call<T> {
         self.queue(&mut self.lock());
     }
 
-    /// What the call ends with once its channel has ended; `None` is OK.
-    pub(super) fn failure(&self) -> Option<&RpcStatus> {
-        self.failure.get().map(|status| &**status)
-    }
-
-    /// True when the drain should not send what is left in the channel.
-    pub(super) fn is_aborted(&self) -> bool {
-        self.aborted.load(Ordering::Acquire)
-    }
-
     pub(super) fn workers(&self) -> &Workers {
         &self.workers
     }
 
-    /// Where the drain registers to hear of an abort.
-    pub(super) fn drain_waker(&self) -> &AtomicWaker {
-        &self.drain
-    }
-
-    /// Ends the call with `status` as soon as the drain can, unless it has failed already.
-    pub(super) fn abort(&self, status: RpcStatus) {
-        let _ = self.failure.set(Box::new(status));
-        self.aborted.store(true, Ordering::Release);
-        self.drain.wake();
+    /// What it ends with, and when it is told to.
+    pub(super) fn ending(&self) -> &Ending {
+        &self.ending
     }
 
     /// The call is over: no producer is called again, and what the call holds is freed now. Does
@@ -370,8 +346,7 @@ impl<T: Send + 'static> Call<T> {
 
     /// Ends the call with `status`, after what was pushed before.
     fn fail(&self, status: RpcStatus, sender: &Sender<T>) {
-        // The first failure is the one that counts.
-        let _ = self.failure.set(Box::new(status));
+        self.ending.fail(status);
         sender.close();
     }
 

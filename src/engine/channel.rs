@@ -357,6 +357,18 @@ impl<T> Receiver<T> {
         (self.shared.size)(message)
     }
 
+    /// Closes the channel for all senders: what is queued can still be received, then comes the
+    /// end. A message that another thread sends at the same moment may be lost.
+    pub fn close(&self) {
+        self.shared.closed.store(true, Ordering::SeqCst);
+        self.shared.room.wake_all();
+    }
+
+    /// True when nothing more will be sent.
+    pub fn is_closed(&self) -> bool {
+        self.shared.closed.load(Ordering::Acquire)
+    }
+
     /// Messages waiting now: a snapshot, old when it is read.
     pub fn len(&self) -> usize {
         self.queue.len()

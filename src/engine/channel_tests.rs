@@ -249,3 +249,19 @@ fn a_thread_that_waits_for_a_message_gets_it() {
     sender.send(7).unwrap();
     assert_eq!(waiting.join().unwrap(), Some(7));
 }
+
+#[test]
+fn a_receiver_can_take_what_is_there_and_no_more() {
+    let (sender, receiver) = channel(2);
+    let (count, waker) = Count::new();
+    sender.try_send(1).unwrap();
+    sender.try_send(2).unwrap();
+    let full = sender.send_or_wake(3, &waker);
+    assert_eq!(full, Err(TrySendError::Full(3)));
+    assert!(!receiver.is_closed());
+    receiver.close();
+    assert!(receiver.is_closed());
+    assert_eq!(count.get(), 1, "whoever waits for room hears of it");
+    assert_eq!(sender.try_send(3), Err(TrySendError::Closed(3)));
+    assert_eq!(receiver.collect::<Vec<_>>(), [1, 2]);
+}

@@ -1,23 +1,24 @@
 //! From a call's channel into its sink: a future on the call's poll thread.
 //!
 //! It alone touches the sink, never blocks, and ends every call with exactly one status: the sink
-//! is closed, failed, or its call is already over. Every message that another one follows at once
-//! goes with the buffer hint, so that the C-core writes them together; the last one goes without,
-//! so that it leaves now. When many streams of the thread have a backlog they take [turns]. It must
-//! not know what is in the messages.
+//! is closed, with OK or another status, or its call is already over or cut. Every message that
+//! another one follows at once goes with the buffer hint, so that the C-core writes them together;
+//! the last one goes without, so that it leaves now. When many streams of the thread have a backlog
+//! they take [turns]. It must not know what is in the messages.
 //!
 //! [turns]: super::turns
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{ready, Context, Poll};
+use std::task::{ready, Context, Poll, Waker};
 
 use futures::Sink;
-use grpcio::{ServerStreamingSink, ServerStreamingSinkFailure, WriteFlags};
+use grpcio::{ServerStreamingSink, WriteFlags};
 
 use super::call::Call;
 use super::channel::{Receiver, TryRecvError};
+use super::ending::Urgency;
 use super::linger::linger;
 use super::turns::{Turn, SMALL};
 
@@ -26,10 +27,14 @@ pub(super) struct Drain<T: Send + 'static, P> {
     call: Arc<Call<T>>,
     messages: Receiver<T>,
     phase: Phase<T>,
-    /// The waker that was last left with the call, for an abort.
-    registered: Option<std::task::Waker>,
+    /// The waker that was last left with the call, for an ending from outside, and at what urgency.
+    registered: Option<(Urgency, Waker)>,
     /// Left when nothing more is sent, before the status waits for its reader.
     turn: Turn,
+    /// How often the sink has taken something: the reader's progress. Never 0.
+    taken: u32,
+    /// The call was told that the drain waits for the reader.
+    waits_for_reader: bool,
     /// Held until the call is over: its place among the open streams.
     _permit: P,
 }
@@ -40,10 +45,11 @@ enum Phase<T> {
         sink: ServerStreamingSink<T>,
         held: Option<T>,
     },
-    /// All was sent; the status OK is on its way.
-    Closing(ServerStreamingSink<T>),
-    /// Another status is on its way.
-    Failing(ServerStreamingSinkFailure),
+    /// All was sent that will be, and `taken`, or is still to be; then the status goes.
+    Closing {
+        sink: ServerStreamingSink<T>,
+        taken: bool,
+    },
     Over,
 }
 
@@ -60,22 +66,36 @@ impl<T: Send + 'static, P> Drain<T, P> {
             phase: Phase::Sending { sink, held: None },
             registered: None,
             turn: Turn::new(),
+            taken: 1,
+            waits_for_reader: false,
             _permit: permit,
         }
     }
 
-    /// Sends what is there; ready when nothing more is to come, with the sink.
+    /// Sends what is there; ready when nothing more is to come, with the next phase.
     fn poll_sending(&mut self, cx: &mut Context<'_>) -> Poll<Phase<T>> {
         let Phase::Sending { sink, held } = &mut self.phase else {
             return Poll::Ready(Phase::Over);
         };
         loop {
             // Also hears of a cancel or a deadline, while there is nothing to send.
-            if ready!(Pin::new(&mut *sink).poll_ready(cx)).is_err() {
-                return Poll::Ready(Phase::Over);
+            match Pin::new(&mut *sink).poll_ready(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return Poll::Ready(Phase::Over),
+                Poll::Pending => {
+                    self.call.ending().wait_for_reader(self.taken);
+                    self.waits_for_reader = true;
+                    return Poll::Pending;
+                }
             }
-            if self.call.is_aborted() {
-                break;
+            if self.waits_for_reader {
+                self.waits_for_reader = false;
+                self.call.ending().stop_waiting();
+            }
+            match self.call.ending().urgency() {
+                Urgency::None => {}
+                Urgency::Finish => finish(&self.call, &self.messages),
+                Urgency::Abort | Urgency::Cut => break,
             }
             let message = match held.take() {
                 Some(message) => message,
@@ -108,6 +128,7 @@ impl<T: Send + 'static, P> Drain<T, P> {
             if turn_ends {
                 self.turn.end();
             }
+            self.taken = self.taken.wrapping_add(1).max(1);
             *held = next.ok();
         }
         Poll::Ready(self.end_phase())
@@ -116,22 +137,59 @@ impl<T: Send + 'static, P> Drain<T, P> {
     /// From sending to the status that the call has earned.
     fn end_phase(&mut self) -> Phase<T> {
         self.turn.leave();
-        let phase = std::mem::replace(&mut self.phase, Phase::Over);
-        match (phase, self.call.failure()) {
-            (Phase::Sending { sink, .. }, None) => Phase::Closing(sink),
-            (Phase::Sending { sink, .. }, Some(status)) => {
-                Phase::Failing(sink.fail(status.clone()))
+        match std::mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Sending { mut sink, .. } => {
+                if let Some(status) = self.call.ending().failure() {
+                    sink.set_status(status.clone());
+                }
+                Phase::Closing { sink, taken: false }
             }
-            (other, _) => other,
+            other => other,
         }
     }
 
-    fn listen_for_abort(&mut self, cx: &Context<'_>) {
-        let known = self.registered.as_ref();
-        if !known.is_some_and(|known| known.will_wake(cx.waker())) {
-            self.call.drain_waker().register(cx.waker());
-            self.registered = Some(cx.waker().clone());
+    /// Has the status sent behind what was. The sink stays as it is meanwhile: dropped before its
+    /// time it cancels the call, which is how one is cut whose reader takes nothing.
+    fn poll_closing(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Phase::Closing { sink, taken } = &mut self.phase else {
+            return Poll::Ready(());
+        };
+        let mut sink = Pin::new(sink);
+        // An error from here on means that the client is gone and no status can reach it.
+        let closed = match taken {
+            false => match sink.as_mut().poll_ready(cx) {
+                Poll::Ready(Ok(())) => {
+                    *taken = true;
+                    self.taken = self.taken.wrapping_add(1).max(1);
+                    sink.as_mut().poll_close(cx)
+                }
+                other => other,
+            },
+            true => sink.as_mut().poll_close(cx),
+        };
+        if closed.is_pending() {
+            self.call.ending().wait_for_reader(self.taken);
         }
+        closed.map(|_| ())
+    }
+
+    fn listen_for_urgency(&mut self, cx: &Context<'_>) {
+        // Whoever wakes it takes the waker with it, so each urgency needs another one.
+        let urgency = self.call.ending().urgency();
+        let known = self.registered.as_ref();
+        let known = known.is_some_and(|(at, waker)| *at == urgency && waker.will_wake(cx.waker()));
+        if !known {
+            self.call.ending().register(cx.waker());
+            self.registered = Some((urgency, cx.waker().clone()));
+        }
+    }
+}
+
+/// No more messages from now on, and another end than OK, unless the end was there already.
+fn finish<T: Send + 'static>(call: &Call<T>, messages: &Receiver<T>) {
+    if !messages.is_closed() {
+        call.ending().fail_as_noticed();
+        messages.close();
     }
 }
 
@@ -149,28 +207,32 @@ impl<T: Send + 'static, P> Future for Drain<T, P> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let drain = &mut *self;
-        drain.listen_for_abort(cx);
+        drain.listen_for_urgency(cx);
         loop {
+            // A reader that does not read keeps the sink from being ready: whoever wants the call
+            // to end must not wait for it.
+            let urgency = drain.call.ending().urgency();
+            if urgency == Urgency::Cut {
+                drain.phase = Phase::Over;
+            }
             match &mut drain.phase {
                 Phase::Sending { .. } => {
-                    // A reader that does not read keeps the sink from being ready: an abort
-                    // must not wait for it.
+                    if urgency == Urgency::Finish {
+                        finish(&drain.call, &drain.messages);
+                    }
                     drain.phase = match drain.poll_sending(cx) {
                         Poll::Ready(next) => next,
-                        Poll::Pending if drain.call.is_aborted() => drain.end_phase(),
+                        Poll::Pending if drain.call.ending().urgency() >= Urgency::Abort => {
+                            drain.end_phase()
+                        }
                         Poll::Pending => return Poll::Pending,
                     };
                     if !matches!(drain.phase, Phase::Sending { .. }) {
                         drain.call.end();
                     }
                 }
-                // An error from here on means that the client is gone and no status can reach it.
-                Phase::Closing(sink) => {
-                    let _ = ready!(Pin::new(sink).poll_close(cx));
-                    drain.phase = Phase::Over;
-                }
-                Phase::Failing(failure) => {
-                    let _ = ready!(Pin::new(failure).poll(cx));
+                Phase::Closing { .. } => {
+                    ready!(drain.poll_closing(cx));
                     drain.phase = Phase::Over;
                 }
                 Phase::Over => return Poll::Ready(()),

@@ -3,19 +3,23 @@
 //! This is the engine's front door: a service hands each call to [`Streams::serve`]. What happens
 //! in a call is the business of `call` and `drain`.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
-use grpcio::{RpcContext, RpcStatus, RpcStatusCode, ServerStreamingSink};
+use grpcio::{RpcContext, RpcStatus, ServerStreamingSink};
 
 use super::call::{Call, CallWatch};
 use super::capacity::Capacity;
 use super::channel::bounded_by_size;
 use super::drain::Drain;
+use super::ending::Ending;
 use super::job::Jobs;
+use super::limits::{Limits, Refusal};
+use super::overseer::Overseer;
+use super::peers::{Peer, Peers};
+use super::registry::{Overseen, Place, Registry};
 use super::workers::Workers;
 
 /// What all streams of a server share.
@@ -25,14 +29,17 @@ pub struct StreamsConfig {
     pub capacity: Capacity,
     /// The most streams open at once; a call beyond them ends with RESOURCE_EXHAUSTED at once.
     pub max_streams: usize,
+    /// Further limits, which there are only when they are set.
+    pub limits: Limits,
 }
 
 impl Default for StreamsConfig {
-    /// The default [`Capacity`]; 100,000 streams.
+    /// The default [`Capacity`]; 100,000 streams; no further limits.
     fn default() -> StreamsConfig {
         StreamsConfig {
             capacity: Capacity::default(),
             max_streams: 100_000,
+            limits: Limits::default(),
         }
     }
 }
@@ -42,39 +49,34 @@ impl Default for StreamsConfig {
 pub struct Streams(Arc<Shared>);
 
 struct Shared {
-    workers: Workers,
+    workers: Arc<Workers>,
     config: StreamsConfig,
-    open: Mutex<Open>,
+    open: Arc<Mutex<Registry>>,
     /// Told when the last stream of a draining server ends.
     idle: Condvar,
+    /// `None` where no limit needs one.
+    overseer: Option<Arc<Overseer>>,
 }
 
-#[derive(Default)]
-struct Open {
-    calls: HashMap<u64, Arc<dyn Abort>>,
-    next_id: u64,
-    /// What new calls are told, once the server drains.
-    refusal: Option<RpcStatus>,
-}
-
-/// A call of whatever message type.
-trait Abort: Send + Sync {
-    fn abort(&self, status: RpcStatus);
-}
-
-impl<T: Send + 'static> Abort for Call<T> {
-    fn abort(&self, status: RpcStatus) {
-        Call::abort(self, status);
+impl<T: Send + 'static> Overseen for Call<T> {
+    fn ending(&self) -> &Ending {
+        Call::ending(self)
     }
 }
 
 impl Streams {
     /// No streams yet; their producers will run on `workers`.
     pub fn new(workers: Workers, config: StreamsConfig) -> Streams {
+        let limits = &config.limits;
+        let peers = || Peers::new(limits, Instant::now());
+        let peers = limits.are_per_peer().then(peers);
+        let open = Arc::new(Mutex::new(Registry::new(peers)));
+        let workers = Arc::new(workers);
         Streams(Arc::new(Shared {
+            overseer: Overseer::new(limits, &workers, open.clone()),
             workers,
             config,
-            open: Mutex::default(),
+            open,
             idle: Condvar::new(),
         }))
     }
@@ -85,8 +87,8 @@ impl Streams {
     /// Returns at once. `open` and the producers run on worker threads and may block. The call
     /// ends with OK when all producers have ended; with the first failure of `open` or of a
     /// producer, after what was made before it; with INTERNAL when one panics; with
-    /// RESOURCE_EXHAUSTED at once when too many streams are open; with UNAVAILABLE when the server
-    /// drains.
+    /// RESOURCE_EXHAUSTED at once when too many streams are open, or as another of the [`Limits`]
+    /// has it; with UNAVAILABLE when the server drains.
     pub fn serve<T, F>(&self, ctx: &RpcContext<'_>, sink: ServerStreamingSink<T>, open: F)
     where
         T: Send + 'static,
@@ -108,19 +110,22 @@ impl Streams {
         F: FnOnce(&CallWatch) -> Result<Jobs<T>, RpcStatus> + Send + 'static,
     {
         let (sender, messages) = bounded_by_size(self.0.config.capacity, size);
-        let call = Call::new(self.0.workers.clone(), sender, Box::new(open));
-        match self.admit(call.clone()) {
+        let call = Call::new(Workers::clone(&self.0.workers), sender, Box::new(open));
+        // A text is made for it, so it is only asked for where it matters.
+        let limits = &self.0.config.limits;
+        let peer = limits.are_per_peer().then(|| Peer::of(&ctx.peer()));
+        match self.admit(call.clone(), peer) {
             Ok(permit) => {
                 call.start();
                 ctx.spawn(Drain::new(call, messages, sink, permit));
             }
-            Err(status) => ctx.spawn(sink.fail(status).map(|_| ())),
+            Err(refusal) => ctx.spawn(sink.fail(refusal.status()).map(|_| ())),
         }
     }
 
     /// Streams open now.
     pub fn open(&self) -> usize {
-        self.lock().calls.len()
+        self.lock().len()
     }
 
     /// From now on every new call ends with `status`; open streams go on.
@@ -132,7 +137,7 @@ impl Streams {
     pub fn wait_until_none(&self, timeout: Duration) -> bool {
         let deadline = Instant::now().checked_add(timeout);
         let mut open = self.lock();
-        while !open.calls.is_empty() {
+        while open.len() > 0 {
             open = match deadline.map(|d| d.saturating_duration_since(Instant::now())) {
                 Some(Duration::ZERO) => return false,
                 Some(left) => {
@@ -148,39 +153,45 @@ impl Streams {
     /// Ends every open stream with `status`, without what its channel still holds; returns how
     /// many there were. A stream whose reader does not read stays open until its connection goes.
     pub fn abort_all(&self, status: &RpcStatus) -> usize {
-        let calls: Vec<_> = self.lock().calls.values().cloned().collect();
-        calls.iter().for_each(|call| call.abort(status.clone()));
+        let calls = self.lock().all();
+        let abort = |call: &Arc<dyn Overseen>| call.ending().abort(status.clone());
+        calls.iter().for_each(abort);
         calls.len()
     }
 
-    fn admit(&self, call: Arc<dyn Abort>) -> Result<Permit, RpcStatus> {
+    fn admit(&self, call: Arc<dyn Overseen>, peer: Option<Peer>) -> Result<Permit, Refusal> {
+        let overseer = self.0.overseer.as_ref();
+        let ends = overseer.and_then(|overseer| overseer.ends());
         let mut open = self.lock();
-        if let Some(refusal) = &open.refusal {
-            return Err(refusal.clone());
+        if let Some(status) = &open.refusal {
+            return Err(Refusal::Draining(status.clone()));
         }
         let limit = self.0.config.max_streams;
-        if open.calls.len() >= limit {
-            let message = format!("{limit} streams are open, which is the limit; try again later");
-            let code = RpcStatusCode::RESOURCE_EXHAUSTED;
-            return Err(RpcStatus::with_message(code, message));
+        if open.len() >= limit {
+            return Err(Refusal::Streams(limit));
         }
-        let id = open.next_id;
-        open.next_id += 1;
-        open.calls.insert(id, call);
+        let peer = match (&mut open.peers, peer) {
+            (Some(peers), Some(peer)) => Some(peers.enter(peer, Instant::now())?),
+            _ => None,
+        };
+        let place = open.add(call, ends, peer);
+        if let Some(overseer) = overseer {
+            overseer.send_for(&self.0.workers, &mut open);
+        }
         drop(open);
         Ok(Permit {
             streams: self.0.clone(),
-            id,
+            place,
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Open> {
+    fn lock(&self) -> MutexGuard<'_, Registry> {
         self.0.lock()
     }
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Open> {
+    fn lock(&self) -> MutexGuard<'_, Registry> {
         self.open.lock().unwrap_or_else(|e| e.into_inner())
     }
 }
@@ -197,14 +208,14 @@ impl fmt::Debug for Streams {
 /// The place of one call among the open streams; dropping it gives the place back.
 struct Permit {
     streams: Arc<Shared>,
-    id: u64,
+    place: Place,
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut open = self.streams.lock();
-        let call = open.calls.remove(&self.id);
-        let none_left = open.calls.is_empty();
+        let call = open.remove(self.place);
+        let none_left = open.len() == 0;
         drop(open);
         drop(call);
         if none_left {

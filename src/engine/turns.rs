@@ -18,10 +18,10 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::{Wake, Waker};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use super::workers::Workers;
+use super::workers::{Task, Workers};
 
 /// Messages in a turn: as many as a channel holds by default. With 64, 32 and 16 a message costs
 /// 1.1, 1.2 and 1.4 times as much, with 1024 the same.
@@ -81,13 +81,13 @@ impl Turns {
     }
 
     fn look_later(self: &Arc<Self>, workers: &Workers) {
-        workers.wake_at(Instant::now() + LOOK_EVERY, Waker::from(self.clone()));
+        workers.submit_at(Instant::now() + LOOK_EVERY, self.clone());
     }
 }
 
-impl Wake for Turns {
+impl Task for Turns {
     /// The clock's look.
-    fn wake(self: Arc<Self>) {
+    fn run(self: Arc<Self>) {
         let mut state = self.lock();
         if state.waiting.is_empty() {
             state.clock = None; // whoever waits next starts it again
@@ -103,6 +103,10 @@ impl Wake for Turns {
         if let Some(workers) = &state.clock {
             self.look_later(workers);
         }
+    }
+
+    fn is_brief(&self) -> bool {
+        true
     }
 }
 

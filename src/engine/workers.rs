@@ -8,14 +8,14 @@
 //! gains nothing from more); further ones are started, up to the cap, while tasks wait and threads
 //! are blocked: in one slice for 5 ms or longer, and asleep in the kernel. They end
 //! when they had nothing to do for a while. One more thread, the clock, keeps the due times and
-//! watches for blocked threads. It runs no tasks, so a blocked task never delays a due one.
+//! watches for blocked threads. It runs no tasks but brief ones, so a blocked task never delays a
+//! due one.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
-use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -31,6 +31,12 @@ const LINGER_YIELDS: u32 = 4;
 pub trait Task: Send + Sync + 'static {
     /// Does one slice of the work. May block. A panic ends the slice and nothing else.
     fn run(self: Arc<Self>);
+
+    /// True for one that takes microseconds and never blocks: when it is due the clock runs it
+    /// itself, so it is in time though all workers may be blocked.
+    fn is_brief(&self) -> bool {
+        false
+    }
 }
 
 /// How many threads, and for how long.
@@ -79,6 +85,12 @@ pub struct Timer {
     due: Instant,
     /// Tells apart what is due at the same instant; what was scheduled first runs first.
     sequence: u64,
+}
+
+impl Timer {
+    pub(super) fn due(&self) -> Instant {
+        self.due
+    }
 }
 
 impl Workers {
@@ -130,15 +142,6 @@ impl Workers {
 
     /// Runs `task` at `due`, or as soon after it as a thread is free. Never blocks.
     pub fn submit_at(&self, due: Instant, task: Arc<dyn Task>) -> Timer {
-        self.schedule(due, Due::Run(task))
-    }
-
-    /// Wakes `waker` at `due`, on the clock's own thread: it must not block. Never blocks.
-    pub(super) fn wake_at(&self, due: Instant, waker: Waker) -> Timer {
-        self.schedule(due, Due::Wake(waker))
-    }
-
-    fn schedule(&self, due: Instant, what: Due) -> Timer {
         let mut state = self.pool.lock();
         let timer = Timer {
             due,
@@ -149,7 +152,7 @@ impl Workers {
             .scheduled
             .first_key_value()
             .is_none_or(|(first, _)| timer < *first);
-        state.scheduled.insert(timer, what);
+        state.scheduled.insert(timer, task);
         if first {
             self.pool.clock.notify_one();
         }
@@ -159,9 +162,9 @@ impl Workers {
     /// Takes back what was scheduled: it is dropped now, not when it would be due. False when it
     /// is already with the threads.
     pub fn cancel(&self, timer: Timer) -> bool {
-        let what = self.pool.lock().scheduled.remove(&timer);
+        let task = self.pool.lock().scheduled.remove(&timer);
         // Dropped outside the lock: what it owns may take its time.
-        what.is_some()
+        task.is_some()
     }
 
     /// True while a task waits for a thread, so that a slice should end soon.
@@ -205,16 +208,10 @@ struct Pool {
     keep_alive: Duration,
 }
 
-/// What is scheduled.
-enum Due {
-    Run(Arc<dyn Task>),
-    Wake(Waker),
-}
-
 #[derive(Default)]
 struct State {
     ready: VecDeque<Arc<dyn Task>>,
-    scheduled: BTreeMap<Timer, Due>,
+    scheduled: BTreeMap<Timer, Arc<dyn Task>>,
     next_sequence: u64,
     threads: Vec<Arc<Worker>>,
     /// Workers asleep in [`Pool::core`] and in [`Pool::surplus`].

@@ -160,3 +160,33 @@ fn dropping_the_pool_frees_what_waits_and_ends_its_threads() {
     assert_eq!(Arc::strong_count(&held), 1);
     eventually("the threads end", || pool.strong_count() == 0);
 }
+
+struct Brief<F>(F);
+
+impl<F: Fn() + Send + Sync + 'static> Task for Brief<F> {
+    fn run(self: Arc<Self>) {
+        (self.0)();
+    }
+
+    fn is_brief(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn what_is_brief_runs_in_time_though_all_threads_are_blocked() {
+    let workers = pool(1, DEADLINE);
+    let (open, gate) = crossbeam_channel::bounded(0);
+    workers.submit(blocked(&gate));
+    let (tx, rx) = mpsc::channel();
+    let said = Mutex::new(tx);
+    let brief = Brief(move || said.lock().unwrap().send(()).unwrap());
+    workers.submit_at(Instant::now(), Arc::new(brief));
+    rx.recv_timeout(DEADLINE).unwrap();
+    // A panic in one does not stop the clock.
+    workers.submit_at(Instant::now(), Arc::new(Brief(|| panic!("as it should"))));
+    let (tx, rx) = mpsc::channel();
+    workers.submit_at(Instant::now(), say(&tx, 1));
+    drop(open);
+    assert_eq!(rx.recv_timeout(DEADLINE), Ok(1));
+}

@@ -1,6 +1,7 @@
 //! The server: from a configuration to listening, and from a shutdown to the end. Flags, signals
 //! and logs are its caller's; what happens in a call is the engine's.
 
+pub mod connections;
 pub mod listen;
 mod memory;
 
@@ -23,6 +24,7 @@ use crate::engine::sleeper::Sleeper;
 use crate::engine::{Streams, StreamsConfig, Workers, WorkersConfig};
 use crate::security::{FileError, ServerIdentity, ServerTls, TokenChecker, TokenSet, Watcher};
 use crate::service::{stream_service, Tutorial};
+use connections::ConnectionLimits;
 use listen::{bind, Bound, ListenError};
 
 /// Requests that each poll thread holds open slots for. More than these wait in the C-core, which
@@ -57,6 +59,8 @@ pub struct ServerConfig {
     /// A file of bearer tokens, one a line; lines that begin with `#` are none. Every call must
     /// show one of them, or ends with UNAUTHENTICATED. Read again when it changes.
     pub token_file: Option<PathBuf>,
+    /// The limits of its connections.
+    pub connections: ConnectionLimits,
 }
 
 impl Default for ServerConfig {
@@ -72,6 +76,7 @@ impl Default for ServerConfig {
             max_request_bytes: 4096,
             tls: None,
             token_file: None,
+            connections: ConnectionLimits::default(),
         }
     }
 }
@@ -210,7 +215,7 @@ fn with_limits(
     if let Some(most) = config.max_streams_per_connection {
         args = args.max_concurrent_stream(at_most(most as usize));
     }
-    server.channel_args(args.build_args())
+    server.channel_args(config.connections.apply(args).build_args())
 }
 
 fn unavailable(message: &str) -> RpcStatus {

@@ -1,11 +1,10 @@
 //! The clock of the pool: a thread that hands out what is due, and starts further workers while
-//! those there are seem blocked. It runs no tasks.
+//! those there are seem blocked. It runs no tasks but brief ones.
 
 use std::sync::Arc;
-use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use super::{Due, Pool, State};
+use super::{run_caught, Pool, State, Task};
 
 /// A thread that has been in one slice for so long, and sleeps, counts as blocked. A slice of a
 /// producer that is not blocked takes well under a millisecond.
@@ -19,13 +18,14 @@ impl Pool {
     /// The life of the clock thread.
     pub(super) fn keep_time(self: Arc<Self>) {
         let mut state = self.lock();
-        let mut woken = Vec::new();
         while !state.stopping {
             let now = Instant::now();
-            if self.release_due(&mut state, &mut woken, now) || !woken.is_empty() {
-                // More may be due: let go of the lock for a moment, then come back.
+            let mut brief = Vec::new();
+            let more = self.release_due(&mut state, now, &mut brief);
+            if more || !brief.is_empty() {
+                // Let go of the lock for a moment, then come back.
                 drop(state);
-                woken.drain(..).for_each(Waker::wake);
+                brief.into_iter().for_each(run_caught);
                 state = self.lock();
                 continue;
             }
@@ -49,14 +49,18 @@ impl Pool {
         }
     }
 
-    /// Hands one portion of what is due to the workers, or to `woken`; true if there is more.
-    fn release_due(&self, state: &mut State, woken: &mut Vec<Waker>, now: Instant) -> bool {
+    /// Hands one portion of what is due to the workers, and what is brief to the clock; true if
+    /// there is more.
+    fn release_due(&self, state: &mut State, now: Instant, brief: &mut Vec<Arc<dyn Task>>) -> bool {
         for _ in 0..DUE_PORTION {
             match state.scheduled.first_entry() {
-                Some(first) if first.key().due <= now => match first.remove() {
-                    Due::Run(task) => self.make_ready(state, task),
-                    Due::Wake(waker) => woken.push(waker),
-                },
+                Some(first) if first.key().due <= now => {
+                    let task = first.remove();
+                    match task.is_brief() {
+                        true => brief.push(task),
+                        false => self.make_ready(state, task),
+                    }
+                }
                 _ => return false,
             }
         }

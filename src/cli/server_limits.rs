@@ -1,0 +1,114 @@
+//! The server's flags for limits: how many, how often, how old, how slow; and keepalive.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::units;
+use crate::engine::{Limits, Rate};
+use crate::keepalive::Keepalive;
+use crate::server::connections::ConnectionLimits;
+
+/// What one client may take, and for how long. Without these flags there are no such limits.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Limits")]
+pub struct ServerLimitsArgs {
+    /// The most streams open at once of one peer (an IPv4 address, or the /64 of an IPv6 address);
+    /// a call beyond them ends with RESOURCE_EXHAUSTED [default: no limit]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_streams_per_peer: Option<u32>,
+
+    /// How often a peer may call: 10 or 10/s, 600/m, 1000/h; a call beyond that ends with
+    /// RESOURCE_EXHAUSTED [default: no limit]
+    #[arg(long, value_name = "RATE", value_parser = units::rate)]
+    pub rate_per_peer: Option<Rate>,
+
+    /// The most calls of a peer at once, if it made none for a while [default: the number of
+    /// --rate-per-peer]
+    #[arg(long, value_name = "N", requires = "rate_per_peer",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub burst_per_peer: Option<u32>,
+
+    /// How old a stream may get, give or take 10 %; then it ends with UNAVAILABLE, to be called
+    /// again [default: no limit]
+    #[arg(long, value_name = "DURATION", value_parser = units::positive_duration)]
+    pub max_stream_age: Option<Duration>,
+
+    /// A reader that takes nothing of what waits for it for so long loses its stream
+    /// [default: no limit]
+    #[arg(long, value_name = "DURATION", value_parser = units::positive_duration)]
+    pub write_stall_timeout: Option<Duration>,
+
+    /// How old a connection may get, give or take 10 %; its client goes on over another one
+    /// [default: no limit]
+    #[arg(long, value_name = "DURATION", value_parser = units::positive_milliseconds)]
+    pub max_connection_age: Option<Duration>,
+
+    /// How long streams may go on over a connection of that age; then they end with UNAVAILABLE
+    /// [default: no limit]
+    #[arg(long, value_name = "DURATION", requires = "max_connection_age",
+          value_parser = units::milliseconds)]
+    pub max_connection_age_grace: Option<Duration>,
+
+    /// How long a connection may be without a stream [default: no limit]
+    #[arg(long, value_name = "DURATION", value_parser = units::positive_milliseconds)]
+    pub max_connection_idle: Option<Duration>,
+
+    /// Ask a client from which nothing came for so long whether it is still there; 1s or more
+    /// [default: 2h]
+    #[arg(long, value_name = "DURATION", value_parser = units::keepalive_interval)]
+    pub keepalive_interval: Option<Duration>,
+
+    /// How long it may take to answer, before its connection is closed [default: 20s]
+    #[arg(long, value_name = "DURATION", requires = "keepalive_interval",
+          value_parser = units::positive_milliseconds)]
+    pub keepalive_timeout: Option<Duration>,
+
+    /// How often clients may ask that of the server; one that does more often loses its connection
+    /// (`too_many_pings`)
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = units::milliseconds)]
+    pub keepalive_permit: Duration,
+
+    /// Memory that the C-core may take for connections and calls; above it new connections are
+    /// closed, then streams are ended; responses that wait to be sent do not count
+    /// [default: no limit]
+    #[arg(long, value_name = "SIZE", value_parser = units::memory)]
+    pub memory_quota: Option<usize>,
+}
+
+impl ServerLimitsArgs {
+    pub(super) fn of_streams(&self) -> Limits {
+        let with_burst = |rate: Rate| Rate {
+            burst: self.burst_per_peer.unwrap_or(rate.burst),
+            ..rate
+        };
+        Limits {
+            max_streams_per_peer: self.max_streams_per_peer,
+            rate_per_peer: self.rate_per_peer.map(with_burst),
+            max_stream_age: self.max_stream_age,
+            write_stall_timeout: self.write_stall_timeout,
+        }
+    }
+
+    pub(super) fn of_connections(&self) -> ConnectionLimits {
+        ConnectionLimits {
+            max_age: self.max_connection_age,
+            age_grace: self.max_connection_age_grace,
+            max_idle: self.max_connection_idle,
+            keepalive: keepalive(self.keepalive_interval, self.keepalive_timeout),
+            permitted_pings: self.keepalive_permit,
+            memory_quota: self.memory_quota,
+        }
+    }
+}
+
+/// What the two flags of a client or a server are together.
+pub(super) fn keepalive(
+    interval: Option<Duration>,
+    timeout: Option<Duration>,
+) -> Option<Keepalive> {
+    interval.map(|interval| Keepalive {
+        interval,
+        timeout: timeout.unwrap_or(Keepalive::USUAL_TIMEOUT),
+    })
+}

@@ -1,0 +1,270 @@
+//! Who has how many streams open, and calls how often: one entry for each peer, as long as there is
+//! something to remember of it. It counts; it knows neither calls nor streams, and asks no clock.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::{Duration, Instant};
+
+use super::limits::{Limits, Rate, Refusal};
+
+/// The most peers with an entry of their own, some 7 MB of them. Those that come when there are as
+/// many, and all are active, share one entry.
+const MOST_PEERS: usize = 65_536;
+
+/// Entries that each call looks at, to remove those that are idle: more than the one that it may
+/// add.
+const LOOKS: usize = 2;
+
+/// Whoever calls, as far as limits tell them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Peer {
+    V4(Ipv4Addr),
+    /// The first 64 bits.
+    V6(u64),
+    /// Over a Unix-domain socket, or another way that shows no address.
+    Local,
+    /// All for whom there was no entry left.
+    Others,
+}
+
+impl Peer {
+    /// Of the text that the C-core has: `ipv4:192.0.2.1:50`, `ipv6:%5B2001:db8::1%5D:50`, `unix:…`.
+    pub(super) fn of(text: &str) -> Peer {
+        let Some((scheme @ ("ipv4" | "ipv6"), rest)) = text.split_once(':') else {
+            return Peer::Local;
+        };
+        let host = match rest.rsplit_once(':') {
+            Some((host, _port)) => host,
+            None => rest,
+        };
+        let ip = match scheme {
+            "ipv4" => host.parse().map(IpAddr::V4).ok(),
+            _ => bracketed(host).map(IpAddr::V6),
+        };
+        match ip.map(|ip| ip.to_canonical()) {
+            Some(IpAddr::V4(ip)) => Peer::V4(ip),
+            Some(IpAddr::V6(ip)) => Peer::V6((u128::from(ip) >> 64) as u64),
+            None => Peer::Local,
+        }
+    }
+}
+
+/// An address in brackets, which may be escaped, without its zone.
+fn bracketed(host: &str) -> Option<Ipv6Addr> {
+    let open = host.strip_prefix("%5B").or(host.strip_prefix('['))?;
+    let inner = open.strip_suffix("%5D").or(open.strip_suffix(']'))?;
+    inner.split('%').next()?.parse().ok()
+}
+
+/// What is known of all peers.
+pub(super) struct Peers {
+    most_streams: u32,
+    pace: Option<Pace>,
+    entries: HashMap<Peer, Entry>,
+    /// Each key of `entries` once: whose turn it is to be looked at.
+    turns: VecDeque<Peer>,
+    started: Instant,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Entry {
+    open: u32,
+    /// When the calls so far are paid for, each with the interval of the rate; nanoseconds since
+    /// [`Peers::started`].
+    paid: u64,
+}
+
+/// A [`Rate`], as the generic cell rate algorithm has it.
+#[derive(Clone, Copy)]
+struct Pace {
+    rate: Rate,
+    /// What a call costs, in nanoseconds.
+    interval: u64,
+    /// How far ahead of the time a peer may be.
+    ahead: u64,
+}
+
+impl Pace {
+    fn new(rate: Rate) -> Pace {
+        let interval = nanoseconds(rate.per) / u64::from(rate.calls.max(1));
+        Pace {
+            rate,
+            interval,
+            ahead: interval.saturating_mul(u64::from(rate.burst.max(1) - 1)),
+        }
+    }
+}
+
+impl Peers {
+    pub(super) fn new(limits: &Limits, now: Instant) -> Peers {
+        Peers {
+            most_streams: limits.max_streams_per_peer.unwrap_or(u32::MAX),
+            pace: limits.rate_per_peer.map(Pace::new),
+            entries: HashMap::new(),
+            turns: VecDeque::new(),
+            started: now,
+        }
+    }
+
+    /// Counts a stream of `peer`, or says why there may be none. The result is for
+    /// [`Peers::leave`].
+    pub(super) fn enter(&mut self, peer: Peer, now: Instant) -> Result<Peer, Refusal> {
+        let now = nanoseconds(now.saturating_duration_since(self.started));
+        self.forget_idle(now);
+        let known = self.entries.contains_key(&peer);
+        let peer = match known || self.entries.len() < MOST_PEERS {
+            true => peer,
+            false => Peer::Others,
+        };
+        let turns = &mut self.turns;
+        let entry = self.entries.entry(peer).or_insert_with(|| {
+            turns.push_back(peer);
+            Entry::default()
+        });
+        if let Some(pace) = &self.pace {
+            let paid = entry.paid.max(now);
+            if paid - now > pace.ahead {
+                return Err(Refusal::RateOfPeer(pace.rate));
+            }
+            entry.paid = paid.saturating_add(pace.interval);
+        }
+        if entry.open >= self.most_streams {
+            return Err(Refusal::StreamsOfPeer(self.most_streams));
+        }
+        entry.open += 1;
+        Ok(peer)
+    }
+
+    /// A stream that [`Peers::enter`] counted is over.
+    pub(super) fn leave(&mut self, peer: Peer) {
+        if let Some(entry) = self.entries.get_mut(&peer) {
+            entry.open = entry.open.saturating_sub(1);
+        }
+    }
+
+    /// Looks at the next few entries. Each call adds one at most, so those that are there are soon
+    /// only those that must be.
+    fn forget_idle(&mut self, now: u64) {
+        for _ in 0..LOOKS {
+            let Some(peer) = self.turns.pop_front() else {
+                return;
+            };
+            let idle = |entry: &Entry| entry.open == 0 && entry.paid <= now;
+            if self.entries.get(&peer).is_some_and(idle) {
+                self.entries.remove(&peer);
+            } else {
+                self.turns.push_back(peer);
+            }
+        }
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peers(limits: Limits) -> (Peers, Instant) {
+        let now = Instant::now();
+        (Peers::new(&limits, now), now)
+    }
+
+    fn address(n: u32) -> Peer {
+        Peer::V4(Ipv4Addr::from(n))
+    }
+
+    #[test]
+    fn a_peer_is_an_address_without_its_port() {
+        let v4 = Peer::V4(Ipv4Addr::new(192, 0, 2, 1));
+        assert_eq!(Peer::of("ipv4:192.0.2.1:50"), v4);
+        assert_eq!(Peer::of("ipv6:%5B::ffff:192.0.2.1%5D:50"), v4);
+        assert_eq!(Peer::of("unix:/run/a:b"), Peer::Local);
+        assert_eq!(Peer::of("unix:"), Peer::Local);
+        assert_eq!(Peer::of("ipv6:nonsense"), Peer::Local);
+    }
+
+    #[test]
+    fn a_peer_is_the_first_half_of_an_ipv6_address() {
+        let of = |host: &str| Peer::of(&format!("ipv6:%5B{host}%5D:50"));
+        assert_eq!(of("2001:db8:0:1::1"), of("2001:db8:0:1:ffff::2"));
+        assert_ne!(of("2001:db8:0:1::1"), of("2001:db8:0:2::1"));
+        assert_eq!(of("fe80::1%25eth0"), Peer::of("ipv6:[fe80::2]:50"));
+        assert_eq!(of("::1"), Peer::V6(0));
+    }
+
+    #[test]
+    fn streams_are_counted_by_peer() {
+        let (mut peers, now) = peers(Limits {
+            max_streams_per_peer: Some(2),
+            ..Limits::default()
+        });
+        let first = peers.enter(address(1), now).unwrap();
+        peers.enter(address(1), now).unwrap();
+        let refusal = peers.enter(address(1), now).unwrap_err();
+        assert!(matches!(refusal, Refusal::StreamsOfPeer(2)));
+        assert!(peers.enter(address(2), now).is_ok());
+        peers.leave(first);
+        assert!(peers.enter(address(1), now).is_ok());
+    }
+
+    #[test]
+    fn a_burst_comes_at_once_and_the_rest_at_the_rate() {
+        let rate = Rate {
+            burst: 3,
+            ..Rate::per_second(10)
+        };
+        let (mut peers, began) = peers(Limits {
+            rate_per_peer: Some(rate),
+            ..Limits::default()
+        });
+        let mut calls = |milliseconds| {
+            let now = began + Duration::from_millis(milliseconds);
+            let calls = (0..100).take_while(|_| peers.enter(address(1), now).is_ok());
+            calls.count()
+        };
+        assert_eq!([calls(0), calls(99), calls(100), calls(300)], [3, 0, 1, 2]);
+        assert_eq!(calls(60_000), 3);
+    }
+
+    #[test]
+    fn idle_peers_are_forgotten() {
+        let (mut peers, began) = peers(Limits {
+            rate_per_peer: Some(Rate::per_second(1)),
+            ..Limits::default()
+        });
+        for n in 0..1000 {
+            let peer = peers.enter(address(n), began).unwrap();
+            peers.leave(peer);
+        }
+        assert_eq!(peers.entries.len(), 1000, "all may be refused for a second");
+        let busy = peers.enter(address(5000), began).unwrap();
+        for n in 0..1000 {
+            let now = began + Duration::from_secs(2 + n);
+            let peer = peers.enter(address(6000), now).unwrap();
+            peers.leave(peer);
+        }
+        assert_eq!(peers.entries.len(), 2);
+        assert_eq!(peers.turns.len(), 2);
+        assert_eq!(peers.entries[&busy].open, 1);
+    }
+
+    #[test]
+    fn peers_beyond_the_table_share_an_entry() {
+        let (mut peers, now) = peers(Limits {
+            max_streams_per_peer: Some(1),
+            ..Limits::default()
+        });
+        for n in 0..MOST_PEERS as u32 {
+            peers.enter(address(n), now).unwrap();
+        }
+        let other = peers.enter(address(1_000_000), now).unwrap();
+        assert_eq!(other, Peer::Others);
+        assert!(peers.enter(address(1_000_001), now).is_err());
+        assert_eq!(peers.entries.len(), MOST_PEERS + 1);
+        peers.leave(other);
+        assert!(peers.enter(address(1_000_001), now).is_ok());
+    }
+}

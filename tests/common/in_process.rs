@@ -1,0 +1,52 @@
+//! The library's server and client in the test's own process, each made from the flags that the
+//! binaries take.
+
+#![allow(dead_code)] // each test program uses its part of it
+
+use clap::Parser;
+use fanstream::cli::client::ClientArgs;
+use fanstream::cli::server::ServerArgs;
+use fanstream::client::Client;
+use fanstream::server::Server;
+
+use super::wire::{Line, Wire};
+
+/// A server that runs until it is dropped.
+pub struct InProcess {
+    pub server: Server,
+    /// Where it listens, `host:port`.
+    pub address: String,
+    pub line: Line,
+}
+
+impl InProcess {
+    /// On a free port of 127.0.0.1.
+    #[track_caller]
+    pub fn start(wire: Wire, flags: &[&str]) -> InProcess {
+        let line = wire.lay();
+        let of_line = line.server_flags();
+        let fixed = ["server", "--listen", "127.0.0.1:0"];
+        let of_line = of_line.iter().map(String::as_str);
+        let all = fixed.into_iter().chain(of_line);
+        let args = ServerArgs::parse_from(all.chain(flags.iter().copied()));
+        let server = Server::start(&args.config()).unwrap();
+        InProcess {
+            address: server.bound().address.to_string(),
+            server,
+            line,
+        }
+    }
+
+    /// A client that is connected to `address`: the server's, or that of a proxy before it.
+    #[track_caller]
+    pub fn client(&self, address: &str, flags: &[&str]) -> Client {
+        let of_line = self.line.client_flags();
+        let of_line = of_line.iter().map(String::as_str);
+        // Far more than anything here takes, so that nothing waits for ever.
+        let limits = ["--first-timeout", "30s", "--idle-timeout", "30s"];
+        let fixed = ["client", "--addr", address].into_iter().chain(limits);
+        let all = fixed.chain(of_line);
+        let args = ClientArgs::parse_from(all.chain(flags.iter().copied()));
+        Client::connect(&args.validate().unwrap().config).unwrap()
+    }
+}

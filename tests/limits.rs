@@ -1,0 +1,283 @@
+//! Limits of streams and connections as their clients see them: who is refused, and who has to call
+//! again.
+
+mod common {
+    pub mod certificates;
+    pub mod harness;
+    pub mod in_process;
+    pub mod process;
+    pub mod proxy;
+    pub mod server;
+    pub mod wire;
+}
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use common::harness::{counting, failure, response, texts, until, Harness, HOUR};
+use common::in_process::InProcess;
+use common::process::eventually;
+use common::proxy::Proxy;
+use common::server::TestServer;
+use common::wire::Wire::{self, Clear, MutualTls, Tls};
+use fanstream::client::Client;
+use fanstream::engine::{
+    Capacity, Job, Jobs, Limits, Produced, ReceiveError, StreamsConfig, WorkersConfig,
+};
+use fanstream::proto::stream::Response;
+use grpcio::{CallOption, RpcStatus, RpcStatusCode};
+use rstest::rstest;
+
+/// How a fetch ended: what came of it, and why there was no more.
+fn fetch(client: &Client) -> (usize, Option<RpcStatus>) {
+    let mut received = 0;
+    for response in client.fetch(1) {
+        match response {
+            Ok(_) => received += 1,
+            Err(ReceiveError::Status(status)) => return (received, Some(status)),
+            Err(other) => panic!("{other}"),
+        }
+    }
+    (received, None)
+}
+
+#[track_caller]
+fn assert_refused(status: Option<RpcStatus>, why: &str) {
+    let status = status.expect("it was not refused");
+    assert_eq!(status.code(), RpcStatusCode::RESOURCE_EXHAUSTED);
+    assert!(status.message().contains(why), "{status}");
+}
+
+#[rstest]
+fn a_peer_has_so_many_streams_and_another_one_its_own(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let server = InProcess::start(wire, &["--max-streams-per-peer", "2", "--step", "1h"]);
+    // Over a connection each, and still one peer.
+    let clients = [(); 3].map(|()| server.client(&server.address, &[]));
+    let open: Vec<_> = clients[..2].iter().map(|client| client.fetch(1)).collect();
+    until(|| server.server.streams().open() == 2);
+    assert_refused(fetch(&clients[2]).1, "2 streams of this peer");
+    let proxy = Proxy::from(Ipv4Addr::new(127, 0, 0, 2), &server.address);
+    let mut other = server.client(&proxy.address, &[]).fetch(1);
+    assert!(other.next().unwrap().is_ok());
+    drop(open);
+    until(|| server.server.streams().open() == 1);
+    assert!(clients[2].fetch(1).next().unwrap().is_ok());
+}
+
+#[rstest]
+fn a_peer_calls_so_often_and_another_one_as_often(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let flags = [
+        "--rate-per-peer",
+        "60/m",
+        "--burst-per-peer",
+        "3",
+        "--step",
+        "0s",
+    ];
+    let server = InProcess::start(wire, &flags);
+    let client = server.client(&server.address, &[]);
+    let began = Instant::now();
+    for _ in 0..3 {
+        assert!(fetch(&client).1.is_none());
+    }
+    let proxy = Proxy::from(Ipv4Addr::new(127, 0, 0, 2), &server.address);
+    let other = server.client(&proxy.address, &[]);
+    assert!(fetch(&other).1.is_none());
+    if began.elapsed() < Duration::from_secs(1) {
+        assert_refused(fetch(&client).1, "more often than 60 calls per 1m");
+    }
+    // One a second comes back, and our client's retries find it.
+    let patient = server.client(&server.address, &["--retries", "20"]);
+    assert!(fetch(&patient).1.is_none());
+}
+
+fn aging(age: Duration) -> StreamsConfig {
+    StreamsConfig {
+        limits: Limits {
+            max_stream_age: Some(age),
+            ..Limits::default()
+        },
+        ..StreamsConfig::default()
+    }
+}
+
+fn ticking(alive: &Arc<()>) -> impl Iterator<Item = Produced<Response>> + Send {
+    let alive = alive.clone();
+    (0..).map(move |k| {
+        let _ = &alive;
+        std::thread::sleep(Duration::from_millis(10));
+        Ok(response(format!("{k}")))
+    })
+}
+
+#[rstest]
+fn an_old_stream_ends_in_order_and_is_to_be_called_again(
+    #[values(Clear, Tls, MutualTls)] wire: Wire,
+) {
+    const AGE: Duration = Duration::from_millis(500);
+    let alive = Arc::new(());
+    let held = alive.clone();
+    let server = Harness::with(wire, WorkersConfig::default(), aging(AGE), move |id, _| {
+        let later = Job::after(HOUR, ticking(&held));
+        Ok(match id {
+            0 => vec![Job::now(ticking(&held)), later].into(),
+            1 => Jobs::from(later),
+            _ => Job::after(AGE / 2, counting("x", 3)).into(),
+        })
+    });
+    let began = Instant::now();
+    let [mut busy, mut silent, young] = [0, 1, 2].map(|id| server.call(id));
+    assert_eq!(texts(young).len(), 3);
+    let (read, status) = failure(&mut busy);
+    assert!(began.elapsed() >= AGE * 9 / 10, "{:?}", began.elapsed());
+    let in_order: Vec<_> = (0..read.len()).map(|k| k.to_string()).collect();
+    assert_eq!(read, in_order);
+    for status in [status, failure(&mut silent).1] {
+        assert_eq!(status.code(), RpcStatusCode::UNAVAILABLE);
+        assert!(status.message().contains("call again"), "{status}");
+    }
+    until(|| Arc::strong_count(&alive) == 2);
+    assert_eq!(server.streams.open(), 0);
+    until(|| server.workers.status().scheduled == 0);
+}
+
+#[rstest]
+fn what_an_old_stream_has_made_still_arrives(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    const AGE: Duration = Duration::from_millis(100);
+    let server = Harness::with(wire, WorkersConfig::default(), aging(AGE), |_, _| {
+        let later = Job::after(HOUR, counting("never", 1));
+        Ok(vec![Job::now(counting("x", 100)), later].into())
+    });
+    let mut slow = server.call_with(1, CallOption::default(), Capacity::messages(1));
+    let mut read = 0;
+    while let Some(Ok(_)) = slow.next() {
+        read += 1;
+        std::thread::sleep(AGE / 50);
+    }
+    assert_eq!(read, 100);
+}
+
+#[rstest]
+fn streams_that_began_together_do_not_end_together(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    const AGE: Duration = Duration::from_secs(1);
+    let server = Harness::with(wire, WorkersConfig::default(), aging(AGE), |_, _| {
+        Ok(Job::after(HOUR, counting("never", 1)).into())
+    });
+    let began = Instant::now();
+    let calls: Vec<_> = (0..50).map(|id| server.call(id)).collect();
+    until(|| server.streams.open() == 50);
+    until(|| server.streams.open() < 50);
+    let first = began.elapsed();
+    until(|| server.streams.open() == 0);
+    assert!(first >= AGE * 9 / 10, "{first:?}");
+    // All within a twentieth is less likely than one in a million.
+    assert!(began.elapsed() - first > AGE / 20, "{:?}", began.elapsed());
+    drop(calls);
+}
+
+#[test]
+fn an_old_stream_that_nobody_reads_is_cut() {
+    let alive = Arc::new(());
+    let held = alive.clone();
+    let age = aging(Duration::from_millis(100));
+    let server = Harness::with(Clear, WorkersConfig::default(), age, move |_, _| {
+        let alive = held.clone();
+        let endless = std::iter::repeat_with(move || {
+            let _ = &alive;
+            Ok(response(".".repeat(64 << 10)))
+        });
+        Ok(Job::now(endless).into())
+    });
+    let mut stalled = server.call_with(0, CallOption::default(), Capacity::messages(1));
+    assert!(stalled.next().unwrap().is_ok());
+    until(|| server.streams.open() == 0);
+    until(|| Arc::strong_count(&alive) == 2);
+}
+
+#[rstest]
+fn calls_go_on_over_a_new_connection_when_one_is_old(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let flags = [
+        "--max-connection-age",
+        "200ms",
+        "--max-connection-age-grace",
+        "5s",
+        "--step",
+        "10ms",
+    ];
+    let server = InProcess::start(wire, &flags);
+    let proxy = Proxy::to(&server.address);
+    let client = server.client(&proxy.address, &[]);
+    eventually(|| {
+        let (received, status) = fetch(&client);
+        assert!(status.is_none(), "{status:?}");
+        assert_eq!(received, 5);
+        (proxy.accepted() >= 4).then_some(())
+    });
+    // Those that are old are gone.
+    until(|| proxy.open() <= 1);
+}
+
+#[rstest]
+fn a_stream_longer_than_the_grace_of_its_connection_is_cut(
+    #[values(Clear, Tls, MutualTls)] wire: Wire,
+) {
+    let flags = [
+        "--max-connection-age",
+        "200ms",
+        "--max-connection-age-grace",
+        "200ms",
+        "--step",
+        "1h",
+    ];
+    let server = TestServer::start(wire, &flags);
+    let began = Instant::now();
+    let ended = server.client(&[]).end();
+    assert_eq!(ended.code, Some(5), "{ended:?}");
+    assert!(ended.errors.concat().contains("UNAVAILABLE"), "{ended:?}");
+    assert!(began.elapsed() < Duration::from_secs(10));
+}
+
+#[rstest]
+fn an_idle_connection_is_closed_and_the_next_call_makes_another(
+    #[values(Clear, Tls, MutualTls)] wire: Wire,
+) {
+    let flags = ["--max-connection-idle", "200ms", "--step", "100ms"];
+    let server = InProcess::start(wire, &flags);
+    let proxy = Proxy::to(&server.address);
+    let client = server.client(&proxy.address, &[]);
+    // Longer than that, but not idle.
+    assert!(fetch(&client).1.is_none());
+    assert_eq!(proxy.accepted(), 1);
+    until(|| proxy.open() == 0);
+    assert!(fetch(&client).1.is_none());
+    assert_eq!(proxy.accepted(), 2);
+}
+
+#[rstest]
+fn beyond_the_memory_quota_streams_end(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let server = InProcess::start(wire, &["--memory-quota", "1MiB", "--step", "1h"]);
+    let client = server.client(&server.address, &[]);
+    // The C-core counts about 2 KiB for each of them.
+    let mut open = Vec::new();
+    let ended = (0..5000).find_map(|_| {
+        let mut stream = client.fetch(1);
+        match stream.next() {
+            Some(Ok(_)) => {
+                open.push(stream);
+                None
+            }
+            ended => ended,
+        }
+    });
+    let Some(Err(ReceiveError::Status(status))) = ended else {
+        panic!("{ended:?}");
+    };
+    let codes = [
+        // A stream that had to make room.
+        RpcStatusCode::RESOURCE_EXHAUSTED,
+        // Its connection.
+        RpcStatusCode::UNAVAILABLE,
+    ];
+    assert!(codes.contains(&status.code()), "{status}");
+}
