@@ -38,7 +38,7 @@ const TEMPLATE: &str = "\
 /// The command line of a program, with the flags that every program has.
 pub fn command<P: Program>() -> Command {
     let command = P::command();
-    let about = command.get_about().cloned();
+    let about = command.get_about().cloned().unwrap_or_default();
     // It would be about these flags alone.
     let command = HabitArgs::augment_args(command).about(about);
     let name = command.get_name().to_string();

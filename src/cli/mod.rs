@@ -18,6 +18,7 @@ pub mod server;
 mod server_manual;
 pub mod server_security;
 pub mod settings;
+pub mod terminal;
 pub mod units;
 
 use std::path::Path;

@@ -13,7 +13,7 @@ impl Program for ServerArgs {
             ),
             (
                 "server --listen 127.0.0.1:0",
-                "any free port, printed as `listening on …`",
+                "any free port, printed as `listening on HOST:PORT`",
             ),
             (
                 "server --listen unix:/run/fanstream.sock",

@@ -12,13 +12,19 @@ use super::{is_switch, may_be_repeated, settable, Origin, Setting, Settings};
 pub(super) fn show(settings: &Settings) -> String {
     let name = settings.command.get_name();
     let mut text = format!("# The settings of {name}, for --config.\n");
-    let mut heading = None;
-    for (arg, flag) in settable(&settings.command) {
-        if heading != Some(arg.get_help_heading()) {
-            heading = Some(arg.get_help_heading());
-            let _ = writeln!(text, "\n# {}", arg.get_help_heading().unwrap_or("Options"));
+    let mut headings: Vec<_> = Vec::new();
+    for (arg, _) in settable(&settings.command) {
+        if !headings.contains(&arg.get_help_heading()) {
+            headings.push(arg.get_help_heading());
         }
-        let _ = writeln!(text, "{}", line(settings, arg, flag));
+    }
+    for heading in headings {
+        let _ = writeln!(text, "\n# {}", heading.unwrap_or("Options"));
+        for (arg, flag) in settable(&settings.command) {
+            if arg.get_help_heading() == heading {
+                let _ = writeln!(text, "{}", line(settings, arg, flag));
+            }
+        }
     }
     for name in &settings.ignored {
         let _ = writeln!(text, "\n# Not of a setting, and ignored: {name}");

@@ -293,7 +293,7 @@ fn what_is_shown_is_a_file_for_the_same_settings() {
         format!("cert = 'c\"'  # file: {path}, line 3"),
         "key = \"k\"  # environment: FANSTREAM_SERVER_KEY".into(),
         format!("wait = true  # file: {path}, line 2"),
-        format!("# header is set 1 times, and not shown  # file: {path}, line 1"),
+        format!("# header is set, and not shown  # file: {path}, line 1"),
         "# Not of a setting, and ignored: FANSTREAM_SERVER_PORT".into(),
     ] {
         assert!(shown.lines().any(|is| is == line), "{line}\n{shown}");
