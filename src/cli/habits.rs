@@ -22,7 +22,7 @@ pub struct HabitArgs {
     ///
     /// Keys are the long names of flags: `step = "250ms"`; `true` or `false` for switches; an array
     /// where a flag may be given several times.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
 
     /// Check all settings and the files that they name, show them as TOML, and end

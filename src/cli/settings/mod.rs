@@ -118,14 +118,18 @@ pub fn read<P: Program>(
     let command = manual::command::<P>();
     let arguments = arguments.into_iter().map(Into::into).collect();
     let (mut arguments, off) = without_switched_off(arguments, &command);
-    // Only to see what is given; what is wrong with it is found below.
+    // Only to see what is given, also where something that it requires is set elsewhere.
     let lenient = command.clone().ignore_errors(true);
     let given = lenient.try_get_matches_from(&arguments)?;
-    let habits = HabitArgs::from_arg_matches(&given)?;
+    let habits = HabitArgs::from_arg_matches(&given).map_err(|incomplete| {
+        // The command line is wrong in itself.
+        let strict = command.clone().try_get_matches_from(&arguments);
+        strict.err().unwrap_or(incomplete)
+    })?;
     if let Some(text) = habits::text(&habits, &command, &P::MANUAL)? {
         return Ok(Invocation::Print(text));
     }
-    let elsewhere = elsewhere(&command, &given, &off, &environment, habits.config)?;
+    let elsewhere = elsewhere(&command, &given, &off, &environment)?;
     let flags = elsewhere.iter().flat_map(Setting::flags);
     let behind_name = arguments.len().min(1);
     arguments.splice(behind_name..behind_name, flags.collect::<Vec<_>>());
@@ -215,9 +219,9 @@ fn elsewhere(
     given: &ArgMatches,
     off: &[String],
     environment: &Environment,
-    config: Option<PathBuf>,
 ) -> Result<Vec<Setting>, SettingError> {
-    let config = config.or_else(|| {
+    let config = holding(given, habits::CONFIG).get_one::<PathBuf>(habits::CONFIG);
+    let config = config.cloned().or_else(|| {
         let path = environment.get(OsStr::new(&variable(command, habits::CONFIG)));
         path.filter(|path| !path.is_empty()).map(PathBuf::from)
     });
@@ -264,6 +268,14 @@ fn on_command_line(matches: &ArgMatches, id: &str) -> bool {
     let here = known && matches.value_source(id) == Some(ValueSource::CommandLine);
     let below = matches.subcommand();
     here || below.is_some_and(|(_, matches)| on_command_line(matches, id))
+}
+
+/// The matches of the subcommand behind which a flag was given, if it was given behind one.
+fn holding<'a>(matches: &'a ArgMatches, id: &str) -> &'a ArgMatches {
+    match matches.subcommand() {
+        Some((_, below)) if on_command_line(below, id) => holding(below, id),
+        _ => matches,
+    }
 }
 
 /// `FANSTREAM_SERVER_TLS_CERT` for the server's `tls-cert`.

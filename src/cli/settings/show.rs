@@ -3,9 +3,9 @@
 use std::fmt::Write;
 
 use clap::parser::ValueSource;
-use clap::{Arg, ArgMatches};
+use clap::Arg;
 
-use super::{is_switch, may_be_repeated, settable, Origin, Setting, Settings};
+use super::{holding, is_switch, may_be_repeated, settable, Origin, Setting, Settings};
 
 /// All of them, grouped as in the help. A flag that is not set is a comment, and so is a header:
 /// it may be a secret.
@@ -57,23 +57,12 @@ fn line(settings: &Settings, arg: &Arg, flag: &str) -> String {
         return format!("# {flag} is not set");
     }
     if flag.ends_with("header") {
-        return format!(
-            "# {flag} is set {} times, and not shown  # {from}",
-            values.len()
-        );
+        return format!("# {flag} is set, and not shown  # {from}");
     }
     let values: Vec<_> = values.iter().map(|value| toml(value)).collect();
     match may_be_repeated(arg) {
         true => format!("{flag} = [{}]  # {from}", values.join(", ")),
         false => format!("{flag} = {}  # {from}", values.join("")),
-    }
-}
-
-/// The matches of the subcommand where the flag was given, if it was given behind one.
-fn holding<'a>(matches: &'a ArgMatches, id: &str) -> &'a ArgMatches {
-    match matches.subcommand() {
-        Some((_, below)) if super::on_command_line(below, id) => holding(below, id),
-        _ => matches,
     }
 }
 

@@ -237,6 +237,8 @@ fn a_wrong_value_is_said_with_where_it_was_set() {
         said.contains("'y'") && !said.contains("server.toml"),
         "{said}"
     );
+    let said = wrong("max-things = 3", &["--wait=maybe"], &[]);
+    assert!(said.contains("--wait"), "{said}");
     // Nor is anything else's, wherever it stands.
     let said = wrong("max-things = 3", &["--no-such", "--max-things=4"], &[]);
     assert!(said.contains("--no-such"), "{said}");
@@ -303,6 +305,65 @@ fn what_is_shown_is_a_file_for_the_same_settings() {
     let again = self::args(&["--config", &path], &[]);
     let header = Vec::new();
     assert_eq!(again, Args { header, ..args });
+}
+
+#[derive(Debug, Parser)]
+#[command(name = "client", version)]
+struct WithSubcommands {
+    #[arg(long, global = true, default_value = "here")]
+    addr: String,
+    #[arg(long)]
+    take: Option<u32>,
+    #[command(subcommand)]
+    command: Option<Subcommand>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Subcommand {
+    /// Asks how it is
+    Health {
+        /// Goes on asking
+        #[arg(long)]
+        watch: bool,
+    },
+}
+
+impl Program for WithSubcommands {
+    const MANUAL: Manual = Args::MANUAL;
+}
+
+#[test]
+fn subcommands_have_the_settings_of_global_flags() {
+    let (_directory, path) = file("addr = \"file\"\ntake = 3\n");
+    let run = |arguments: &[&str]| {
+        let arguments = [&["client"], arguments].concat();
+        match read::<WithSubcommands>(arguments, Environment::new()) {
+            Ok(Invocation::Run(args, settings)) => (args, settings.show()),
+            _ => panic!("not run"),
+        }
+    };
+    let (args, shown) = run(&["--config", &path, "health", "--watch"]);
+    let Some(Subcommand::Health { watch }) = args.command else {
+        panic!("{args:?}")
+    };
+    assert_eq!(
+        (args.addr.as_str(), args.take, watch),
+        ("file", Some(3), true)
+    );
+    assert!(shown.contains("addr = \"file\"  # file: "), "{shown}");
+    for flags in [["health", "--addr", "flag"], ["--addr", "flag", "health"]] {
+        let (args, shown) = run(&[&["--config", path.as_str()], &flags[..]].concat());
+        assert_eq!(args.addr, "flag");
+        assert!(shown.contains("addr = \"flag\"  # flag"), "{shown}");
+    }
+    let (args, _) = run(&["health", "--config", &path]);
+    assert_eq!(args.addr, "file");
+    let page = read::<WithSubcommands>(["client", "--man"], Environment::new());
+    let Ok(Invocation::Print(page)) = page else {
+        panic!("no page")
+    };
+    let page = String::from_utf8(page).unwrap();
+    assert!(page.contains("Asks how it is"), "{page}");
 }
 
 #[test]
