@@ -42,7 +42,7 @@ const NOBODY: &str = "--addr 127.0.0.1:1";
 fn slow() -> TestServer {
     TestServer::start(
         Clear,
-        &["--responses", "3", "--step", "150ms", "--log-level", "warn"],
+        &["--responses", "3", "--step", "300ms", "--log-level", "warn"],
     )
 }
 

@@ -9,6 +9,7 @@
 #![deny(unsafe_code)]
 
 mod cancelled;
+mod certified;
 mod client_cost;
 #[path = "../common/mod.rs"]
 mod common;
@@ -20,6 +21,8 @@ mod report;
 mod server_cost;
 mod shutdown;
 mod stalled_reader;
+mod tls_client;
+mod tls_cost;
 mod traffic;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -79,6 +82,8 @@ enum Figure {
     StalledReader,
     /// 6: SIGTERM with live and stalled streams
     Shutdown,
+    /// 7: TLS and mutual TLS: CPU per message, call and connection, beside the clear
+    TlsCost,
 }
 
 impl Figure {
@@ -93,6 +98,7 @@ impl Figure {
             Figure::Cancelled => cancelled::measure(),
             Figure::StalledReader => stalled_reader::measure(options.rounds),
             Figure::Shutdown => shutdown::measure(),
+            Figure::TlsCost => tls_cost::measure(options.rounds),
         }
     }
 }
@@ -104,6 +110,8 @@ enum Role {
     FloorServer(floor_server::FloorArgs),
     #[command(hide = true)]
     DrainClient(drain_client::DrainArgs),
+    #[command(hide = true)]
+    TlsClient(tls_client::TlsArgs),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -111,6 +119,7 @@ fn main() -> anyhow::Result<()> {
     match &cli.role {
         Some(Role::FloorServer(args)) => return floor_server::serve(args),
         Some(Role::DrainClient(args)) => return drain_client::run(args),
+        Some(Role::TlsClient(args)) => return tls_client::run(args),
         None => {}
     }
     println!("{}", common::machine::Machine::here());
