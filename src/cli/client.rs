@@ -40,23 +40,49 @@ pub struct ClientArgs {
     pub take: Option<u64>,
 
     /// The most ids that are fetched at the same time; all over one connection
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=1024))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 64,
+        value_parser = clap::value_parser!(u64).range(1..=1024)
+    )]
     pub concurrency: u64,
 
     /// The most that an id may take, with its retries [default: no limit]
-    #[arg(long, value_name = "DURATION", value_parser = units::positive_duration, help_heading = PATIENCE)]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        value_parser = units::positive_duration,
+        help_heading = PATIENCE
+    )]
     pub timeout: Option<Duration>,
 
     /// The most to wait for the first response to an id [default: no limit]
-    #[arg(long, value_name = "DURATION", value_parser = units::positive_duration, help_heading = PATIENCE)]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        value_parser = units::positive_duration,
+        help_heading = PATIENCE
+    )]
     pub first_timeout: Option<Duration>,
 
     /// The most to wait for each further response [default: no limit]
-    #[arg(long, value_name = "DURATION", value_parser = units::positive_duration, help_heading = PATIENCE)]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        value_parser = units::positive_duration,
+        help_heading = PATIENCE
+    )]
     pub idle_timeout: Option<Duration>,
 
     /// The most that connecting may take, with its retries; it also ends with --timeout
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = units::positive_duration, help_heading = PATIENCE)]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "10s",
+        value_parser = units::positive_duration,
+        help_heading = PATIENCE
+    )]
     pub connect_timeout: Duration,
 
     /// Wait for a server that refuses connections, instead of failing [default: fail]

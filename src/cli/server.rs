@@ -43,27 +43,56 @@ pub struct ServerArgs {
     /// The most worker threads
     ///
     /// There are as many as processors, and more only while some are blocked.
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = count(1, 4096), help_heading = LIMITS)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 64,
+        value_parser = count(1, 4096),
+        help_heading = LIMITS
+    )]
     pub workers: u64,
 
     /// Responses that may wait in the channel of each stream
     ///
     /// 1 MiB of them at the most. A producer that finds it full waits, and costs no thread then.
-    #[arg(long, value_name = "N", default_value_t = 256, value_parser = count(1, 1 << 20), help_heading = LIMITS)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 256,
+        value_parser = count(1, 1 << 20),
+        help_heading = LIMITS
+    )]
     pub channel_capacity: u64,
 
     /// The most streams open at once; a call beyond them ends with RESOURCE_EXHAUSTED
-    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = count(1, u32::MAX.into()), help_heading = LIMITS)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 100_000,
+        value_parser = count(1, u32::MAX.into()),
+        help_heading = LIMITS
+    )]
     pub max_streams: u64,
 
     /// The most streams open at once on one connection [default: no limit]
     ///
     /// Further calls wait in their client until one ends.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i32::MAX as i64), help_heading = LIMITS)]
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..=i32::MAX as i64),
+        help_heading = LIMITS
+    )]
     pub max_streams_per_connection: Option<u32>,
 
     /// The largest request; a larger one ends with RESOURCE_EXHAUSTED
-    #[arg(long, value_name = "SIZE", default_value = "4KiB", value_parser = units::size, help_heading = LIMITS)]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "4KiB",
+        value_parser = units::size,
+        help_heading = LIMITS
+    )]
     pub max_request_bytes: usize,
 
     /// How long open streams may go on after SIGTERM or SIGINT

@@ -5,6 +5,7 @@
 //! command line as a flag and parsed with it: so values, `requires` and `conflicts_with` mean the
 //! same wherever something was written. It must not know what any setting is for.
 
+mod environment;
 mod error;
 mod file;
 mod show;
@@ -22,6 +23,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
 use super::exit::Exit;
 use super::habits::{self, HabitArgs};
 use super::manual::{self, Manual};
+pub(super) use environment::variable;
 pub use error::{Problem, SettingError};
 
 /// A program with a command line.
@@ -36,7 +38,7 @@ pub type Environment = BTreeMap<OsString, OsString>;
 /// What came of a command line.
 pub enum Invocation<P> {
     /// To be run with these.
-    Run(P, Settings),
+    Run(P, Box<Settings>),
     /// To be printed, and nothing else.
     Print(Vec<u8>),
 }
@@ -97,7 +99,7 @@ pub struct Settings {
 /// process where there is nothing to run: for `--help` and its like with 0, for wrong usage with 2.
 pub fn parse<P: Program>() -> (P, Settings) {
     match read::<P>(std::env::args_os(), std::env::vars_os().collect()) {
-        Ok(Invocation::Run(program, settings)) => (program, settings),
+        Ok(Invocation::Run(program, settings)) => (program, *settings),
         Ok(Invocation::Print(text)) => {
             print(&text);
             process::exit(Exit::Complete as i32)
@@ -143,13 +145,13 @@ pub fn read<P: Program>(
         Ok((program, matches)) => {
             let settings = Settings {
                 check: habits.check_config,
-                ignored: ignored(&command, &environment),
+                ignored: environment::ignored(&command, &environment),
                 command,
                 matches,
                 elsewhere,
                 off,
             };
-            Ok(Invocation::Run(program, settings))
+            Ok(Invocation::Run(program, Box::new(settings)))
         }
         Err(error) => {
             let notes = notes(&elsewhere, &error.to_string());
@@ -234,7 +236,7 @@ fn elsewhere(
         if on_command_line(given, arg.get_id().as_str()) || off.iter().any(|name| name == flag) {
             continue;
         }
-        match of_variable(command, arg, flag, environment)?.or_else(|| file.remove(flag)) {
+        match environment::of_flag(command, arg, flag, environment)?.or_else(|| file.remove(flag)) {
             Some(setting) => elsewhere.push(setting),
             None => continue,
         }
@@ -276,68 +278,6 @@ fn holding<'a>(matches: &'a ArgMatches, id: &str) -> &'a ArgMatches {
         Some((_, below)) if on_command_line(below, id) => holding(below, id),
         _ => matches,
     }
-}
-
-/// `FANSTREAM_SERVER_TLS_CERT` for the server's `tls-cert`.
-pub(super) fn variable(command: &Command, flag: &str) -> String {
-    prefix(command) + &flag.to_uppercase().replace('-', "_")
-}
-
-fn prefix(command: &Command) -> String {
-    format!("FANSTREAM_{}_", command.get_name().to_uppercase())
-}
-
-/// An empty variable is as none.
-fn of_variable(
-    command: &Command,
-    arg: &Arg,
-    flag: &str,
-    environment: &Environment,
-) -> Result<Option<Setting>, SettingError> {
-    let name = variable(command, flag);
-    let Some(text) = environment.get(OsStr::new(&name)) else {
-        return Ok(None);
-    };
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let value = if is_switch(arg) {
-        Value::Switch(match text.to_str() {
-            Some("true" | "1") => true,
-            Some("false" | "0") => false,
-            _ => {
-                let value = text.to_string_lossy().into_owned();
-                return Err(SettingError::NoSwitch { name, value });
-            }
-        })
-    } else {
-        match text.to_str() {
-            Some(text) if may_be_repeated(arg) => {
-                let lines = text.lines().filter(|line| !line.is_empty());
-                Value::Given(lines.map(OsString::from).collect())
-            }
-            _ => Value::Given(vec![text.clone()]),
-        }
-    };
-    Ok(Some(Setting {
-        flag: flag.into(),
-        value,
-        origin: Origin::Environment(name),
-    }))
-}
-
-/// Others name variables so too (Kubernetes does for a service of that name), so these are no error.
-fn ignored(command: &Command, environment: &Environment) -> Vec<String> {
-    let prefix = prefix(command);
-    let mut known: Vec<_> = settable(command)
-        .map(|(_, flag)| variable(command, flag))
-        .collect();
-    known.push(variable(command, habits::CONFIG));
-    let names = environment.keys().filter_map(|name| name.to_str());
-    names
-        .filter(|name| name.starts_with(&prefix) && !known.iter().any(|known| known == name))
-        .map(String::from)
-        .collect()
 }
 
 /// Takes out `--NAME=true` and `--NAME=false` of switches, for which clap has no word; the names of

@@ -50,7 +50,7 @@ fn environment(variables: &[(&str, &str)]) -> Environment {
 fn run(flags: &[&str], variables: &[(&str, &str)]) -> Result<(Args, Settings), Problem> {
     let arguments = [&["server"], flags].concat();
     match read::<Args>(arguments, environment(variables))? {
-        Invocation::Run(args, settings) => Ok((args, settings)),
+        Invocation::Run(args, settings) => Ok((args, *settings)),
         Invocation::Print(text) => panic!("{}", String::from_utf8_lossy(&text)),
     }
 }
