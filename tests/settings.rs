@@ -239,9 +239,12 @@ fn bash_completes_flags_and_values() {
 }
 
 #[rstest]
-fn every_shell_has_its_script(
-    #[values("bash", "zsh", "fish", "powershell", "elvish")] shell: &str,
-) {
+#[case("bash", "complete -F")]
+#[case("zsh", "#compdef")]
+#[case("fish", "complete -c")]
+#[case("powershell", "Register-ArgumentCompleter")]
+#[case("elvish", "edit:completion")]
+fn every_shell_has_its_script(#[case] shell: &str, #[case] its: &str) {
     for program in [SERVER, CLIENT] {
         let ended = run(program, &["--completions", shell]);
         assert_eq!(
@@ -250,7 +253,10 @@ fn every_shell_has_its_script(
             "{ended:?}"
         );
         let script = ended.output.join("\n");
-        assert!(script.contains("check-config"), "{script}");
+        assert!(
+            script.contains("check-config") && script.contains(its),
+            "{script}"
+        );
     }
 }
 
