@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use anstream::{AutoStream, ColorChoice};
+use anstyle::{AnsiColor, Style};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
@@ -37,6 +39,7 @@ pub fn start(format: LogFormat, level: LevelFilter) -> WorkerGuard {
         .finish(std::io::stderr());
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(level)
+        .with_ansi(AutoStream::choice(&std::io::stderr()) != ColorChoice::Never)
         .with_writer(writer);
     match format {
         LogFormat::Tutorial => subscriber.event_format(GoFormat).init(),
@@ -77,14 +80,22 @@ where
     ) -> fmt::Result {
         write!(writer, "{} ", chrono::Local::now().format(GO_TIME_STAMP))?;
         match *event.metadata().level() {
-            Level::ERROR => writer.write_str("error: ")?,
-            Level::WARN => writer.write_str("warning: ")?,
+            Level::ERROR => write_word(&mut writer, AnsiColor::Red, "error:")?,
+            Level::WARN => write_word(&mut writer, AnsiColor::Yellow, "warning:")?,
             _ => {}
         }
         let mut message = Message(String::new());
         event.record(&mut message);
         writeln!(writer, "{}", message.0)
     }
+}
+
+fn write_word(writer: &mut Writer<'_>, colour: AnsiColor, word: &str) -> fmt::Result {
+    let style = match writer.has_ansi_escapes() {
+        true => colour.on_default().bold(),
+        false => Style::new(),
+    };
+    write!(writer, "{style}{word}{style:#} ")
 }
 
 /// Only the message; its fields say the same for machines.

@@ -79,6 +79,32 @@ fn a_request_larger_than_allowed(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     assert!(message.contains("4096"), "{message}");
 }
 
+#[rstest]
+fn the_largest_request_is_as_large_as_the_flag_says(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let flags = ["--step", "0s", "--log-level", "warn"];
+    let server = TestServer::start(
+        wire,
+        &[&flags[..], &["--max-request-bytes", "1000"]].concat(),
+    );
+    let channel = server.channel();
+    let request = |bytes: usize| {
+        // The id, then an unknown field that fills it up.
+        let length = u16::try_from(bytes - 5).unwrap();
+        let length = [length as u8 & 0x7f | 0x80, (length >> 7) as u8];
+        let mut request = [GOOD, &[0x7a], &length].concat();
+        request.resize(bytes, 0);
+        request
+    };
+    let (responses, status) = send_raw(&channel, FETCH, request(1000));
+    assert_eq!((responses, status.code()), (5, RpcStatusCode::OK));
+    let (responses, status) = send_raw(&channel, FETCH, request(1001));
+    assert_eq!(
+        (responses, status.code()),
+        (0, RpcStatusCode::RESOURCE_EXHAUSTED)
+    );
+    assert!(status.message().contains("(1001 vs. 1000)"), "{status:?}");
+}
+
 /// RUSTSEC-2024-0437: protobuf 2 recurses into unknown groups.
 #[rstest]
 fn three_million_nested_groups(#[values(Clear, Tls, MutualTls)] wire: Wire) {

@@ -242,7 +242,7 @@ fn a_stream_longer_than_the_grace_of_its_connection_is_cut(
 fn an_idle_connection_is_closed_and_the_next_call_makes_another(
     #[values(Clear, Tls, MutualTls)] wire: Wire,
 ) {
-    let flags = ["--max-connection-idle", "200ms", "--step", "100ms"];
+    let flags = ["--max-connection-idle", "1s", "--step", "400ms"];
     let server = InProcess::start(wire, &flags);
     let proxy = Proxy::to(&server.address);
     let client = server.client(&proxy.address, &[]);

@@ -9,6 +9,7 @@
 #![deny(unsafe_code)]
 
 mod cancelled;
+mod certified;
 mod client_cost;
 #[path = "../common/mod.rs"]
 mod common;
@@ -21,6 +22,8 @@ mod report;
 mod server_cost;
 mod shutdown;
 mod stalled_reader;
+mod tls_client;
+mod tls_cost;
 mod traffic;
 mod write_stall;
 
@@ -85,6 +88,8 @@ enum Figure {
     LimitsCost,
     /// 8: streams that nobody reads, under a write-stall timeout
     WriteStall,
+    /// 9: TLS and mutual TLS: CPU per message, call and connection, beside the clear
+    TlsCost,
 }
 
 impl Figure {
@@ -101,6 +106,7 @@ impl Figure {
             Figure::Shutdown => shutdown::measure(),
             Figure::LimitsCost => limits_cost::measure(options.rounds),
             Figure::WriteStall => write_stall::measure(),
+            Figure::TlsCost => tls_cost::measure(options.rounds),
         }
     }
 }
@@ -112,6 +118,8 @@ enum Role {
     FloorServer(floor_server::FloorArgs),
     #[command(hide = true)]
     DrainClient(drain_client::DrainArgs),
+    #[command(hide = true)]
+    TlsClient(tls_client::TlsArgs),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -119,6 +127,7 @@ fn main() -> anyhow::Result<()> {
     match &cli.role {
         Some(Role::FloorServer(args)) => return floor_server::serve(args),
         Some(Role::DrainClient(args)) => return drain_client::run(args),
+        Some(Role::TlsClient(args)) => return tls_client::run(args),
         None => {}
     }
     println!("{}", common::machine::Machine::here());

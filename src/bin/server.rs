@@ -4,25 +4,43 @@ use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 use std::sync::Arc;
 
-use clap::Parser;
 use fanstream::cli::exit::Exit;
 use fanstream::cli::server::{announce, ServerArgs};
 use fanstream::cli::server_security::explain;
+use fanstream::cli::settings::{parse, Settings};
 use fanstream::logging;
 use fanstream::server::{Server, StartError};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
+use tracing_subscriber::filter::LevelFilter;
 
 fn main() -> ExitCode {
-    let args = ServerArgs::parse();
+    let (args, settings) = parse::<ServerArgs>();
+    if settings.check() {
+        return check(&args, &settings);
+    }
     let _log = logging::start(args.log_format, args.log_level);
     match serve(&args) {
         Ok(()) => Exit::Complete.into(),
         Err(error) => {
             let (why, exit) = explain(&error);
-            tracing::error!("{why}");
+            tracing::error!("{}", settings.attribute(&why));
             exit.into()
+        }
+    }
+}
+
+fn check(args: &ServerArgs, settings: &Settings) -> ExitCode {
+    let _log = logging::start(args.log_format, LevelFilter::WARN);
+    match args.config().check() {
+        Ok(()) => {
+            settings.print();
+            Exit::Complete.into()
+        }
+        Err(error) => {
+            tracing::error!("{}", settings.attribute(&explain(&error).0));
+            Exit::Usage.into()
         }
     }
 }

@@ -15,33 +15,19 @@ use crate::address::Address;
 use crate::client::ClientConfig;
 use crate::engine::Patience;
 
-const AFTER_HELP: &str = "\
-Examples:
-  client                                        the tutorial: id 1 of localhost:50005
-  client --id 1,2,5-9 --format json             seven ids at the same time, one JSON object a line
-  client --id=-3--1 --take 2                    two responses each of -3, -2 and -1
-  client --addr unix:/run/fanstream.sock        over a Unix-domain socket
-  client --wait-for-ready --connect-timeout 1m  a server that is still to be started
-  client --timeout 30s --idle-timeout 5s        give up after 30 s, or after 5 s of silence
-  client --retries 3 --quiet                    try again if it is busy; count, do not print
-  client --tls --ca ca.pem --token-file token   over TLS, showing a token
-
-Responses go to standard output as they come, failures to standard error: one line each, with the
-id and the status.
-
-Exit codes: 0 complete (also when whoever reads the output has enough), 1 the output cannot be
-written, 2 wrong usage, 3 cannot connect, 4 timed out, 5 ended with another status. Of several
-failures that of the first id counts.";
+const PATIENCE: &str = "Time and retries";
 
 /// Asks a StreamService for the responses to one id or several, and prints them as they come.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "client", version, after_help = AFTER_HELP)]
+#[command(name = "client", version)]
 pub struct ClientArgs {
     /// Where the server is: HOST:PORT, [::1]:PORT or unix:PATH
     #[arg(long, value_name = "ADDRESS", default_value_t = Address::tutorial())]
     pub addr: Address,
 
-    /// What to ask for: 1, 1,2,5-9 or -3--1; may be given several times; 100000 ids at the most
+    /// What to ask for: 1, 1,2,5-9 or -3--1
+    ///
+    /// May be given several times; 100000 ids at the most.
     #[arg(
         long,
         value_name = "IDS",
@@ -55,32 +41,60 @@ pub struct ClientArgs {
     pub take: Option<u64>,
 
     /// The most ids that are fetched at the same time; all over one connection
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=1024))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 64,
+        value_parser = clap::value_parser!(u64).range(1..=1024)
+    )]
     pub concurrency: u64,
 
     /// The most that an id may take, with its retries [default: no limit]
-    #[arg(long, value_name = "DURATION", value_parser = units::positive_duration)]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        value_parser = units::positive_duration,
+        help_heading = PATIENCE
+    )]
     pub timeout: Option<Duration>,
 
     /// The most to wait for the first response to an id [default: no limit]
-    #[arg(long, value_name = "DURATION", value_parser = units::positive_duration)]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        value_parser = units::positive_duration,
+        help_heading = PATIENCE
+    )]
     pub first_timeout: Option<Duration>,
 
     /// The most to wait for each further response [default: no limit]
-    #[arg(long, value_name = "DURATION", value_parser = units::positive_duration)]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        value_parser = units::positive_duration,
+        help_heading = PATIENCE
+    )]
     pub idle_timeout: Option<Duration>,
 
     /// The most that connecting may take, with its retries; it also ends with --timeout
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = units::positive_duration)]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "10s",
+        value_parser = units::positive_duration,
+        help_heading = PATIENCE
+    )]
     pub connect_timeout: Duration,
 
     /// Wait for a server that refuses connections, instead of failing [default: fail]
-    #[arg(long)]
+    #[arg(long, help_heading = PATIENCE)]
     pub wait_for_ready: bool,
 
-    /// Try again N times, after a growing random pause, what fails with UNAVAILABLE or
-    /// RESOURCE_EXHAUSTED before its first response
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    /// Try again N times what fails as if the server were busy
+    ///
+    /// That is with UNAVAILABLE or RESOURCE_EXHAUSTED before its first response, after a growing
+    /// random pause.
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = PATIENCE)]
     pub retries: u32,
 
     /// What a response is printed as

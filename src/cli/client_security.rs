@@ -19,11 +19,13 @@ pub struct ClientSecurityArgs {
     #[arg(long)]
     pub tls: bool,
 
-    /// The authorities that may vouch for the server, instead of the system's (PEM)
+    /// Who may vouch for the server, instead of the system's authorities (PEM)
     #[arg(long, value_name = "FILE", requires = "tls")]
     pub ca: Option<PathBuf>,
 
-    /// For mutual TLS: the client's certificate (PEM; behind it those between it and its authority)
+    /// For mutual TLS: the client's certificate (PEM)
+    ///
+    /// Behind it in the file come those between it and its authority.
     #[arg(long, value_name = "FILE", requires = "tls", requires = "key")]
     pub cert: Option<PathBuf>,
 
@@ -35,14 +37,16 @@ pub struct ClientSecurityArgs {
     #[arg(long, value_name = "NAME", requires = "tls", value_parser = NonEmptyStringValueParser::new())]
     pub server_name: Option<String>,
 
-    /// Send `authorization: Bearer TOKEN` with the first token of this file; without --tls only to
-    /// this machine
+    /// Show the server the first token of this file
+    ///
+    /// As the header `authorization: Bearer TOKEN`; without --tls only to this machine.
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
 
-    /// Send this header with each call, as name:value; a name that ends with -bin has its value in
-    /// base64; may be given several times
-    #[arg(short = 'H', long, value_name = "HEADER")]
+    /// Send this header with each call
+    ///
+    /// A name that ends with -bin has its value in base64. May be given several times.
+    #[arg(short = 'H', long, value_name = "NAME:VALUE")]
     pub header: Vec<Header>,
 }
 

@@ -1,4 +1,4 @@
-//! The command lines of the two binaries: parsing, validating and the texts; and the client's run,
+//! The command lines of the two binaries: settings, validating and the texts; and the client's run,
 //! from flags that are right to an exit code. Sockets are opened by [`crate::client`] and
 //! [`crate::server`].
 
@@ -7,14 +7,20 @@
 
 pub mod client;
 pub mod client_keepalive;
+mod client_manual;
 pub mod client_security;
 pub mod exit;
+pub mod habits;
 pub mod ids;
+pub mod manual;
 pub mod output;
 pub mod run;
 pub mod server;
 pub mod server_limits;
+mod server_manual;
 pub mod server_security;
+pub mod settings;
+pub mod terminal;
 pub mod units;
 
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! A whole run of the client's program: connect, fetch every id, print what comes, and say how it
 //! ended. The only file that knows both the client and its output; it must not parse.
 
-use std::io::{self, Write};
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::thread;
@@ -12,6 +12,7 @@ use humantime::format_duration;
 
 use super::exit::Exit;
 use super::output::{Format, Line, Output, Summary, Tally};
+use super::terminal::Terminal;
 use crate::client::{status_name, Client, ClientConfig, ConnectError};
 use crate::engine::ReceiveError;
 
@@ -38,17 +39,18 @@ pub struct Plan {
 /// fetched, or nobody reads the output any more: then calls can still be open, and end with the
 /// process.
 pub fn run(plan: Plan) -> Exit {
+    let terminal = Arc::new(Terminal::stderr(plan.quiet, plan.ids.len()));
     for warning in &plan.warnings {
-        print_error(&format!("warning: {warning}"));
+        terminal.warning(warning);
     }
     let began = Instant::now();
     let written = Output::stdout(plan.format, plan.quiet).and_then(|output| {
         let output = Arc::new(output);
         let (tally, failure) = match Client::connect(&plan.config) {
-            Ok(client) => fetch_all(client, plan, &output)?,
+            Ok(client) => fetch_all(client, plan, &output, &terminal)?,
             Err(error) => {
                 let failure = Failure::connecting(&error);
-                complain(None, &failure);
+                complain(&terminal, None, &failure);
                 (Tally::default(), Some(failure))
             }
         };
@@ -56,6 +58,8 @@ pub fn run(plan: Plan) -> Exit {
             Some(failure) => (failure.status, failure.exit),
             None => ("OK".into(), Exit::Complete),
         };
+        // What comes last on standard output may go to the same terminal.
+        terminal.clear();
         output.finish(&Summary {
             tally,
             duration: began.elapsed(),
@@ -63,12 +67,13 @@ pub fn run(plan: Plan) -> Exit {
         })?;
         Ok(exit)
     });
+    terminal.clear();
     match written {
         Ok(exit) => exit,
         // Whoever reads it has enough: `client | head -1`.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Complete,
         Err(error) => {
-            print_error(&format!("cannot write to standard output: {error}"));
+            terminal.failure(&format!("cannot write to standard output: {error}"));
             Exit::Failed
         }
     }
@@ -78,12 +83,18 @@ pub fn run(plan: Plan) -> Exit {
 type Outcome = (Tally, Option<Failure>);
 
 /// The same for all ids, with the first failure in their order.
-fn fetch_all(client: Client, plan: Plan, output: &Arc<Output>) -> io::Result<Outcome> {
+fn fetch_all(
+    client: Client,
+    plan: Plan,
+    output: &Arc<Output>,
+    terminal: &Arc<Terminal>,
+) -> io::Result<Outcome> {
     let threads = plan.concurrency.min(plan.ids.len());
     let work = Arc::new(Work {
         client,
         plan,
         output: output.clone(),
+        terminal: terminal.clone(),
         next: AtomicUsize::new(0),
     });
     if threads <= 1 {
@@ -130,6 +141,7 @@ struct Work {
     client: Client,
     plan: Plan,
     output: Arc<Output>,
+    terminal: Arc<Terminal>,
     /// Where in the plan's ids the next one is.
     next: AtomicUsize,
 }
@@ -145,6 +157,7 @@ impl Work {
     fn fetch(&self, id: i32) -> io::Result<Outcome> {
         let began = Instant::now();
         let mut tally = Tally::default();
+        let mut count = self.terminal.count();
         let mut fetch = self.client.fetch(id);
         let mut failure = None;
         while self.plan.take.is_none_or(|take| tally.responses < take) {
@@ -162,7 +175,9 @@ impl Work {
                 elapsed: began.elapsed(),
                 result: &response.result,
             };
-            self.output.response(&line, fetch.is_ready())?;
+            let more = fetch.is_ready();
+            self.output.response(&line, more)?;
+            count.add(response.result.len(), more);
             tally.add(Tally {
                 responses: 1,
                 bytes: response.result.len() as u64,
@@ -171,7 +186,7 @@ impl Work {
         }
         self.output.flush()?;
         if let Some(failure) = &failure {
-            complain(Some(id), failure);
+            complain(&self.terminal, Some(id), failure);
         }
         Ok((tally, failure))
     }
@@ -242,22 +257,14 @@ fn explain(code: RpcStatusCode, message: &str, timeout: Option<Duration>) -> Str
     }
 }
 
-fn complain(id: Option<i32>, failure: &Failure) {
+fn complain(terminal: &Terminal, id: Option<i32>, failure: &Failure) {
     let Failure {
         status, message, ..
     } = failure;
     match id {
-        Some(id) => print_error(&format!("id {id}: {status}: {message}")),
-        None => print_error(&format!("{status}: {message}")),
+        Some(id) => terminal.failure(&format!("id {id}: {status}: {message}")),
+        None => terminal.failure(&format!("{status}: {message}")),
     }
-}
-
-/// One line, whatever the server put into its message; in one write, so that those of several
-/// threads do not mix.
-fn print_error(text: &str) {
-    let text = text.replace(char::is_control, " ");
-    // If standard error is gone too, the exit code still tells.
-    let _ = io::stderr().write_all(format!("client: {text}\n").as_bytes());
 }
 
 #[cfg(test)]

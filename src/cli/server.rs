@@ -16,26 +16,16 @@ use crate::server::listen::Bound;
 use crate::server::ServerConfig;
 use crate::service::Tutorial;
 
-const AFTER_HELP: &str = "\
-Examples:
-  server                                        the tutorial: five responses, a second apart
-  server --listen 127.0.0.1:0                   any free port, printed as `listening on …`
-  server --listen unix:/run/fanstream.sock      a Unix-domain socket
-  server --responses 200000 --step 0s --log-level warn      as fast as the client reads
-  server --size 64KiB --responses 1000 --step 10ms          large payloads
-  server --listen :50005 --tls-cert server.pem --tls-key server.key      TLS, for everybody
-
-SIGTERM and SIGINT drain: no new calls, open streams may finish within --grace, the rest end with
-UNAVAILABLE. A second signal ends the server at once.
-
-Exit codes: 0 drained, 2 wrong usage or a file that cannot be used, 3 cannot listen, 128 + N ended at once by signal N.";
+const LIMITS: &str = "Limits";
+const LOG: &str = "Log";
 
 /// Serves the tutorial's StreamService: one request, many responses, made by worker threads.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "server", version, after_help = AFTER_HELP)]
+#[command(name = "server", version)]
 pub struct ServerArgs {
-    /// Where to listen: HOST:PORT, [::1]:PORT, :PORT (all addresses) or unix:PATH; port 0 takes a
-    /// free one and prints it
+    /// Where to listen: HOST:PORT, [::1]:PORT, :PORT (all addresses) or unix:PATH
+    ///
+    /// Port 0 takes a free one, and prints `listening on HOST:PORT` on standard output.
     #[arg(long, value_name = "ADDRESS", default_value_t = Address::tutorial())]
     pub listen: Address,
 
@@ -51,25 +41,59 @@ pub struct ServerArgs {
     #[arg(long, value_name = "SIZE", default_value = "0", value_parser = units::size)]
     pub size: usize,
 
-    /// The most worker threads; there are more than processors only while some are blocked
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = count(1, 4096))]
+    /// The most worker threads
+    ///
+    /// There are as many as processors, and more only while some are blocked.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 64,
+        value_parser = count(1, 4096),
+        help_heading = LIMITS
+    )]
     pub workers: u64,
 
-    /// Responses that may wait in the channel of each stream; 1 MiB of them at the most
-    #[arg(long, value_name = "N", default_value_t = 256, value_parser = count(1, 1 << 20))]
+    /// Responses that may wait in the channel of each stream
+    ///
+    /// 1 MiB of them at the most. A producer that finds it full waits, and costs no thread then.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 256,
+        value_parser = count(1, 1 << 20),
+        help_heading = LIMITS
+    )]
     pub channel_capacity: u64,
 
     /// The most streams open at once; a call beyond them ends with RESOURCE_EXHAUSTED
-    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = count(1, u32::MAX.into()))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 100_000,
+        value_parser = count(1, u32::MAX.into()),
+        help_heading = LIMITS
+    )]
     pub max_streams: u64,
 
-    /// The most streams open at once on one connection; further calls wait in their client
-    /// [default: no limit]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i32::MAX as i64))]
+    /// The most streams open at once on one connection [default: no limit]
+    ///
+    /// Further calls wait in their client until one ends.
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..=i32::MAX as i64),
+        help_heading = LIMITS
+    )]
     pub max_streams_per_connection: Option<u32>,
 
     /// The largest request; a larger one ends with RESOURCE_EXHAUSTED
-    #[arg(long, value_name = "SIZE", default_value = "4KiB", value_parser = units::size)]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "4KiB",
+        value_parser = units::size,
+        help_heading = LIMITS
+    )]
     pub max_request_bytes: usize,
 
     /// How long open streams may go on after SIGTERM or SIGINT
@@ -77,11 +101,11 @@ pub struct ServerArgs {
     pub grace: Duration,
 
     /// What log lines look like
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t, help_heading = LOG)]
     pub log_format: LogFormat,
 
     /// The least level that is logged: error, warn, info, debug, trace or off
-    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    #[arg(long, value_name = "LEVEL", default_value = "info", help_heading = LOG)]
     pub log_level: LevelFilter,
 
     /// TLS and tokens

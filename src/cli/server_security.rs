@@ -12,8 +12,10 @@ use crate::server::StartError;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Security")]
 pub struct ServerSecurityArgs {
-    /// Serve TLS only, with this certificate (PEM; behind it those between it and its authority);
-    /// this and the other files here are read again when they change
+    /// Serve TLS only, with this certificate (PEM)
+    ///
+    /// Behind it in the file come those between it and its authority. This and the other files
+    /// here are read again when they change.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,
 
@@ -25,8 +27,9 @@ pub struct ServerSecurityArgs {
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub tls_client_ca: Option<PathBuf>,
 
-    /// Serve only calls with `authorization: Bearer TOKEN`, with a token of this file: one a line,
-    /// # begins a comment
+    /// Serve only calls that show a token of this file
+    ///
+    /// As the header `authorization: Bearer TOKEN`. Tokens are one a line; # begins a comment.
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
 }

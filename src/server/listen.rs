@@ -79,6 +79,21 @@ pub fn bind(
     }
 }
 
+/// Whether there can be such an address: its name has addresses, its path has a directory. Blocks
+/// while a name is resolved, and binds nothing.
+pub(super) fn check(address: &Address) -> Result<(), ListenError> {
+    match address {
+        Address::Tcp { host, port } => resolve(host, *port).map(drop),
+        Address::Unix(path) => {
+            let directory = path
+                .parent()
+                .filter(|parent| !parent.as_os_str().is_empty());
+            let found = std::fs::metadata(directory.unwrap_or(Path::new(".")));
+            found.map(drop).map_err(|reason| refused(address, reason))
+        }
+    }
+}
+
 fn resolve(host: &str, port: u16) -> Result<Vec<IpAddr>, ListenError> {
     if host.is_empty() {
         // All addresses: one IPv6 socket serves both families, where there is IPv6.

@@ -63,6 +63,20 @@ pub struct ServerConfig {
     pub connections: ConnectionLimits,
 }
 
+impl ServerConfig {
+    /// Whether a server could be started with it: its files are read and its host name is resolved,
+    /// which blocks. Nothing is bound.
+    ///
+    /// # Errors
+    /// When a file cannot be used, or there can be no such address.
+    pub fn check(&self) -> Result<(), StartError> {
+        self.tls.as_ref().map(ServerIdentity::load).transpose()?;
+        let token_file = self.token_file.as_deref();
+        token_file.map(TokenSet::load).transpose()?;
+        Ok(listen::check(&self.listen)?)
+    }
+}
+
 impl Default for ServerConfig {
     /// The tutorial's server: `localhost:50005`, five responses a second apart; requests of up to
     /// 4 KiB; in the clear, for everybody.

@@ -1,0 +1,170 @@
+//! What is different where somebody looks: colours and the counter, on a pseudo-terminal made by
+//! `script`; and that nothing is where nobody does.
+
+mod common {
+    pub mod certificates;
+    pub mod process;
+    pub mod server;
+    pub mod wire;
+}
+
+use common::process::{Ended, Process};
+use common::server::TestServer;
+use common::wire::Wire::Clear;
+
+const RED: &str = "\u{1b}[1m\u{1b}[31m";
+const ESCAPE: char = '\u{1b}';
+
+/// Runs a command of the shell on a terminal, in an environment as `env` takes it; what the
+/// terminal was sent is the output.
+fn on_terminal(environment: &[&str], command: &str) -> String {
+    let plain = [
+        "-u",
+        "NO_COLOR",
+        "-u",
+        "CLICOLOR_FORCE",
+        "-u",
+        "CLICOLOR",
+        "TERM=xterm",
+    ];
+    let script = ["script", "-qec", command, "/dev/null"];
+    let ended = Process::start("env", [&plain, environment, &script].concat()).end();
+    ended.output.join("\n")
+}
+
+fn client(flags: &str) -> String {
+    format!("{} {flags}", env!("CARGO_BIN_EXE_client"))
+}
+
+/// Nothing listens there.
+const NOBODY: &str = "--addr 127.0.0.1:1";
+
+fn slow() -> TestServer {
+    TestServer::start(
+        Clear,
+        &["--responses", "3", "--step", "300ms", "--log-level", "warn"],
+    )
+}
+
+#[test]
+fn failures_are_red_on_a_terminal() {
+    let shown = on_terminal(&[], &client(NOBODY));
+    assert!(shown.contains(&format!("{RED}client:")), "{shown:?}");
+    assert!(shown.contains(" UNAVAILABLE: "), "{shown:?}");
+}
+
+#[test]
+fn whoever_wants_no_colours_gets_none() {
+    for environment in ["NO_COLOR=1", "TERM=dumb"] {
+        let shown = on_terminal(&[environment], &client(NOBODY));
+        assert!(shown.starts_with("client: UNAVAILABLE: "), "{shown:?}");
+        assert!(!shown.contains(ESCAPE), "{shown:?}");
+    }
+    let shown = on_terminal(&["TERM=dumb"], &client(&format!("{NOBODY} --quiet")));
+    assert!(!shown.contains(ESCAPE) && !shown.contains('·'), "{shown:?}");
+}
+
+#[test]
+fn whoever_wants_colours_gets_them_anywhere() {
+    let arguments = [
+        "CLICOLOR_FORCE=1",
+        env!("CARGO_BIN_EXE_client"),
+        "--addr",
+        "127.0.0.1:1",
+    ];
+    let ended = Process::start("env", arguments).end();
+    assert!(
+        ended.errors[0].starts_with(&format!("{RED}client:")),
+        "{ended:?}"
+    );
+}
+
+#[test]
+fn the_tutorials_lines_are_the_same_on_a_terminal() {
+    let server = slow();
+    let shown = on_terminal(&[], &client(&format!("--addr {}", server.address)));
+    let lines: Vec<_> = shown
+        .lines()
+        .map(|line| line.trim_end_matches('\r'))
+        .collect();
+    let texts: Vec<_> = lines
+        .iter()
+        .map(|line| &line["2020/11/10 22:26:11 ".len()..])
+        .collect();
+    let wanted = [
+        "Resp received: Request #0 For Id:1",
+        "Resp received: Request #1 For Id:1",
+        "Resp received: Request #2 For Id:1",
+        "finished",
+    ];
+    assert_eq!(texts, wanted);
+}
+
+#[test]
+fn a_counter_runs_where_responses_are_not_shown() {
+    let server = slow();
+    for rest in ["--quiet", ">/dev/null"] {
+        let command = client(&format!("--addr {} --id 1-3 {rest}", server.address));
+        let shown = on_terminal(&[], &command);
+        assert!(
+            shown.contains("6 responses · 114 B · 0 of 3 ids"),
+            "{shown:?}"
+        );
+        // It is gone at the end: what comes last is the summary, or nothing.
+        let left = shown.rsplit("\u{1b}[2K").next().unwrap();
+        let end = if rest == "--quiet" {
+            "9 responses, 171 bytes"
+        } else {
+            ""
+        };
+        assert!(left.starts_with(end) && !left.contains('·'), "{shown:?}");
+    }
+}
+
+#[test]
+fn no_counter_beside_a_pipe() {
+    let server = slow();
+    let shown = on_terminal(&[], &client(&format!("--addr {} | cat", server.address)));
+    assert!(!shown.contains('·') && !shown.contains(ESCAPE), "{shown:?}");
+    assert_eq!(shown.lines().count(), 4);
+}
+
+#[test]
+fn a_failure_stands_on_a_line_of_its_own() {
+    let shown = on_terminal(&[], &client(&format!("{NOBODY} --quiet")));
+    let line = shown
+        .lines()
+        .find(|line| line.contains("UNAVAILABLE"))
+        .unwrap();
+    let own = line.rsplit("\u{1b}[2K").next().unwrap();
+    assert!(own.starts_with(&format!("{RED}client:")), "{shown:?}");
+}
+
+#[test]
+fn nothing_of_it_in_a_file() {
+    let server = slow();
+    let quiet = server.client(&["--quiet", "--id", "1-2"]).end();
+    assert_eq!(quiet.errors, [""; 0]);
+    assert_eq!(quiet.output.len(), 1);
+    let failed = Process::start(env!("CARGO_BIN_EXE_client"), ["--addr", "127.0.0.1:1"]).end();
+    let Ended { errors, .. } = failed;
+    assert_eq!(
+        errors,
+        ["client: UNAVAILABLE: cannot connect to 127.0.0.1:1: connection refused"]
+    );
+}
+
+#[test]
+fn the_servers_levels_are_coloured_on_a_terminal_alone() {
+    let server = env!("CARGO_BIN_EXE_server");
+    let command = format!("{server} --listen 192.0.2.1:1");
+    let shown = on_terminal(&[], &command);
+    assert!(shown.contains(&format!("{RED}error:")), "{shown:?}");
+    let plain = on_terminal(&["NO_COLOR=1"], &command);
+    assert!(
+        plain.contains(" error: cannot listen") && !plain.contains(ESCAPE),
+        "{plain:?}"
+    );
+    let ended = Process::start(server, ["--listen", "192.0.2.1:1"]).end();
+    assert!(!ended.errors[0].contains(ESCAPE), "{ended:?}");
+}
