@@ -7,6 +7,7 @@ use clap::Parser;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::server_security::ServerSecurityArgs;
+use super::server_standard::ServerStandardArgs;
 use super::units;
 use crate::address::Address;
 use crate::engine::{Capacity, StreamsConfig, WorkersConfig};
@@ -86,6 +87,10 @@ pub struct ServerArgs {
     /// TLS and tokens
     #[command(flatten)]
     pub security: ServerSecurityArgs,
+
+    /// Services for tools
+    #[command(flatten)]
+    pub standard: ServerStandardArgs,
 }
 
 impl ServerArgs {
@@ -110,6 +115,7 @@ impl ServerArgs {
             max_request_bytes: self.max_request_bytes,
             tls: self.security.tls(),
             token_file: self.security.token_file.clone(),
+            standard: self.standard.services(),
         }
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod listen;
 mod memory;
+mod standard;
 
 use std::fmt;
 use std::future::Future;
@@ -23,7 +24,9 @@ use crate::engine::sleeper::Sleeper;
 use crate::engine::{Streams, StreamsConfig, Workers, WorkersConfig};
 use crate::security::{FileError, ServerIdentity, ServerTls, TokenChecker, TokenSet, Watcher};
 use crate::service::{stream_service, Tutorial};
+use crate::standard::{DescriptorError, Health};
 use listen::{bind, Bound, ListenError};
+pub use standard::StandardServices;
 
 /// Requests that each poll thread holds open slots for. More than these wait in the C-core, which
 /// costs nothing; with grpcio's default of 1024 a shutdown beside a long stream takes seconds.
@@ -32,6 +35,9 @@ const REQUEST_SLOTS: usize = 64;
 /// How long streams that were ended get to have their status read, before their connections are
 /// cut.
 const LAST_WORDS: Duration = Duration::from_millis(300);
+
+/// How long those who watch the server's health get to hear that it is about to end.
+const LAST_HEALTH: Duration = Duration::from_millis(200);
 
 /// How long cut connections get to go away.
 const CUT: Duration = Duration::from_secs(5);
@@ -57,6 +63,8 @@ pub struct ServerConfig {
     /// A file of bearer tokens, one a line; lines that begin with `#` are none. Every call must
     /// show one of them, or ends with UNAUTHENTICATED. Read again when it changes.
     pub token_file: Option<PathBuf>,
+    /// The services for tools, beside the tutorial's.
+    pub standard: StandardServices,
 }
 
 impl Default for ServerConfig {
@@ -72,6 +80,7 @@ impl Default for ServerConfig {
             max_request_bytes: 4096,
             tls: None,
             token_file: None,
+            standard: StandardServices::default(),
         }
     }
 }
@@ -88,6 +97,9 @@ pub enum StartError {
     /// The system gives no threads, or takes no signals.
     #[error("the system refuses threads or signals: {0}")]
     Threads(#[from] io::Error),
+    /// The protos that reflection is to tell of are broken.
+    #[error(transparent)]
+    Descriptors(#[from] DescriptorError),
     /// The C-core refuses.
     #[error("the C-core cannot start a server: {0}")]
     Core(#[from] grpcio::Error),
@@ -97,6 +109,7 @@ pub enum StartError {
 pub struct Server {
     server: grpcio::Server,
     streams: Streams,
+    health: Health,
     bound: Bound,
     _ebb: memory::Ebb,
     _watcher: Watcher,
@@ -136,6 +149,10 @@ impl Server {
                 config.tutorial.clone(),
                 config.max_request_bytes,
             ));
+        let (health, services) = config.standard.start(&workers)?;
+        for service in services {
+            builder = builder.register_service(service);
+        }
         if let Some(tokens) = tokens {
             builder = builder.add_checker(TokenChecker(tokens));
         }
@@ -148,6 +165,7 @@ impl Server {
         server.start();
         Ok(Server {
             server,
+            health,
             bound,
             _ebb: memory::return_at_ebb(workers, streams.clone()),
             _watcher: watcher,
@@ -166,10 +184,17 @@ impl Server {
         &self.streams
     }
 
-    /// Drains and ends: no new calls from now on, open streams may finish within `grace`, the
-    /// rest end with UNAVAILABLE. Blocks until then, and for a few hundred milliseconds more at
-    /// most where clients do not read.
+    /// What it says of its health: SERVING as a whole (`""`), and of each service.
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// Drains and ends: NOT_SERVING before anything else, then no new calls, open streams may
+    /// finish within `grace`, the rest end with UNAVAILABLE. Blocks until then, and for a few
+    /// hundred milliseconds more at most where clients do not read.
     pub fn shutdown(mut self, grace: Duration) -> Drained {
+        // Who does not read that in time is cut off with the rest.
+        self.health.shut_down(LAST_HEALTH);
         self.streams.refuse(unavailable("the server is draining"));
         let mut gone = self.server.shutdown();
         let mut aborted = 0;
