@@ -6,6 +6,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
 use super::client_security::ClientSecurityArgs;
+use super::commands::Command;
 use super::ids::{Ids, IdsError, MOST_IDS};
 use super::output::Format;
 use super::run::Plan;
@@ -24,20 +25,23 @@ Examples:
   client --timeout 30s --idle-timeout 5s        give up after 30 s, or after 5 s of silence
   client --retries 3 --quiet                    try again if it is busy; count, do not print
   client --tls --ca ca.pem --token-file token   over TLS, showing a token
+  client health protobuf.StreamService          SERVING, or not; --watch goes on telling
+  client list                                   the services that the server has
+  client describe protobuf.Response             the proto of a service, a method or a type
 
 Responses go to standard output as they come, failures to standard error: one line each, with the
 id and the status.
 
 Exit codes: 0 complete (also when whoever reads the output has enough), 1 the output cannot be
-written, 2 wrong usage, 3 cannot connect, 4 timed out, 5 ended with another status. Of several
-failures that of the first id counts.";
+written, 2 wrong usage, 3 cannot connect, 4 timed out, 5 ended with another status, or `health` says
+that it is not SERVING. Of several failures that of the first id counts.";
 
 /// Asks a StreamService for the responses to one id or several, and prints them as they come.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "client", version, after_help = AFTER_HELP)]
 pub struct ClientArgs {
     /// Where the server is: HOST:PORT, [::1]:PORT or unix:PATH
-    #[arg(long, value_name = "ADDRESS", default_value_t = Address::tutorial())]
+    #[arg(long, global = true, value_name = "ADDRESS", default_value_t = Address::tutorial())]
     pub addr: Address,
 
     /// What to ask for: 1, 1,2,5-9 or -3--1; may be given several times; 100000 ids at the most
@@ -58,23 +62,23 @@ pub struct ClientArgs {
     pub concurrency: u64,
 
     /// The most that an id may take, with its retries [default: no limit]
-    #[arg(long, value_name = "DURATION", value_parser = units::positive_duration)]
+    #[arg(long, global = true, value_name = "DURATION", value_parser = units::positive_duration)]
     pub timeout: Option<Duration>,
 
     /// The most to wait for the first response to an id [default: no limit]
-    #[arg(long, value_name = "DURATION", value_parser = units::positive_duration)]
+    #[arg(long, global = true, value_name = "DURATION", value_parser = units::positive_duration)]
     pub first_timeout: Option<Duration>,
 
     /// The most to wait for each further response [default: no limit]
-    #[arg(long, value_name = "DURATION", value_parser = units::positive_duration)]
+    #[arg(long, global = true, value_name = "DURATION", value_parser = units::positive_duration)]
     pub idle_timeout: Option<Duration>,
 
     /// The most that connecting may take, with its retries; it also ends with --timeout
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = units::positive_duration)]
+    #[arg(long, global = true, value_name = "DURATION", default_value = "10s", value_parser = units::positive_duration)]
     pub connect_timeout: Duration,
 
     /// Wait for a server that refuses connections, instead of failing [default: fail]
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub wait_for_ready: bool,
 
     /// Try again N times, after a growing random pause, what fails with UNAVAILABLE or
@@ -93,6 +97,10 @@ pub struct ClientArgs {
     /// TLS, tokens and headers
     #[command(flatten)]
     pub security: ClientSecurityArgs,
+
+    /// Instead of fetching
+    #[command(subcommand)]
+    pub command: Option<Command>,
 }
 
 impl ClientArgs {
@@ -113,12 +121,19 @@ impl ClientArgs {
             concurrency: self.concurrency as usize,
             format: self.format,
             quiet: self.quiet,
+            command: self.command,
         })
     }
 
     fn check(&self) -> Result<(), String> {
         if self.id.iter().map(|ids| ids.0.len()).sum::<usize>() > MOST_IDS {
             return Err(format!("--id: {}", IdsError::TooMany));
+        }
+        if let (Some(command), Some(flag)) = (&self.command, self.of_fetching()) {
+            let name = command.name();
+            return Err(format!(
+                "{flag} is for fetching, and `{name}` fetches nothing"
+            ));
         }
         match &self.addr {
             Address::Tcp { host, .. } if host.is_empty() => Err(format!(
@@ -131,6 +146,19 @@ impl ClientArgs {
             )),
             _ => self.security.check(),
         }
+    }
+
+    /// The first flag here that means nothing to a command.
+    fn of_fetching(&self) -> Option<&'static str> {
+        let given = [
+            ("--take", self.take.is_some()),
+            ("--retries", self.retries != 0),
+            ("--quiet", self.quiet),
+            ("--format", self.format != Format::default()),
+            ("--id", self.id != [Ids(vec![1])]),
+        ];
+        let first = given.into_iter().find(|(_, given)| *given);
+        first.map(|(flag, _)| flag)
     }
 
     fn config(&self) -> Result<ClientConfig, String> {

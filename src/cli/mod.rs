@@ -7,9 +7,14 @@
 
 pub mod client;
 pub mod client_security;
+pub mod commands;
+pub mod describe;
 pub mod exit;
+pub mod health;
 pub mod ids;
+pub mod list;
 pub mod output;
+mod proto_text;
 pub mod run;
 pub mod server;
 pub mod server_security;

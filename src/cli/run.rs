@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use grpcio::RpcStatusCode;
 use humantime::format_duration;
 
+use super::commands::{look, Command};
 use super::exit::Exit;
 use super::output::{Format, Line, Output, Summary, Tally};
 use crate::client::{status_name, Client, ClientConfig, ConnectError};
@@ -32,6 +33,8 @@ pub struct Plan {
     pub quiet: bool,
     /// What the user is to be told first.
     pub warnings: Vec<String>,
+    /// Instead of fetching: look at the server.
+    pub command: Option<Command>,
 }
 
 /// Does it; responses go to standard output, failures to standard error. Blocks until every id is
@@ -40,6 +43,9 @@ pub struct Plan {
 pub fn run(plan: Plan) -> Exit {
     for warning in &plan.warnings {
         print_error(&format!("warning: {warning}"));
+    }
+    if let Some(command) = &plan.command {
+        return look(command, plan.config);
     }
     let began = Instant::now();
     let written = Output::stdout(plan.format, plan.quiet).and_then(|output| {
@@ -65,9 +71,16 @@ pub fn run(plan: Plan) -> Exit {
     });
     match written {
         Ok(exit) => exit,
+        Err(error) => unwritten(&error),
+    }
+}
+
+/// The exit code after an error of standard output.
+pub(super) fn unwritten(error: &io::Error) -> Exit {
+    match error.kind() {
         // Whoever reads it has enough: `client | head -1`.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Complete,
-        Err(error) => {
+        io::ErrorKind::BrokenPipe => Exit::Complete,
+        _ => {
             print_error(&format!("cannot write to standard output: {error}"));
             Exit::Failed
         }
@@ -179,15 +192,15 @@ impl Work {
 
 /// A failure as the user is to see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Failure {
+pub(super) struct Failure {
     /// The name of the status.
-    status: String,
-    message: String,
-    exit: Exit,
+    pub(super) status: String,
+    pub(super) message: String,
+    pub(super) exit: Exit,
 }
 
 impl Failure {
-    fn connecting(error: &ConnectError) -> Failure {
+    pub(super) fn connecting(error: &ConnectError) -> Failure {
         let code = error.code();
         Failure {
             status: status_name(code),
@@ -200,7 +213,7 @@ impl Failure {
     }
 
     /// `timeout` is that of the fetch.
-    fn fetching(error: &ReceiveError, timeout: Option<Duration>) -> Failure {
+    pub(super) fn fetching(error: &ReceiveError, timeout: Option<Duration>) -> Failure {
         let (code, message) = match error {
             ReceiveError::Status(status) => (
                 status.code(),
@@ -242,7 +255,7 @@ fn explain(code: RpcStatusCode, message: &str, timeout: Option<Duration>) -> Str
     }
 }
 
-fn complain(id: Option<i32>, failure: &Failure) {
+pub(super) fn complain(id: Option<i32>, failure: &Failure) {
     let Failure {
         status, message, ..
     } = failure;
