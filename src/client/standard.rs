@@ -75,7 +75,9 @@ fn of(service: &str) -> HealthCheckRequest {
 
 fn failure(error: grpcio::Error) -> ReceiveError {
     match error {
-        grpcio::Error::RpcFailure(status) => ReceiveError::Status(status),
+        grpcio::Error::RpcFailure(status) | grpcio::Error::RpcFinished(Some(status)) => {
+            ReceiveError::Status(status)
+        }
         other => ReceiveError::Broken(other),
     }
 }
@@ -111,6 +113,8 @@ pub struct Protos {
     services: Vec<String>,
     /// What came so far, by name.
     files: BTreeMap<String, FileDescriptorProto>,
+    /// Its poll thread ends with it.
+    _client: Client,
 }
 
 impl Protos {
@@ -123,6 +127,7 @@ impl Protos {
             answers,
             services: Vec::new(),
             files: BTreeMap::new(),
+            _client: client.clone(),
         };
         let answer = protos.ask(Asked::list_services(String::new()))?;
         let Answer::list_services_response(mut listed) = answer else {
