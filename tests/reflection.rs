@@ -1,5 +1,5 @@
-//! Reflection, as tools use it: both versions tell the same, what is asked wrongly is answered and
-//! harms nobody; and channelz, which is there on demand.
+//! Reflection, as tools use it: both versions tell the same, and what is asked wrongly is answered
+//! and harms nobody.
 
 mod common {
     pub mod certificates;
@@ -232,54 +232,4 @@ fn files_of_generated_code_will_do_and_must_be_complete() {
     let error = Reflection::of_files([&incomplete]).unwrap_err();
     assert!(error.to_string().contains("missing.proto"), "{error}");
     assert!(Reflection::of_set(b"no set").is_err());
-}
-
-#[rstest]
-fn channelz_is_there_on_demand(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = TestServer::start(wire, &["--channelz"]);
-    let described = server.client(&["describe", "grpc.channelz.v1.Channelz.GetServers"]);
-    assert_eq!(described.end().code, Some(0));
-    let health = server.client(&["health", "grpc.channelz.v1.Channelz"]);
-    assert_eq!(health.end().output, ["SERVING"]);
-    let channel = server.channel();
-    // Its first server is number 1, of which nobody knows a number 999999.
-    let (status, first) = channelz(&channel, "/grpc.channelz.v1.Channelz/GetServers", &[]);
-    assert_eq!(status, RpcStatusCode::OK);
-    assert!(first.windows(8).any(|part| part == b"chttp2 l"), "listener");
-    let id = [8, 0xbf, 0x84, 0x3d];
-    let (status, _) = channelz(&channel, "/grpc.channelz.v1.Channelz/GetSocket", &id);
-    assert_eq!(status, RpcStatusCode::NOT_FOUND);
-    let large = vec![0; 1 << 20];
-    let (status, _) = channelz(&channel, "/grpc.channelz.v1.Channelz/GetServers", &large);
-    assert_eq!(status, RpcStatusCode::RESOURCE_EXHAUSTED);
-    let off = TestServer::start(Clear, &[]);
-    let (status, _) = channelz(&off.channel(), "/grpc.channelz.v1.Channelz/GetServers", &[]);
-    assert_eq!(status, RpcStatusCode::UNIMPLEMENTED);
-}
-
-fn channelz(channel: &Channel, name: &'static str, request: &[u8]) -> (RpcStatusCode, Vec<u8>) {
-    const BYTES: Marshaller<Vec<u8>> = Marshaller {
-        ser: |bytes, buffer| {
-            *buffer = bytes.clone().into();
-            Ok(())
-        },
-        de: |mut reader| {
-            let mut bytes = Vec::new();
-            std::io::Read::read_to_end(&mut reader, &mut bytes).unwrap();
-            Ok(bytes)
-        },
-    };
-    let method = Method {
-        ty: MethodType::Unary,
-        name,
-        req_mar: BYTES,
-        resp_mar: BYTES,
-    };
-    let options = CallOption::default().timeout(LIMIT);
-    let client = Client::new(channel.clone());
-    match client.unary_call(&method, &request.to_vec(), options) {
-        Ok(response) => (RpcStatusCode::OK, response),
-        Err(grpcio::Error::RpcFailure(status)) => (status.code(), Vec::new()),
-        Err(other) => panic!("{other}"),
-    }
 }
