@@ -135,12 +135,15 @@ impl fmt::Debug for Channelz {
 
 type Answer = Result<Vec<u8>, RpcStatus>;
 
+/// A request, `None` for one that is too large, and where its answer goes.
+type Asked = (Option<Vec<u8>>, oneshot::Sender<Answer>);
+
 /// A call, for a worker.
 struct Question {
     pool: DescriptorPool,
     name: &'static str,
     ask: Ask,
-    asked: Mutex<Option<(Option<Vec<u8>>, oneshot::Sender<Answer>)>>,
+    asked: Mutex<Option<Asked>>,
 }
 
 impl Task for Question {
