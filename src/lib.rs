@@ -4,6 +4,7 @@
 //! - [`engine`] is what a server or client of any proto can use: producers that may block run on
 //!   worker threads and push into a bounded channel for each call, which a future on the call's
 //!   poll thread drains into the sink; a blocking client iterates what arrives.
+//! - [`standard`] has the services that tools expect of any server: health, reflection, channelz.
 //! - [`server`], [`client`] and [`service`] are the tutorial's `StreamService` on that engine, and
 //!   [`cli`] and [`logging`] make the two binaries of them.
 //!
@@ -47,6 +48,7 @@ pub mod proto;
 pub mod security;
 pub mod server;
 pub mod service;
+pub mod standard;
 
 /// The README's code is compiled and run with the tests.
 #[cfg(doctest)]

@@ -75,7 +75,7 @@ const WORKS: [Work; 4] = [
 ];
 
 pub fn measure(rounds: u32) -> Result<()> {
-    heading(7, "TLS: CPU time beside the clear");
+    heading(9, "TLS: CPU time beside the clear");
     println!(
         "{rounds} rounds; server on core {SERVER_CORE}, client on core {CLIENT_CORE}, a fresh \
          server each time; median (least to most)"

@@ -7,6 +7,7 @@ use clap::{CommandFactory, Parser};
 
 use super::client_keepalive::ClientKeepaliveArgs;
 use super::client_security::ClientSecurityArgs;
+use super::commands::Command;
 use super::ids::{Ids, IdsError, MOST_IDS};
 use super::output::Format;
 use super::run::Plan;
@@ -22,7 +23,7 @@ const PATIENCE: &str = "Time and retries";
 #[command(name = "client", version)]
 pub struct ClientArgs {
     /// Where the server is: HOST:PORT, [::1]:PORT or unix:PATH
-    #[arg(long, value_name = "ADDRESS", default_value_t = Address::tutorial())]
+    #[arg(long, global = true, value_name = "ADDRESS", default_value_t = Address::tutorial())]
     pub addr: Address,
 
     /// What to ask for: 1, 1,2,5-9 or -3--1
@@ -52,6 +53,7 @@ pub struct ClientArgs {
     /// The most that an id may take, with its retries [default: no limit]
     #[arg(
         long,
+        global = true,
         value_name = "DURATION",
         value_parser = units::positive_duration,
         help_heading = PATIENCE
@@ -61,6 +63,7 @@ pub struct ClientArgs {
     /// The most to wait for the first response to an id [default: no limit]
     #[arg(
         long,
+        global = true,
         value_name = "DURATION",
         value_parser = units::positive_duration,
         help_heading = PATIENCE
@@ -70,6 +73,7 @@ pub struct ClientArgs {
     /// The most to wait for each further response [default: no limit]
     #[arg(
         long,
+        global = true,
         value_name = "DURATION",
         value_parser = units::positive_duration,
         help_heading = PATIENCE
@@ -79,6 +83,7 @@ pub struct ClientArgs {
     /// The most that connecting may take, with its retries; it also ends with --timeout
     #[arg(
         long,
+        global = true,
         value_name = "DURATION",
         default_value = "10s",
         value_parser = units::positive_duration,
@@ -87,7 +92,7 @@ pub struct ClientArgs {
     pub connect_timeout: Duration,
 
     /// Wait for a server that refuses connections, instead of failing [default: fail]
-    #[arg(long, help_heading = PATIENCE)]
+    #[arg(long, global = true, help_heading = PATIENCE)]
     pub wait_for_ready: bool,
 
     /// Try again N times what fails as if the server were busy
@@ -112,6 +117,10 @@ pub struct ClientArgs {
     /// Keepalive
     #[command(flatten)]
     pub keepalive: ClientKeepaliveArgs,
+
+    /// Instead of fetching
+    #[command(subcommand)]
+    pub command: Option<Command>,
 }
 
 impl ClientArgs {
@@ -132,12 +141,19 @@ impl ClientArgs {
             concurrency: self.concurrency as usize,
             format: self.format,
             quiet: self.quiet,
+            command: self.command,
         })
     }
 
     fn check(&self) -> Result<(), String> {
         if self.id.iter().map(|ids| ids.0.len()).sum::<usize>() > MOST_IDS {
             return Err(format!("--id: {}", IdsError::TooMany));
+        }
+        if let (Some(command), Some(flag)) = (&self.command, self.of_fetching()) {
+            let name = command.name();
+            return Err(format!(
+                "{flag} is for fetching, and `{name}` fetches nothing"
+            ));
         }
         match &self.addr {
             Address::Tcp { host, .. } if host.is_empty() => Err(format!(
@@ -150,6 +166,19 @@ impl ClientArgs {
             )),
             _ => self.security.check(),
         }
+    }
+
+    /// The first flag here that means nothing to a command.
+    fn of_fetching(&self) -> Option<&'static str> {
+        let given = [
+            ("--take", self.take.is_some()),
+            ("--retries", self.retries != 0),
+            ("--quiet", self.quiet),
+            ("--format", self.format != Format::default()),
+            ("--id", self.id != [Ids(vec![1])]),
+        ];
+        let first = given.into_iter().find(|(_, given)| *given);
+        first.map(|(flag, _)| flag)
     }
 
     fn config(&self) -> Result<ClientConfig, String> {

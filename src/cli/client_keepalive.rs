@@ -13,11 +13,11 @@ use crate::keepalive::Keepalive;
 pub struct ClientKeepaliveArgs {
     /// Ask a server from which nothing came for so long whether it is still there; 1s or more, and
     /// no less than the server permits (10s, if it is this project's) [default: never]
-    #[arg(long, value_name = "DURATION", value_parser = units::keepalive_interval)]
+    #[arg(global = true, long, value_name = "DURATION", value_parser = units::keepalive_interval)]
     pub keepalive_interval: Option<Duration>,
 
     /// How long it may take to answer, before the calls end with UNAVAILABLE [default: 20s]
-    #[arg(long, value_name = "DURATION", requires = "keepalive_interval",
+    #[arg(global = true, long, value_name = "DURATION", requires = "keepalive_interval",
           value_parser = units::positive_milliseconds)]
     pub keepalive_timeout: Option<Duration>,
 }

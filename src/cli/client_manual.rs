@@ -36,6 +36,15 @@ impl Program for ClientArgs {
                 "client --tls --ca ca.pem --token-file token",
                 "over TLS, showing a token",
             ),
+            (
+                "client health protobuf.StreamService",
+                "SERVING, or not; --watch goes on telling",
+            ),
+            ("client list", "the services that the server has"),
+            (
+                "client describe protobuf.Response",
+                "the proto of a service, a method or a type",
+            ),
         ],
         sections: &[
             (
@@ -62,7 +71,8 @@ impl Program for ClientArgs {
             ("4", "timed out"),
             (
                 "5",
-                "ended with another status; of several failures that of the first id counts",
+                "ended with another status, or `health` says that it is not SERVING; of several \
+                 failures that of the first id counts",
             ),
         ],
     };

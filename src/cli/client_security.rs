@@ -16,37 +16,43 @@ use crate::security::{
 #[command(next_help_heading = "Security")]
 pub struct ClientSecurityArgs {
     /// Connect over TLS; without --ca the server needs a certificate that the system trusts
-    #[arg(long)]
+    #[arg(global = true, long)]
     pub tls: bool,
 
     /// Who may vouch for the server, instead of the system's authorities (PEM)
-    #[arg(long, value_name = "FILE", requires = "tls")]
+    #[arg(global = true, long, value_name = "FILE", requires = "tls")]
     pub ca: Option<PathBuf>,
 
     /// For mutual TLS: the client's certificate (PEM)
     ///
     /// Behind it in the file come those between it and its authority.
-    #[arg(long, value_name = "FILE", requires = "tls", requires = "key")]
+    #[arg(
+        global = true,
+        long,
+        value_name = "FILE",
+        requires = "tls",
+        requires = "key"
+    )]
     pub cert: Option<PathBuf>,
 
     /// The private key of --cert (PEM, without a passphrase)
-    #[arg(long, value_name = "FILE", requires = "cert")]
+    #[arg(global = true, long, value_name = "FILE", requires = "cert")]
     pub key: Option<PathBuf>,
 
     /// The name that the server's certificate is for, if it is not the host of --addr
-    #[arg(long, value_name = "NAME", requires = "tls", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(global = true, long, value_name = "NAME", requires = "tls", value_parser = NonEmptyStringValueParser::new())]
     pub server_name: Option<String>,
 
     /// Show the server the first token of this file
     ///
     /// As the header `authorization: Bearer TOKEN`; without --tls only to this machine.
-    #[arg(long, value_name = "FILE")]
+    #[arg(global = true, long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
 
     /// Send this header with each call
     ///
     /// A name that ends with -bin has its value in base64. May be given several times.
-    #[arg(short = 'H', long, value_name = "NAME:VALUE")]
+    #[arg(global = true, short = 'H', long, value_name = "NAME:VALUE")]
     pub header: Vec<Header>,
 }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use grpcio::RpcStatusCode;
 use humantime::format_duration;
 
+use super::commands::{look, Command};
 use super::exit::Exit;
 use super::output::{Format, Line, Output, Summary, Tally};
 use super::terminal::Terminal;
@@ -33,15 +34,23 @@ pub struct Plan {
     pub quiet: bool,
     /// What the user is to be told first.
     pub warnings: Vec<String>,
+    /// Instead of fetching: look at the server.
+    pub command: Option<Command>,
 }
 
 /// Does it; responses go to standard output, failures to standard error. Blocks until every id is
 /// fetched, or nobody reads the output any more: then calls can still be open, and end with the
 /// process.
 pub fn run(plan: Plan) -> Exit {
-    let terminal = Arc::new(Terminal::stderr(plan.quiet, plan.ids.len()));
+    let terminal = Arc::new(match plan.command {
+        Some(_) => Terminal::without_counter(),
+        None => Terminal::stderr(plan.quiet, plan.ids.len()),
+    });
     for warning in &plan.warnings {
         terminal.warning(warning);
+    }
+    if let Some(command) = &plan.command {
+        return look(command, plan.config, &terminal);
     }
     let began = Instant::now();
     let written = Output::stdout(plan.format, plan.quiet).and_then(|output| {
@@ -70,9 +79,16 @@ pub fn run(plan: Plan) -> Exit {
     terminal.clear();
     match written {
         Ok(exit) => exit,
+        Err(error) => unwritten(&terminal, &error),
+    }
+}
+
+/// The exit code after an error of standard output.
+pub(super) fn unwritten(terminal: &Terminal, error: &io::Error) -> Exit {
+    match error.kind() {
         // Whoever reads it has enough: `client | head -1`.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Complete,
-        Err(error) => {
+        io::ErrorKind::BrokenPipe => Exit::Complete,
+        _ => {
             terminal.failure(&format!("cannot write to standard output: {error}"));
             Exit::Failed
         }
@@ -194,15 +210,15 @@ impl Work {
 
 /// A failure as the user is to see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Failure {
+pub(super) struct Failure {
     /// The name of the status.
-    status: String,
-    message: String,
-    exit: Exit,
+    pub(super) status: String,
+    pub(super) message: String,
+    pub(super) exit: Exit,
 }
 
 impl Failure {
-    fn connecting(error: &ConnectError) -> Failure {
+    pub(super) fn connecting(error: &ConnectError) -> Failure {
         let code = error.code();
         Failure {
             status: status_name(code),
@@ -215,7 +231,7 @@ impl Failure {
     }
 
     /// `timeout` is that of the fetch.
-    fn fetching(error: &ReceiveError, timeout: Option<Duration>) -> Failure {
+    pub(super) fn fetching(error: &ReceiveError, timeout: Option<Duration>) -> Failure {
         let (code, message) = match error {
             ReceiveError::Status(status) => (
                 status.code(),
@@ -257,7 +273,7 @@ fn explain(code: RpcStatusCode, message: &str, timeout: Option<Duration>) -> Str
     }
 }
 
-fn complain(terminal: &Terminal, id: Option<i32>, failure: &Failure) {
+pub(super) fn complain(terminal: &Terminal, id: Option<i32>, failure: &Failure) {
     let Failure {
         status, message, ..
     } = failure;

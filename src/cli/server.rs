@@ -8,6 +8,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::server_limits::ServerLimitsArgs;
 use super::server_security::ServerSecurityArgs;
+use super::server_standard::ServerStandardArgs;
 use super::units;
 use crate::address::Address;
 use crate::engine::{Capacity, StreamsConfig, WorkersConfig};
@@ -115,6 +116,10 @@ pub struct ServerArgs {
     /// Limits and keepalive
     #[command(flatten)]
     pub limits: ServerLimitsArgs,
+
+    /// Services for tools
+    #[command(flatten)]
+    pub standard: ServerStandardArgs,
 }
 
 impl ServerArgs {
@@ -141,6 +146,7 @@ impl ServerArgs {
             tls: self.security.tls(),
             token_file: self.security.token_file.clone(),
             connections: self.limits.of_connections(),
+            standard: self.standard.services(),
         }
     }
 }

@@ -48,8 +48,16 @@ impl Terminal {
         let able =
             io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|t| t != "dumb");
         Terminal {
-            colours: anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never,
             counter: (able && (quiet || stdout_is_a_file())).then(|| counter(ids)),
+            ..Terminal::without_counter()
+        }
+    }
+
+    /// Standard error, where there is nothing to count.
+    pub fn without_counter() -> Terminal {
+        Terminal {
+            colours: anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never,
+            counter: None,
         }
     }
 

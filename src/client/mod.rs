@@ -1,15 +1,17 @@
 //! The blocking client of `StreamService`: connect, then fetch ids over the one connection, from
-//! any number of threads. It must not print, and knows nothing of flags or exit codes.
+//! any number of threads; and what any server can be asked, its health and its protos. It must not print, and knows nothing of flags or exit codes.
 
 mod connect;
 mod fetch;
 mod header;
 mod reason;
 mod retry;
+mod standard;
 
 pub use connect::{channel_builder, ConnectError};
 pub use fetch::Fetch;
 pub use header::{Header, HeaderError};
+pub use standard::Protos;
 
 use std::fmt;
 use std::sync::Arc;
@@ -124,14 +126,7 @@ impl Client {
         left: Option<Duration>,
         patience: Patience,
     ) -> grpcio::Result<Responses<Response>> {
-        let mut options = CallOption::default().wait_for_ready(self.config.wait_for_ready);
-        if let Some(left) = left {
-            options = options.timeout(left);
-        }
-        if let Some(headers) = &self.headers {
-            options = options.headers(Metadata::clone(headers));
-        }
-        let stream = self.stub.fetch_response_opt(request, options)?;
+        let stream = self.stub.fetch_response_opt(request, self.options(left))?;
         let size: fn(&Response) -> usize = |response| response.result.len();
         let capacity = self.config.capacity;
         Ok(receive_sized(
@@ -141,6 +136,18 @@ impl Client {
             size,
             patience,
         ))
+    }
+
+    /// Of a call, of which `left` is left.
+    fn options(&self, left: Option<Duration>) -> CallOption {
+        let mut options = CallOption::default().wait_for_ready(self.config.wait_for_ready);
+        if let Some(left) = left {
+            options = options.timeout(left);
+        }
+        if let Some(headers) = &self.headers {
+            options = options.headers(Metadata::clone(headers));
+        }
+        options
     }
 }
 

@@ -35,6 +35,26 @@ pub const fn server_streaming<Req: Message, Resp: Message>(
     }
 }
 
+/// A method of any kind, by its full name, that takes its requests raw, so that its handler bounds
+/// their size; responses are encoded on the poll thread. For servers.
+pub const fn raw_requests<Req: Message, Resp: Message>(
+    ty: MethodType,
+    name: &'static str,
+) -> Method<Raw<Req>, Resp> {
+    Method {
+        ty,
+        name,
+        req_mar: Marshaller {
+            ser: |_, _| Err(grpcio::Error::Codec("a server encodes no requests".into())),
+            de: |reader| Ok(Raw(reader, PhantomData)),
+        },
+        resp_mar: Marshaller {
+            ser: grpcio::pb_ser,
+            de: grpcio::pb_de,
+        },
+    }
+}
+
 /// A response, encoded.
 pub struct Encoded<M> {
     /// Taken out when it is sent; grpcio hands out shared references only.

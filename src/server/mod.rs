@@ -4,6 +4,7 @@
 pub mod connections;
 pub mod listen;
 mod memory;
+mod standard;
 
 use std::fmt;
 use std::future::Future;
@@ -24,8 +25,10 @@ use crate::engine::sleeper::Sleeper;
 use crate::engine::{Streams, StreamsConfig, Workers, WorkersConfig};
 use crate::security::{FileError, ServerIdentity, ServerTls, TokenChecker, TokenSet, Watcher};
 use crate::service::{stream_service, Tutorial};
+use crate::standard::{DescriptorError, Health};
 use connections::ConnectionLimits;
 use listen::{bind, Bound, ListenError};
+pub use standard::StandardServices;
 
 /// Requests that each poll thread holds open slots for. More than these wait in the C-core, which
 /// costs nothing; with grpcio's default of 1024 a shutdown beside a long stream takes seconds.
@@ -34,6 +37,9 @@ const REQUEST_SLOTS: usize = 64;
 /// How long streams that were ended get to have their status read, before their connections are
 /// cut.
 const LAST_WORDS: Duration = Duration::from_millis(300);
+
+/// How long those who watch the server's health get to hear that it is about to end.
+const LAST_HEALTH: Duration = Duration::from_millis(200);
 
 /// How long cut connections get to go away.
 const CUT: Duration = Duration::from_secs(5);
@@ -61,6 +67,8 @@ pub struct ServerConfig {
     pub token_file: Option<PathBuf>,
     /// The limits of its connections.
     pub connections: ConnectionLimits,
+    /// The services for tools, beside the tutorial's.
+    pub standard: StandardServices,
 }
 
 impl ServerConfig {
@@ -91,6 +99,7 @@ impl Default for ServerConfig {
             tls: None,
             token_file: None,
             connections: ConnectionLimits::default(),
+            standard: StandardServices::default(),
         }
     }
 }
@@ -107,6 +116,9 @@ pub enum StartError {
     /// The system gives no threads, or takes no signals.
     #[error("the system refuses threads or signals: {0}")]
     Threads(#[from] io::Error),
+    /// The protos that reflection is to tell of are broken.
+    #[error(transparent)]
+    Descriptors(#[from] DescriptorError),
     /// The C-core refuses.
     #[error("the C-core cannot start a server: {0}")]
     Core(#[from] grpcio::Error),
@@ -116,6 +128,7 @@ pub enum StartError {
 pub struct Server {
     server: grpcio::Server,
     streams: Streams,
+    health: Health,
     bound: Bound,
     _ebb: memory::Ebb,
     _watcher: Watcher,
@@ -155,6 +168,10 @@ impl Server {
                 config.tutorial.clone(),
                 config.max_request_bytes,
             ));
+        let (health, services) = config.standard.start(&workers)?;
+        for service in services {
+            builder = builder.register_service(service);
+        }
         if let Some(tokens) = tokens {
             builder = builder.add_checker(TokenChecker(tokens));
         }
@@ -167,6 +184,7 @@ impl Server {
         server.start();
         Ok(Server {
             server,
+            health,
             bound,
             _ebb: memory::return_at_ebb(workers, streams.clone()),
             _watcher: watcher,
@@ -185,10 +203,17 @@ impl Server {
         &self.streams
     }
 
-    /// Drains and ends: no new calls from now on, open streams may finish within `grace`, the
-    /// rest end with UNAVAILABLE. Blocks until then, and for a few hundred milliseconds more at
-    /// most where clients do not read.
+    /// What it says of its health: SERVING as a whole (`""`), and of each service.
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// Drains and ends: NOT_SERVING before anything else, then no new calls, open streams may
+    /// finish within `grace`, the rest end with UNAVAILABLE. Blocks until then, and for a few
+    /// hundred milliseconds more at most where clients do not read.
     pub fn shutdown(mut self, grace: Duration) -> Drained {
+        // Who does not read that in time is cut off with the rest.
+        self.health.shut_down(LAST_HEALTH);
         self.streams.refuse(unavailable("the server is draining"));
         let mut gone = self.server.shutdown();
         let mut aborted = 0;

@@ -1,0 +1,317 @@
+//! `grpc.health.v1.Health`: who serves, for probes and load balancers. It knows names and their
+//! status; what makes a service healthy is its owner's to say.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use futures::{FutureExt, Sink, SinkExt};
+use grpcio::{
+    Method, MethodType, RpcContext, RpcStatus, RpcStatusCode, ServerStreamingSink, Service,
+    ServiceBuilder, UnarySink, WriteFlags,
+};
+
+use super::slots::{Slot, Slots};
+use super::{status, ServingStatus, MAX_REQUEST};
+use crate::engine::codec::{raw_requests, Raw};
+use crate::proto::health::{
+    HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse,
+};
+
+/// The most Watch calls at once. Each holds a few KB, nearly all of it the C-core's.
+const MOST_WATCHES: usize = 10_000;
+
+/// The most services that List tells of, as in other implementations.
+const MOST_LISTED: usize = 100;
+
+const CHECK: Method<Raw<HealthCheckRequest>, HealthCheckResponse> =
+    raw_requests(MethodType::Unary, "/grpc.health.v1.Health/Check");
+const LIST: Method<Raw<HealthListRequest>, HealthListResponse> =
+    raw_requests(MethodType::Unary, "/grpc.health.v1.Health/List");
+const WATCH: Method<Raw<HealthCheckRequest>, HealthCheckResponse> =
+    raw_requests(MethodType::ServerStreaming, "/grpc.health.v1.Health/Watch");
+
+/// The health of a server's services; clones are the same. The name of the whole server is `""`.
+#[derive(Clone)]
+pub struct Health(Arc<Shared>);
+
+struct Shared {
+    state: Mutex<State>,
+    /// Told when the last Watch call ends.
+    unwatched: Condvar,
+    slots: Slots,
+}
+
+#[derive(Default)]
+struct State {
+    services: BTreeMap<String, ServingStatus>,
+    /// Whom to wake when something changes, by Watch call; `None` while it is not asleep.
+    watches: HashMap<u64, Option<Waker>>,
+    next_watch: u64,
+    /// Nothing changes any more, and whoever watches is told so.
+    over: bool,
+}
+
+impl Default for Health {
+    fn default() -> Health {
+        Health::new()
+    }
+}
+
+impl Health {
+    /// The whole server is SERVING; there is no other service yet.
+    pub fn new() -> Health {
+        let state = State {
+            services: [(String::new(), ServingStatus::SERVING)].into(),
+            ..State::default()
+        };
+        Health(Arc::new(Shared {
+            state: Mutex::new(state),
+            unwatched: Condvar::new(),
+            slots: Slots::new(MOST_WATCHES),
+        }))
+    }
+
+    /// Sets what `service` is, and tells whoever watches it. Without effect after
+    /// [`Health::shut_down`]. Never blocks.
+    pub fn set(&self, service: impl Into<String>, status: ServingStatus) {
+        self.change(|services| {
+            services.insert(service.into(), status);
+        });
+    }
+
+    /// Forgets `service`, for which Check ends with NOT_FOUND from now on. Never blocks.
+    pub fn remove(&self, service: &str) {
+        self.change(|services| {
+            services.remove(service);
+        });
+    }
+
+    /// What `service` is; `None` for one that is not known.
+    pub fn get(&self, service: &str) -> Option<ServingStatus> {
+        self.0.lock().services.get(service).copied()
+    }
+
+    /// Every service is NOT_SERVING from now on, for good. Watch calls are told, and end with
+    /// UNAVAILABLE. Blocks until they have, at most for `timeout`; false when some still have not.
+    pub fn shut_down(&self, timeout: Duration) -> bool {
+        self.change(|services| {
+            let all = services.values_mut();
+            all.for_each(|status| *status = ServingStatus::NOT_SERVING);
+        });
+        let asleep = {
+            let mut state = self.0.lock();
+            state.over = true;
+            state.asleep()
+        };
+        asleep.into_iter().for_each(Waker::wake);
+        let state = self.0.lock();
+        let watched = |state: &mut State| !state.watches.is_empty();
+        let waited = self.0.unwatched.wait_timeout_while(state, timeout, watched);
+        let (state, _) = waited.unwrap_or_else(|e| e.into_inner());
+        state.watches.is_empty()
+    }
+
+    /// The service, to be registered with a server.
+    pub fn service(&self) -> Service {
+        let (for_check, for_list, for_watch) = (self.clone(), self.clone(), self.clone());
+        ServiceBuilder::new()
+            .add_unary_handler(&CHECK, move |ctx, request, sink| {
+                answer(&ctx, sink, for_check.check(request));
+            })
+            .add_unary_handler(&LIST, move |ctx, request, sink| {
+                answer(&ctx, sink, for_list.list(request));
+            })
+            .add_server_streaming_handler(&WATCH, move |ctx, request, sink| {
+                for_watch.watch(&ctx, request, sink);
+            })
+            .build()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut BTreeMap<String, ServingStatus>)) {
+        let mut state = self.0.lock();
+        if state.over {
+            return;
+        }
+        change(&mut state.services);
+        let asleep = state.asleep();
+        drop(state);
+        asleep.into_iter().for_each(Waker::wake);
+    }
+
+    fn check(&self, request: Raw<HealthCheckRequest>) -> Result<HealthCheckResponse, RpcStatus> {
+        let service = request.decode(MAX_REQUEST)?.service;
+        match self.get(&service) {
+            Some(status) => Ok(response(status)),
+            None => Err(status(
+                RpcStatusCode::NOT_FOUND,
+                format!("there is no service `{service}`"),
+            )),
+        }
+    }
+
+    fn list(&self, request: Raw<HealthListRequest>) -> Result<HealthListResponse, RpcStatus> {
+        request.decode(MAX_REQUEST)?;
+        let state = self.0.lock();
+        if state.services.len() > MOST_LISTED {
+            let text = format!("there are more than {MOST_LISTED} services; ask for each");
+            return Err(status(RpcStatusCode::RESOURCE_EXHAUSTED, text));
+        }
+        let all = state.services.iter();
+        Ok(HealthListResponse {
+            statuses: all.map(|(name, s)| (name.clone(), response(*s))).collect(),
+            ..HealthListResponse::default()
+        })
+    }
+
+    fn watch(
+        &self,
+        ctx: &RpcContext<'_>,
+        request: Raw<HealthCheckRequest>,
+        sink: ServerStreamingSink<HealthCheckResponse>,
+    ) {
+        let request = request.decode(MAX_REQUEST);
+        match request.and_then(|request| Ok((request, self.0.slots.take("Health/Watch")?))) {
+            Ok((request, slot)) => {
+                let watch = Watch::begin(self.0.clone(), request.service, slot);
+                ctx.spawn(watch.run(sink));
+            }
+            Err(status) => ctx.spawn(sink.fail(status).map(|_| ())),
+        }
+    }
+}
+
+impl fmt::Debug for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.0.lock();
+        f.debug_struct("Health")
+            .field("services", &state.services)
+            .field("watches", &state.watches.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+impl State {
+    /// Whom to wake, once the lock is released: a waker may own a call, whose end wants the lock.
+    fn asleep(&mut self) -> Vec<Waker> {
+        self.watches.values_mut().filter_map(Option::take).collect()
+    }
+}
+
+fn response(status: ServingStatus) -> HealthCheckResponse {
+    HealthCheckResponse {
+        status,
+        ..HealthCheckResponse::default()
+    }
+}
+
+fn answer<T: Send + 'static>(
+    ctx: &RpcContext<'_>,
+    sink: UnarySink<T>,
+    answer: Result<T, RpcStatus>,
+) {
+    let sent = match answer {
+        Ok(response) => sink.success(response),
+        Err(status) => sink.fail(status),
+    };
+    ctx.spawn(sent.map(|_| ())); // the client may be gone
+}
+
+/// One Watch call.
+struct Watch {
+    shared: Arc<Shared>,
+    id: u64,
+    service: String,
+    told: Option<ServingStatus>,
+    _slot: Slot,
+}
+
+enum Event {
+    Changed(ServingStatus),
+    Over,
+    /// The client is gone, or its deadline has passed.
+    Gone,
+}
+
+impl Watch {
+    fn begin(shared: Arc<Shared>, service: String, slot: Slot) -> Watch {
+        let mut state = shared.lock();
+        let id = state.next_watch;
+        state.next_watch += 1;
+        state.watches.insert(id, None);
+        drop(state);
+        Watch {
+            shared,
+            id,
+            service,
+            told: None,
+            _slot: slot,
+        }
+    }
+
+    async fn run(mut self, mut sink: ServerStreamingSink<HealthCheckResponse>) {
+        loop {
+            match poll_fn(|cx| self.poll_event(&mut sink, cx)).await {
+                Event::Changed(status) => {
+                    let message = (response(status), WriteFlags::default());
+                    if sink.send(message).await.is_err() {
+                        return;
+                    }
+                    self.told = Some(status);
+                }
+                Event::Over => {
+                    let end = status(RpcStatusCode::UNAVAILABLE, "the server is draining");
+                    let _ = sink.fail(end).await; // the client may be gone
+                    return;
+                }
+                Event::Gone => return,
+            }
+        }
+    }
+
+    fn poll_event(
+        &self,
+        sink: &mut ServerStreamingSink<HealthCheckResponse>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Event> {
+        // Also hears of the end of the call, while there is nothing to send.
+        match Pin::new(sink).poll_ready(cx) {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(_)) => return Poll::Ready(Event::Gone),
+            Poll::Pending => return Poll::Pending,
+        }
+        let mut state = self.shared.lock();
+        let status = state.services.get(&self.service).copied();
+        let status = status.unwrap_or(ServingStatus::SERVICE_UNKNOWN);
+        if self.told != Some(status) {
+            return Poll::Ready(Event::Changed(status));
+        }
+        if state.over {
+            return Poll::Ready(Event::Over);
+        }
+        state.watches.insert(self.id, Some(cx.waker().clone()));
+        Poll::Pending
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        let waker = state.watches.remove(&self.id);
+        if state.watches.is_empty() {
+            self.shared.unwatched.notify_all();
+        }
+        drop(state);
+        drop(waker);
+    }
+}

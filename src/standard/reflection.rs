@@ -1,0 +1,302 @@
+//! `grpc.reflection`, v1 and v1alpha: tells tools such as grpcurl what a server's protos are. It
+//! knows descriptors; whether the services they describe are served is its owner's to say.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use futures::{FutureExt, SinkExt, StreamExt};
+use grpcio::{
+    DuplexSink, Method, MethodType, RequestStream, RpcContext, RpcStatusCode, Service,
+    ServiceBuilder, WriteFlags,
+};
+use prost_reflect::{DescriptorPool, FileDescriptor};
+use protobuf::descriptor::{FileDescriptorProto, FileDescriptorSet};
+use protobuf::Message;
+
+use super::slots::{Slot, Slots};
+use super::MAX_REQUEST;
+use crate::engine::codec::{raw_requests, Raw};
+use crate::proto::reflection::{
+    ErrorResponse, ExtensionNumberResponse, FileDescriptorResponse, ListServiceResponse,
+    ServerReflectionRequest, ServerReflectionRequest_oneof_message_request as Asked,
+    ServerReflectionResponse, ServerReflectionResponse_oneof_message_response as Answer,
+    ServiceResponse,
+};
+
+/// The most calls at once, of both versions together. A tool makes one, and ends it.
+const MOST_CALLS: usize = 1000;
+
+type Info = Method<Raw<ServerReflectionRequest>, ServerReflectionResponse>;
+
+const V1: Info = raw_requests(
+    MethodType::Duplex,
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+);
+
+/// On the wire the messages are those of v1.
+const V1ALPHA: Info = raw_requests(
+    MethodType::Duplex,
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+);
+
+/// Why descriptors cannot be used: they cannot be decoded, or lack what they import.
+#[derive(Debug, thiserror::Error)]
+#[error("these descriptors cannot be used: {0}")]
+pub struct DescriptorError(String);
+
+/// The protos that tools are told of.
+#[derive(Clone)]
+pub struct Reflection {
+    pool: DescriptorPool,
+    /// The names of the services that are listed, in order.
+    listed: Vec<String>,
+    /// The names of the files that may be seen.
+    visible: BTreeSet<String>,
+}
+
+impl Reflection {
+    /// All services and files of an encoded `FileDescriptorSet`, such as `protoc --include_imports
+    /// --descriptor_set_out=FILE` writes; with `--include_source_info` comments come along.
+    ///
+    /// # Errors
+    /// When it cannot be decoded, or a file is missing that another one imports.
+    pub fn of_set(set: &[u8]) -> Result<Reflection, DescriptorError> {
+        let pool = DescriptorPool::decode(set).map_err(|e| DescriptorError(e.to_string()))?;
+        let names = pool.services().map(|s| s.full_name().to_string());
+        let mut listed: Vec<_> = names.collect();
+        listed.sort();
+        let visible = pool.files().map(|file| file.name().to_string()).collect();
+        Ok(Reflection {
+            pool,
+            listed,
+            visible,
+        })
+    }
+
+    /// The same of files, as the function `file_descriptor_proto` of generated code gives them;
+    /// those that they import have to be among them.
+    ///
+    /// # Errors
+    /// When a file is missing that another one imports.
+    pub fn of_files<'a>(
+        files: impl IntoIterator<Item = &'a FileDescriptorProto>,
+    ) -> Result<Reflection, DescriptorError> {
+        let set = FileDescriptorSet {
+            file: files.into_iter().cloned().collect::<Vec<_>>().into(),
+            ..FileDescriptorSet::default()
+        };
+        let set = set.write_to_bytes();
+        Reflection::of_set(&set.map_err(|e| DescriptorError(e.to_string()))?)
+    }
+
+    /// Only these services, and the files that they need: for a set that describes more than is
+    /// served. A name that is not in the set is left out.
+    #[must_use]
+    pub fn only(mut self, services: &[&str]) -> Reflection {
+        self.listed.retain(|name| services.contains(&name.as_str()));
+        self.visible.clear();
+        for service in &self.listed {
+            if let Some(service) = self.pool.get_service_by_name(service) {
+                for file in with_imports(service.parent_file()) {
+                    self.visible.insert(file.name().into());
+                }
+            }
+        }
+        self
+    }
+
+    /// v1 and v1alpha of the service, both to be registered with a server: older tools know only
+    /// the second one.
+    pub fn services(&self) -> [Service; 2] {
+        let reflection = Arc::new(self.clone());
+        let slots = Slots::new(MOST_CALLS);
+        [&V1, &V1ALPHA].map(|method| {
+            let (reflection, slots) = (reflection.clone(), slots.clone());
+            let handler =
+                move |ctx: RpcContext<'_>,
+                      requests: RequestStream<Raw<ServerReflectionRequest>>,
+                      sink: DuplexSink<ServerReflectionResponse>| {
+                    match slots.take("ServerReflectionInfo") {
+                        Ok(slot) => ctx.spawn(converse(reflection.clone(), requests, sink, slot)),
+                        Err(status) => ctx.spawn(sink.fail(status).map(|_| ())),
+                    }
+                };
+            ServiceBuilder::new()
+                .add_duplex_streaming_handler(method, handler)
+                .build()
+        })
+    }
+
+    fn answer(&self, request: ServerReflectionRequest) -> ServerReflectionResponse {
+        let answer = match &request.message_request {
+            Some(Asked::file_by_filename(name)) => self
+                .files(self.pool.get_file_by_name(name))
+                .ok_or_else(|| format!("there is no file `{name}`")),
+            Some(Asked::file_containing_symbol(symbol)) => self
+                .files(self.file_with(symbol))
+                .ok_or_else(|| format!("there is no symbol `{symbol}`")),
+            Some(Asked::file_containing_extension(asked)) => {
+                let (name, number) = (&asked.containing_type, asked.extension_number);
+                self.files(self.file_extending(name, number))
+                    .ok_or_else(|| format!("there is no extension {number} of `{name}`"))
+            }
+            Some(Asked::all_extension_numbers_of_type(name)) => self
+                .extensions(name)
+                .ok_or_else(|| format!("there is no type `{name}`")),
+            Some(Asked::list_services(_)) => Ok(self.list()),
+            None => Err(String::new()),
+        };
+        let answer = answer.unwrap_or_else(|message| {
+            let (code, message) = match message.as_str() {
+                "" => (
+                    RpcStatusCode::INVALID_ARGUMENT,
+                    "the request asks for nothing".into(),
+                ),
+                _ => (RpcStatusCode::NOT_FOUND, message),
+            };
+            Answer::error_response(ErrorResponse {
+                error_code: code.into(),
+                error_message: message,
+                ..ErrorResponse::default()
+            })
+        });
+        ServerReflectionResponse {
+            valid_host: request.host.clone(),
+            original_request: Some(request).into(),
+            message_response: Some(answer),
+            ..ServerReflectionResponse::default()
+        }
+    }
+
+    fn list(&self) -> Answer {
+        let services = self.listed.iter().map(|name| ServiceResponse {
+            name: name.clone(),
+            ..ServiceResponse::default()
+        });
+        Answer::list_services_response(ListServiceResponse {
+            service: services.collect::<Vec<_>>().into(),
+            ..ListServiceResponse::default()
+        })
+    }
+
+    /// `file` and all that it imports, itself first.
+    fn files(&self, file: Option<FileDescriptor>) -> Option<Answer> {
+        let file = file.filter(|file| self.visible.contains(file.name()))?;
+        let files = with_imports(file).into_iter();
+        Some(Answer::file_descriptor_response(FileDescriptorResponse {
+            file_descriptor_proto: files
+                .map(|file| file.encode_to_vec())
+                .collect::<Vec<_>>()
+                .into(),
+            ..FileDescriptorResponse::default()
+        }))
+    }
+
+    /// The file that declares a service, a method, a type, a field, a oneof, a value or an
+    /// extension.
+    fn file_with(&self, symbol: &str) -> Option<FileDescriptor> {
+        let pool = &self.pool;
+        if let Some(message) = pool.get_message_by_name(symbol) {
+            return Some(message.parent_file());
+        }
+        if let Some(service) = pool.get_service_by_name(symbol) {
+            return Some(service.parent_file());
+        }
+        if let Some(found) = pool.get_enum_by_name(symbol) {
+            return Some(found.parent_file());
+        }
+        if let Some(extension) = pool.get_extension_by_name(symbol) {
+            return Some(extension.parent_file());
+        }
+        let (parent, name) = symbol.rsplit_once('.').unwrap_or(("", symbol));
+        if let Some(service) = pool.get_service_by_name(parent) {
+            let mut methods = service.methods();
+            if methods.any(|method| method.name() == name) {
+                return Some(service.parent_file());
+            }
+        }
+        if let Some(message) = pool.get_message_by_name(parent) {
+            let is_oneof = message.oneofs().any(|oneof| oneof.name() == name);
+            if is_oneof || message.get_field_by_name(name).is_some() {
+                return Some(message.parent_file());
+            }
+        }
+        // A value belongs to what its enum is in, not to the enum.
+        let value = pool.all_enums().find(|found| {
+            let mut values = found.values();
+            values.any(|value| value.full_name() == symbol)
+        });
+        value.map(|found| found.parent_file())
+    }
+
+    fn file_extending(&self, name: &str, number: i32) -> Option<FileDescriptor> {
+        let message = self.pool.get_message_by_name(name)?;
+        let extension = message.get_extension(number.try_into().ok()?)?;
+        Some(extension.parent_file())
+    }
+
+    fn extensions(&self, name: &str) -> Option<Answer> {
+        let message = self.pool.get_message_by_name(name)?;
+        if !self.visible.contains(message.parent_file().name()) {
+            return None;
+        }
+        let seen = message
+            .extensions()
+            .filter(|extension| self.visible.contains(extension.parent_file().name()));
+        Some(Answer::all_extension_numbers_response(
+            ExtensionNumberResponse {
+                base_type_name: name.into(),
+                extension_number: seen.map(|extension| extension.number() as i32).collect(),
+                ..ExtensionNumberResponse::default()
+            },
+        ))
+    }
+}
+
+impl fmt::Debug for Reflection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reflection")
+            .field("listed", &self.listed)
+            .field("visible", &self.visible)
+            .finish_non_exhaustive()
+    }
+}
+
+fn with_imports(file: FileDescriptor) -> Vec<FileDescriptor> {
+    let mut files = vec![file];
+    let mut next = 0;
+    while next < files.len() {
+        for import in files[next].clone().dependencies() {
+            if !files.contains(&import) {
+                files.push(import);
+            }
+        }
+        next += 1;
+    }
+    files
+}
+
+/// One call: an answer to each request, and the next request only when that is sent.
+async fn converse(
+    reflection: Arc<Reflection>,
+    mut requests: RequestStream<Raw<ServerReflectionRequest>>,
+    mut sink: DuplexSink<ServerReflectionResponse>,
+    _slot: Slot,
+) {
+    while let Some(Ok(request)) = requests.next().await {
+        match request.decode(MAX_REQUEST) {
+            Ok(request) => {
+                let answer = reflection.answer(request);
+                if sink.send((answer, WriteFlags::default())).await.is_err() {
+                    return; // the client is gone
+                }
+            }
+            Err(status) => {
+                let _ = sink.fail(status).await; // the client may be gone
+                return;
+            }
+        }
+    }
+    let _ = sink.close().await; // the client may be gone
+}

@@ -1,0 +1,105 @@
+//! `client health`, `client list` and `client describe`: what they print, and their exit codes.
+
+mod common {
+    pub mod certificates;
+    pub mod process;
+    pub mod server;
+    pub mod wire;
+}
+
+use common::process::{Ended, Process};
+use common::server::TestServer;
+use common::wire::Wire::{self, Clear, MutualTls, Tls};
+use rstest::rstest;
+
+#[track_caller]
+fn failed(ended: &Ended, code: i32, why: &str) {
+    assert_eq!(ended.code, Some(code), "{ended:?}");
+    let said = ended.errors.join("\n");
+    assert!(said.contains(why), "{said}");
+}
+
+#[rstest]
+fn they_tell_what_the_server_is(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let server = TestServer::start(wire, &[]);
+    let run = |arguments: &[&str]| server.client(arguments).end();
+    for healthy in [&["health"][..], &["health", "protobuf.StreamService"]] {
+        let ended = run(healthy);
+        assert_eq!(
+            (ended.code, ended.output),
+            (Some(0), vec!["SERVING".into()])
+        );
+    }
+    let unknown = run(&["health", "other"]);
+    failed(
+        &unknown,
+        5,
+        "client: NOT_FOUND: there is no service `other`",
+    );
+    let listed = run(&["list"]);
+    assert_eq!(listed.code, Some(0), "{listed:?}");
+    assert!(listed.output.contains(&"protobuf.StreamService".into()));
+    let described = run(&["describe", "protobuf.Response"]);
+    assert_eq!(described.code, Some(0), "{described:?}");
+    let wanted = [
+        "// protobuf.Response, of stream.proto",
+        "message Response {",
+        "  string result = 1;",
+        "}",
+    ];
+    assert_eq!(described.output, wanted);
+    let all = run(&["describe"]).output;
+    assert!(all.contains(&"service StreamService {".into()), "{all:?}");
+    assert!(all.contains(&"service Health {".into()), "{all:?}");
+    failed(&run(&["describe", "no.Such"]), 5, "NOT_FOUND");
+}
+
+#[rstest]
+fn a_watch_tells_of_the_drain(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let server = TestServer::start(wire, &[]);
+    let watch = server.client(&["health", "--watch"]);
+    assert_eq!(watch.line(), "SERVING");
+    server.process.signal("-TERM");
+    let ended = watch.end();
+    assert_eq!(ended.output, ["NOT_SERVING"]);
+    failed(&ended, 5, "client: UNAVAILABLE: the server is draining");
+}
+
+#[test]
+fn flags_for_the_connection_stand_on_both_sides() {
+    let server = TestServer::start(Clear, &[]);
+    let client = |flags: &[&str]| Process::start(env!("CARGO_BIN_EXE_client"), flags).end();
+    let address = server.address.as_str();
+    for flags in [["--addr", address, "health"], ["health", "--addr", address]] {
+        assert_eq!(client(&flags).output, ["SERVING"], "{flags:?}");
+    }
+    let late = client(&["health", "--watch", "--timeout", "2s", "--addr", address]);
+    failed(&late, 4, "DEADLINE_EXCEEDED: not complete within 2s");
+    let token = ["list", "--token-file", "/no/such", "--addr", address];
+    failed(&client(&token), 2, "--token-file");
+}
+
+#[test]
+fn what_means_nothing_to_them_is_wrong_usage() {
+    let client = |flags: &[&str]| Process::start(env!("CARGO_BIN_EXE_client"), flags).end();
+    for (flags, named) in [
+        (&["--id", "2", "health"][..], "--id is for fetching"),
+        (&["--take", "2", "list"], "--take is for fetching"),
+        (&["--quiet", "describe"], "--quiet is for fetching"),
+        (&["health", "--id", "2"], "--id"),
+        (&["helth"], "helth"),
+    ] {
+        failed(&client(flags), 2, named);
+    }
+}
+
+#[test]
+fn a_server_that_is_not_there_is_no_connection() {
+    let directory = tempfile::tempdir().unwrap();
+    let address = format!("unix:{}/nobody", directory.path().display());
+    for command in ["health", "list", "describe"] {
+        let flags = [command, "--addr", &address];
+        let ended = Process::start(env!("CARGO_BIN_EXE_client"), flags).end();
+        failed(&ended, 3, "client: UNAVAILABLE: cannot connect");
+    }
+}

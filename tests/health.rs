@@ -1,0 +1,204 @@
+//! `grpc.health.v1.Health`, as probes and load balancers use it: what is served, who watches is told
+//! of a drain first, and holds nothing up.
+
+mod common {
+    pub mod certificates;
+    pub mod process;
+    pub mod server;
+    pub mod wire;
+}
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use common::certificates::write_secret;
+use common::process::LIMIT;
+use common::server::{send_raw, TestServer, FETCH};
+use common::wire::path;
+use common::wire::Wire::{self, Clear, MutualTls, Tls};
+use fanstream::engine::{receive, Capacity, Patience, ReceiveError, Responses};
+use fanstream::proto::health::{HealthCheckRequest, HealthCheckResponse, HealthListRequest};
+use fanstream::proto::health_grpc::HealthClient;
+use fanstream::standard::{Health, ServingStatus};
+use futures::executor::block_on;
+use grpcio::{
+    CallOption, Channel, ChannelBuilder, Client, Environment, RpcStatusCode, ServerBuilder,
+    ServerCredentials,
+};
+use rstest::rstest;
+
+const STREAM: &str = "protobuf.StreamService";
+
+fn of(service: &str) -> HealthCheckRequest {
+    HealthCheckRequest {
+        service: service.into(),
+        ..HealthCheckRequest::default()
+    }
+}
+
+fn options() -> CallOption {
+    CallOption::default().timeout(LIMIT)
+}
+
+fn check(channel: &Channel, service: &str) -> Result<ServingStatus, RpcStatusCode> {
+    let stub = HealthClient::new(channel.clone());
+    match stub.check_opt(&of(service), options()) {
+        Ok(response) => Ok(response.status),
+        Err(grpcio::Error::RpcFailure(status)) => Err(status.code()),
+        Err(other) => panic!("{other}"),
+    }
+}
+
+struct Watch(Responses<HealthCheckResponse>);
+
+impl Watch {
+    fn new(channel: &Channel, service: &str) -> Watch {
+        let stub = HealthClient::new(channel.clone());
+        let stream = stub.watch_opt(&of(service), options()).unwrap();
+        let client = Client::new(channel.clone());
+        // Not grpcio's own iterator, which can end with the status before the last messages.
+        let capacity = Capacity::default();
+        Watch(receive(&client, stream, capacity, Patience::default()))
+    }
+
+    /// The next status, or the code that the call ends with.
+    #[track_caller]
+    fn next(&mut self) -> Result<ServingStatus, RpcStatusCode> {
+        match self.0.next() {
+            Some(Ok(response)) => Ok(response.status),
+            Some(Err(ReceiveError::Status(status))) => Err(status.code()),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[rstest]
+fn whole_and_parts_are_serving(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let server = TestServer::start(wire, &[]);
+    let channel = server.channel();
+    for service in ["", STREAM, "grpc.health.v1.Health"] {
+        assert_eq!(check(&channel, service), Ok(ServingStatus::SERVING));
+        assert_eq!(
+            Watch::new(&channel, service).next(),
+            Ok(ServingStatus::SERVING)
+        );
+    }
+    assert_eq!(check(&channel, "other"), Err(RpcStatusCode::NOT_FOUND));
+    let mut unknown = Watch::new(&channel, "other");
+    assert_eq!(unknown.next(), Ok(ServingStatus::SERVICE_UNKNOWN));
+    let stub = HealthClient::new(channel);
+    let request = HealthListRequest::default();
+    let list = stub.list_opt(&request, options()).unwrap();
+    assert_eq!(list.statuses[""].status, ServingStatus::SERVING);
+    assert_eq!(list.statuses[STREAM].status, ServingStatus::SERVING);
+}
+
+#[rstest]
+fn a_drain_is_told_first_and_not_held_up(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let server = TestServer::start(wire, &["--step", "1h", "--grace", "1h"]);
+    let channel = server.channel();
+    let mut watches: Vec<_> = ["", STREAM, "other"]
+        .map(|service| Watch::new(&channel, service))
+        .into();
+    assert_eq!(watches[0].next(), Ok(ServingStatus::SERVING));
+    assert_eq!(watches[1].next(), Ok(ServingStatus::SERVING));
+    assert_eq!(watches[2].next(), Ok(ServingStatus::SERVICE_UNKNOWN));
+    // Holds the drain up, for its hour.
+    let open = server.client(&["--take", "2"]);
+    assert!(open.line().contains("Request #0"));
+    let began = Instant::now();
+    server.process.signal("-TERM");
+    assert_eq!(watches[0].next(), Ok(ServingStatus::NOT_SERVING));
+    assert_eq!(watches[1].next(), Ok(ServingStatus::NOT_SERVING));
+    for watch in &mut watches {
+        assert_eq!(watch.next(), Err(RpcStatusCode::UNAVAILABLE));
+    }
+    assert!(began.elapsed() < Duration::from_secs(5));
+    drop(open);
+    assert_eq!(server.process.end().code, Some(0));
+}
+
+#[rstest]
+fn watches_hold_up_no_shutdown(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let server = TestServer::start(wire, &["--grace", "1h"]);
+    let channel = server.channel();
+    // One of them is never read.
+    let stub = HealthClient::new(channel.clone());
+    let unread = stub.watch_opt(&of(""), options()).unwrap();
+    let mut watch = Watch::new(&channel, "");
+    assert_eq!(watch.next(), Ok(ServingStatus::SERVING));
+    let began = Instant::now();
+    server.process.signal("-TERM");
+    assert_eq!(server.process.end().code, Some(0));
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        began.elapsed()
+    );
+    drop(unread);
+}
+
+#[rstest]
+fn large_names_are_refused(#[values(Clear, Tls)] wire: Wire) {
+    let server = TestServer::start(wire, &["--step", "0s"]);
+    let channel = server.channel();
+    let name = "x".repeat(1 << 20);
+    let too_large = Err(RpcStatusCode::RESOURCE_EXHAUSTED);
+    assert_eq!(check(&channel, &name), too_large);
+    assert_eq!(Watch::new(&channel, &name).next(), too_large);
+    assert_eq!(send_raw(&channel, FETCH, Vec::new()).0, 5);
+}
+
+#[rstest]
+fn tokens_are_for_health_too(#[values(Clear, Tls)] wire: Wire) {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("tokens");
+    write_secret(&file, "secret");
+    let server = TestServer::start(wire, &["--token-file", &path(&file)]);
+    let refused = Err(RpcStatusCode::UNAUTHENTICATED);
+    assert_eq!(check(&server.channel(), ""), refused);
+    let shown = server.client(&["health", "--token-file", &path(&file)]);
+    assert_eq!(shown.end().output, ["SERVING"]);
+}
+
+/// The library's, in a server of somebody else's.
+#[test]
+fn changes_are_told_until_the_end() {
+    let health = Health::new();
+    let mut server = ServerBuilder::new(Arc::new(Environment::new(1)))
+        .register_service(health.service())
+        .build()
+        .unwrap();
+    let credentials = ServerCredentials::insecure();
+    let port = server.add_listening_port("127.0.0.1:0", credentials);
+    server.start();
+    let channel = ChannelBuilder::new(Arc::new(Environment::new(1)))
+        .connect(&format!("127.0.0.1:{}", port.unwrap()));
+    let mut watch = Watch::new(&channel, "mine");
+    assert_eq!(watch.next(), Ok(ServingStatus::SERVICE_UNKNOWN));
+    health.set("mine", ServingStatus::NOT_SERVING);
+    assert_eq!(watch.next(), Ok(ServingStatus::NOT_SERVING));
+    health.set("mine", ServingStatus::SERVING);
+    assert_eq!(watch.next(), Ok(ServingStatus::SERVING));
+    // Nobody is told what has not changed.
+    health.set("mine", ServingStatus::SERVING);
+    health.remove("mine");
+    assert_eq!(watch.next(), Ok(ServingStatus::SERVICE_UNKNOWN));
+    assert_eq!(health.get("mine"), None);
+    health.set("mine", ServingStatus::SERVING);
+    assert_eq!(watch.next(), Ok(ServingStatus::SERVING));
+
+    let given_up = Watch::new(&channel, "");
+    drop(given_up);
+    assert!(health.shut_down(LIMIT));
+    assert_eq!(watch.next(), Ok(ServingStatus::NOT_SERVING));
+    assert_eq!(watch.next(), Err(RpcStatusCode::UNAVAILABLE));
+    // For good; and who asks late is told as well.
+    health.set("mine", ServingStatus::SERVING);
+    assert_eq!(check(&channel, "mine"), Ok(ServingStatus::NOT_SERVING));
+    let mut late = Watch::new(&channel, "");
+    assert_eq!(late.next(), Ok(ServingStatus::NOT_SERVING));
+    assert_eq!(late.next(), Err(RpcStatusCode::UNAVAILABLE));
+    server.cancel_all_calls();
+    block_on(server.shutdown()).unwrap();
+}
