@@ -23,10 +23,18 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Tell whether the server, or one of its services, is SERVING
+    ///
+    /// Prints SERVING, NOT_SERVING, UNKNOWN or SERVICE_UNKNOWN. Exits with 0 when it is SERVING, with
+    /// 5 when it is not or is not known; with --watch, by what came last, or by how the call failed.
+    /// Without --watch it waits for 10s, unless --timeout says otherwise.
     Health(HealthArgs),
     /// List the services that the server has, as it tells over reflection
+    ///
+    /// Prints the full name of each, one a line. Waits for 10s, unless --timeout says otherwise.
     List(ListArgs),
     /// Print the proto of a service, a method or a type, as the server tells it over reflection
+    ///
+    /// With its comments, where the server sends them. Waits for 10s, unless --timeout says otherwise.
     Describe(DescribeArgs),
 }
 

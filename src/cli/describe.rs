@@ -11,7 +11,7 @@ use super::proto_text;
 use crate::client::Client;
 use crate::engine::ReceiveError;
 
-/// Prints it as proto text, with its comments where the server sends them.
+/// What to describe.
 #[derive(Args, Clone, Debug)]
 pub struct DescribeArgs {
     /// A full name, such as protobuf.StreamService or protobuf.Response [default: every service]

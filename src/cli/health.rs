@@ -9,8 +9,7 @@ use super::exit::Exit;
 use crate::client::Client;
 use crate::standard::ServingStatus;
 
-/// Prints SERVING, NOT_SERVING, UNKNOWN or SERVICE_UNKNOWN. Exits with 0 when it is SERVING, with 5
-/// when it is not or is not known; --watch goes by what came last.
+/// What to tell the health of, and for how long.
 #[derive(Args, Clone, Debug)]
 pub struct HealthArgs {
     /// The full name of a service, such as protobuf.StreamService [default: the whole server]

@@ -8,7 +8,7 @@ use super::commands::{print, Ended};
 use super::exit::Exit;
 use crate::client::Client;
 
-/// Prints the full name of each service, one a line.
+/// Nothing: it lists all.
 #[derive(Args, Clone, Debug)]
 pub struct ListArgs {}
 
