@@ -104,7 +104,7 @@ fn aging(age: Duration) -> StreamsConfig {
 
 fn ticking(alive: &Arc<()>) -> impl Iterator<Item = Produced<Response>> + Send {
     let alive = alive.clone();
-    (0..).map(move |k| {
+    (0..1000).map(move |k| {
         let _ = &alive;
         std::thread::sleep(Duration::from_millis(10));
         Ok(response(format!("{k}")))
@@ -150,12 +150,13 @@ fn what_an_old_stream_has_made_still_arrives(#[values(Clear, Tls, MutualTls)] wi
         Ok(vec![Job::now(counting("x", 100)), later].into())
     });
     let mut slow = server.call_with(1, CallOption::default(), Capacity::messages(1));
-    let mut read = 0;
-    while let Some(Ok(_)) = slow.next() {
-        read += 1;
+    for _ in 0..100 {
+        assert!(slow.next().unwrap().is_ok());
         std::thread::sleep(AGE / 50);
     }
-    assert_eq!(read, 100);
+    let (more, status) = failure(&mut slow);
+    assert!(more.is_empty());
+    assert_eq!(status.code(), RpcStatusCode::UNAVAILABLE);
 }
 
 #[rstest]
