@@ -5,7 +5,8 @@
 //!   worker threads and push into a bounded channel for each call, which a future on the call's
 //!   poll thread drains into the sink; a blocking client iterates what arrives.
 //! - [`server`], [`client`] and [`service`] are the tutorial's `StreamService` on that engine, and
-//!   [`cli`] and [`logging`] make the two binaries of them.
+//!   [`cli`] and [`logging`] make the two binaries of them. [`metrics`] and [`telemetry`] are for
+//!   who watches a server.
 //!
 //! ```
 //! use std::time::Duration;
@@ -42,10 +43,12 @@ pub mod cli;
 pub mod client;
 pub mod engine;
 pub mod logging;
+pub mod metrics;
 pub mod proto;
 pub mod security;
 pub mod server;
 pub mod service;
+pub mod telemetry;
 
 /// The README's code is compiled and run with the tests.
 #[cfg(doctest)]

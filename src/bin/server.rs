@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use clap::Parser;
 use fanstream::cli::exit::Exit;
-use fanstream::cli::server::{announce, ServerArgs};
+use fanstream::cli::server::{announce, print, ServerArgs};
 use fanstream::cli::server_security::explain;
 use fanstream::logging;
+use fanstream::metrics::DASHBOARD;
 use fanstream::server::{Server, StartError};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -16,7 +17,10 @@ use signal_hook::iterator::Signals;
 
 fn main() -> ExitCode {
     let args = ServerArgs::parse();
-    let _log = logging::start(args.log_format, args.log_level);
+    if args.watching.print_dashboard {
+        return print(DASHBOARD).into();
+    }
+    let _log = logging::start(args.watching.log_format, args.watching.log_level);
     match serve(&args) {
         Ok(()) => Exit::Complete.into(),
         Err(error) => {
@@ -39,7 +43,7 @@ fn serve(args: &ServerArgs) -> Result<(), StartError> {
 
     let server = Server::start(&args.config())?;
     tracing::info!("start server");
-    announce(args, server.bound());
+    announce(args, &server);
 
     signals.forever().next();
     tracing::info!("draining, for {:?} at most", args.grace);

@@ -13,6 +13,7 @@ pub mod output;
 pub mod run;
 pub mod server;
 pub mod server_security;
+pub mod server_watching;
 pub mod units;
 
 use std::path::Path;

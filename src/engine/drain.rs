@@ -11,10 +11,13 @@ use std::sync::Arc;
 use std::task::{ready, Context, Poll};
 
 use futures::Sink;
-use grpcio::{ServerStreamingSink, ServerStreamingSinkFailure, WriteFlags};
+use grpcio::{
+    Deadline, RpcStatusCode, ServerStreamingSink, ServerStreamingSinkFailure, WriteFlags,
+};
 
 use super::call::Call;
 use super::channel::{Receiver, TryRecvError};
+use super::meter::MethodMeter;
 
 /// Drains the channel of one call. Whatever ends it, dropping it ends the call.
 pub(super) struct Drain<T: Send + 'static, P> {
@@ -25,6 +28,9 @@ pub(super) struct Drain<T: Send + 'static, P> {
     registered: Option<std::task::Waker>,
     /// Held until the call is over: its place among the open streams.
     _permit: P,
+    deadline: Deadline,
+    /// Until the first message: to be told of it.
+    first: Option<Arc<MethodMeter>>,
 }
 
 enum Phase<T> {
@@ -46,6 +52,8 @@ impl<T: Send + 'static, P> Drain<T, P> {
         messages: Receiver<T>,
         sink: ServerStreamingSink<T>,
         permit: P,
+        deadline: Deadline,
+        meter: Arc<MethodMeter>,
     ) -> Drain<T, P> {
         Drain {
             call,
@@ -53,6 +61,8 @@ impl<T: Send + 'static, P> Drain<T, P> {
             phase: Phase::Sending { sink, held: None },
             registered: None,
             _permit: permit,
+            deadline,
+            first: Some(meter),
         }
     }
 
@@ -64,6 +74,7 @@ impl<T: Send + 'static, P> Drain<T, P> {
         loop {
             // Also hears of a cancel or a deadline, while there is nothing to send.
             if ready!(Pin::new(&mut *sink).poll_ready(cx)).is_err() {
+                self.call.set_code(lost(self.deadline));
                 return Poll::Ready(Phase::Over);
             }
             if self.call.is_aborted() {
@@ -80,8 +91,16 @@ impl<T: Send + 'static, P> Drain<T, P> {
             // At the end the status follows, so the last message can wait for it.
             let more = !matches!(next, Err(TryRecvError::Empty));
             let flags = WriteFlags::default().buffer_hint(more);
+            let size = self.messages.size(&message);
             if Pin::new(&mut *sink).start_send((message, flags)).is_err() {
+                self.call.set_code(lost(self.deadline));
                 return Poll::Ready(Phase::Over);
+            }
+            self.call.tally().sent(size);
+            if let Some(meter) = self.first.take() {
+                let after = self.call.arrived().elapsed();
+                self.call.tally().first_after(after);
+                meter.first_after(after);
             }
             *held = next.ok();
         }
@@ -94,6 +113,7 @@ impl<T: Send + 'static, P> Drain<T, P> {
         match (phase, self.call.failure()) {
             (Phase::Sending { sink, .. }, None) => Phase::Closing(sink),
             (Phase::Sending { sink, .. }, Some(status)) => {
+                self.call.set_code(status.code());
                 Phase::Failing(sink.fail(status.clone()))
             }
             (other, _) => other,
@@ -106,6 +126,15 @@ impl<T: Send + 'static, P> Drain<T, P> {
             self.call.drain_waker().register(cx.waker());
             self.registered = Some(cx.waker().clone());
         }
+    }
+}
+
+/// What a call ends with whose client, or connection, went.
+fn lost(deadline: Deadline) -> RpcStatusCode {
+    if deadline.exceeded() {
+        RpcStatusCode::DEADLINE_EXCEEDED
+    } else {
+        RpcStatusCode::CANCELLED
     }
 }
 
@@ -140,7 +169,11 @@ impl<T: Send + 'static, P> Future for Drain<T, P> {
                 }
                 // An error from here on means that the client is gone and no status can reach it.
                 Phase::Closing(sink) => {
-                    let _ = ready!(Pin::new(sink).poll_close(cx));
+                    let closed = ready!(Pin::new(sink).poll_close(cx));
+                    drain.call.set_code(match closed {
+                        Ok(()) => RpcStatusCode::OK,
+                        Err(_) => lost(drain.deadline),
+                    });
                     drain.phase = Phase::Over;
                 }
                 Phase::Failing(failure) => {

@@ -3,7 +3,7 @@
 //! This is the engine's front door: a service hands each call to [`Streams::serve`]. What happens
 //! in a call is the business of `call` and `drain`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -11,11 +11,14 @@ use std::time::{Duration, Instant};
 use futures::FutureExt;
 use grpcio::{RpcContext, RpcStatus, RpcStatusCode, ServerStreamingSink};
 
-use super::call::{Call, CallWatch};
+use super::call::Call;
 use super::capacity::Capacity;
 use super::channel::bounded_by_size;
 use super::drain::Drain;
 use super::job::Jobs;
+use super::meter::{Counts, MethodMeter, Methods, StreamsSnapshot};
+use super::observe::{CallEnd, Observed, Observer, Observers};
+use super::watch::CallWatch;
 use super::workers::Workers;
 
 /// What all streams of a server share.
@@ -47,35 +50,80 @@ struct Shared {
     open: Mutex<Open>,
     /// Told when the last stream of a draining server ends.
     idle: Condvar,
+    observer: Observers,
 }
 
 #[derive(Default)]
 struct Open {
-    calls: HashMap<u64, Arc<dyn Abort>>,
+    calls: HashMap<u64, OpenCall>,
     next_id: u64,
     /// What new calls are told, once the server drains.
     refusal: Option<RpcStatus>,
+    methods: Methods,
+    /// Calls that were refused, by reason.
+    refused: BTreeMap<&'static str, u64>,
+}
+
+struct OpenCall {
+    call: Arc<dyn AnyCall>,
+    /// Its place among [`Open::methods`].
+    method: usize,
 }
 
 /// A call of whatever message type.
-trait Abort: Send + Sync {
+trait AnyCall: Send + Sync {
     fn abort(&self, status: RpcStatus);
+
+    fn counts(&self) -> Counts;
+
+    /// How it ended; to be asked when it has.
+    fn end(&self) -> CallEnd;
 }
 
-impl<T: Send + 'static> Abort for Call<T> {
+impl<T: Send + 'static> AnyCall for Call<T> {
     fn abort(&self, status: RpcStatus) {
         Call::abort(self, status);
     }
+
+    fn counts(&self) -> Counts {
+        Call::counts(self)
+    }
+
+    fn end(&self) -> CallEnd {
+        CallEnd {
+            code: self.code(),
+            counts: Call::counts(self),
+            lasted: self.arrived().elapsed(),
+            subject: self.watch().subject(),
+            refused: None,
+        }
+    }
+}
+
+/// Why a call was refused, and what it is told.
+struct Refusal {
+    reason: &'static str,
+    status: RpcStatus,
 }
 
 impl Streams {
     /// No streams yet; their producers will run on `workers`.
     pub fn new(workers: Workers, config: StreamsConfig) -> Streams {
+        Streams::with_observer(workers, config, None)
+    }
+
+    /// As [`Streams::new`], with somebody who is told of every call.
+    pub fn with_observer(
+        workers: Workers,
+        config: StreamsConfig,
+        observer: Option<Arc<dyn Observer>>,
+    ) -> Streams {
         Streams(Arc::new(Shared {
             workers,
             config,
             open: Mutex::default(),
             idle: Condvar::new(),
+            observer,
         }))
     }
 
@@ -109,13 +157,39 @@ impl Streams {
     {
         let (sender, messages) = bounded_by_size(self.0.config.capacity, size);
         let call = Call::new(self.0.workers.clone(), sender, Box::new(open));
-        match self.admit(call.clone()) {
-            Ok(permit) => {
+        let observed = self.0.observer.as_ref().map(|o| o.arrived(ctx));
+        match self.admit(ctx.method(), &call, observed) {
+            Ok((permit, meter)) => {
                 call.start();
-                ctx.spawn(Drain::new(call, messages, sink, permit));
+                let deadline = ctx.deadline();
+                ctx.spawn(Drain::new(call, messages, sink, permit, deadline, meter));
             }
             Err(status) => ctx.spawn(sink.fail(status).map(|_| ())),
         }
+    }
+
+    /// Names a method, `/package.Service/Method`, before its first call, so that its counts are
+    /// there from the start.
+    pub fn introduce(&self, method: &str) {
+        self.lock().methods.of(method.as_bytes());
+    }
+
+    /// What there is to count, at this moment. Looks at every open stream, which takes some 100 ns
+    /// each; calls that begin or end meanwhile wait for it.
+    pub fn snapshot(&self) -> StreamsSnapshot {
+        let open = self.lock();
+        let mut methods = open.methods.snapshot();
+        for OpenCall { call, method } in open.calls.values() {
+            methods[*method].add_open(&call.counts());
+        }
+        let refused = open.refused.iter().map(|(why, n)| (*why, *n)).collect();
+        StreamsSnapshot { methods, refused }
+    }
+
+    /// Counts a call that was refused, before it came here or here. `reason` is a label: one of a
+    /// few words.
+    pub fn count_refusal(&self, reason: &'static str) {
+        *self.lock().refused.entry(reason).or_default() += 1;
     }
 
     /// Streams open now.
@@ -148,30 +222,69 @@ impl Streams {
     /// Ends every open stream with `status`, without what its channel still holds; returns how
     /// many there were. A stream whose reader does not read stays open until its connection goes.
     pub fn abort_all(&self, status: &RpcStatus) -> usize {
-        let calls: Vec<_> = self.lock().calls.values().cloned().collect();
+        let open = self.lock();
+        let calls: Vec<_> = open.calls.values().map(|o| o.call.clone()).collect();
+        drop(open);
         calls.iter().for_each(|call| call.abort(status.clone()));
         calls.len()
     }
 
-    fn admit(&self, call: Arc<dyn Abort>) -> Result<Permit, RpcStatus> {
+    fn admit<T: Send + 'static>(
+        &self,
+        method: &[u8],
+        call: &Arc<Call<T>>,
+        observed: Option<Box<dyn Observed>>,
+    ) -> Result<(Permit, Arc<MethodMeter>), RpcStatus> {
         let mut open = self.lock();
-        if let Some(refusal) = &open.refusal {
-            return Err(refusal.clone());
+        let (place, meter) = open.methods.of(method);
+        meter.started();
+        if let Err(Refusal { reason, status }) = self.allow(&open) {
+            drop(open);
+            self.count_refusal(reason);
+            let mut end = AnyCall::end(&**call);
+            end.code = status.code();
+            end.refused = Some(reason);
+            meter.handled(end.code, &end.counts, end.lasted);
+            if let Some(observed) = observed {
+                observed.ended(&end);
+            }
+            return Err(status);
+        }
+        let id = open.next_id;
+        open.next_id += 1;
+        let entry = OpenCall {
+            call: call.clone(),
+            method: place,
+        };
+        open.calls.insert(id, entry);
+        drop(open);
+        let permit = Permit {
+            streams: self.0.clone(),
+            id,
+            meter: meter.clone(),
+            observed,
+        };
+        Ok((permit, meter))
+    }
+
+    /// Whether another call may come in now.
+    fn allow(&self, open: &Open) -> Result<(), Refusal> {
+        if let Some(status) = &open.refusal {
+            return Err(Refusal {
+                reason: "draining",
+                status: status.clone(),
+            });
         }
         let limit = self.0.config.max_streams;
         if open.calls.len() >= limit {
             let message = format!("{limit} streams are open, which is the limit; try again later");
             let code = RpcStatusCode::RESOURCE_EXHAUSTED;
-            return Err(RpcStatus::with_message(code, message));
+            return Err(Refusal {
+                reason: "max_streams",
+                status: RpcStatus::with_message(code, message),
+            });
         }
-        let id = open.next_id;
-        open.next_id += 1;
-        open.calls.insert(id, call);
-        drop(open);
-        Ok(Permit {
-            streams: self.0.clone(),
-            id,
-        })
+        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
@@ -198,15 +311,25 @@ impl fmt::Debug for Streams {
 struct Permit {
     streams: Arc<Shared>,
     id: u64,
+    meter: Arc<MethodMeter>,
+    observed: Option<Box<dyn Observed>>,
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut open = self.streams.lock();
-        let call = open.calls.remove(&self.id);
+        let removed = open.calls.remove(&self.id);
+        let end = removed.as_ref().map(|open| open.call.end());
+        if let Some(end) = &end {
+            // Under the lock: a snapshot sees its counts here or with the open ones.
+            self.meter.handled(end.code, &end.counts, end.lasted);
+        }
         let none_left = open.calls.is_empty();
         drop(open);
-        drop(call);
+        drop(removed);
+        if let (Some(observed), Some(end)) = (self.observed.take(), end) {
+            observed.ended(&end);
+        }
         if none_left {
             self.streams.idle.notify_all();
         }

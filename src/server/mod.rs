@@ -7,6 +7,7 @@ mod memory;
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,8 +22,10 @@ use grpcio::{
 use crate::address::Address;
 use crate::engine::sleeper::Sleeper;
 use crate::engine::{Streams, StreamsConfig, Workers, WorkersConfig};
+use crate::metrics::{Metrics, Readiness};
 use crate::security::{FileError, ServerIdentity, ServerTls, TokenChecker, TokenSet, Watcher};
 use crate::service::{stream_service, Tutorial};
+use crate::telemetry::{Collector, CollectorError, Spans, Telemetry};
 use listen::{bind, Bound, ListenError};
 
 /// Requests that each poll thread holds open slots for. More than these wait in the C-core, which
@@ -57,6 +60,10 @@ pub struct ServerConfig {
     /// A file of bearer tokens, one a line; lines that begin with `#` are none. Every call must
     /// show one of them, or ends with UNAUTHENTICATED. Read again when it changes.
     pub token_file: Option<PathBuf>,
+    /// Serve metrics, health and readiness over HTTP here: a TCP address. `None` serves none.
+    pub metrics: Option<Address>,
+    /// Send a span of each call to this collector. `None` makes no spans.
+    pub collector: Option<Collector>,
 }
 
 impl Default for ServerConfig {
@@ -72,6 +79,8 @@ impl Default for ServerConfig {
             max_request_bytes: 4096,
             tls: None,
             token_file: None,
+            metrics: None,
+            collector: None,
         }
     }
 }
@@ -88,6 +97,17 @@ pub enum StartError {
     /// The system gives no threads, or takes no signals.
     #[error("the system refuses threads or signals: {0}")]
     Threads(#[from] io::Error),
+    /// The address for metrics cannot be listened on.
+    #[error("cannot listen on {address}: {reason}")]
+    Metrics {
+        /// As it was given.
+        address: Address,
+        /// What the system said.
+        reason: io::Error,
+    },
+    /// There can be no such collector.
+    #[error(transparent)]
+    Collector(#[from] CollectorError),
     /// The C-core refuses.
     #[error("the C-core cannot start a server: {0}")]
     Core(#[from] grpcio::Error),
@@ -98,6 +118,9 @@ pub struct Server {
     server: grpcio::Server,
     streams: Streams,
     bound: Bound,
+    ready: Readiness,
+    metrics: Option<Metrics>,
+    spans: Option<Spans>,
     _ebb: memory::Ebb,
     _watcher: Watcher,
     // Dropped last: its poll threads end with it.
@@ -127,7 +150,13 @@ impl Server {
         let watcher = Watcher::start(of_tls.chain(of_tokens).collect())?;
 
         let workers = Workers::new(config.workers.clone())?;
-        let streams = Streams::new(workers.clone(), config.streams.clone());
+        let spans = config.collector.as_ref().map(Spans::start).transpose()?;
+        let telemetry = Arc::new(Telemetry::new(spans.clone()));
+        let streams = config.streams.clone();
+        let streams = Streams::with_observer(workers.clone(), streams, Some(telemetry));
+        let ready = Readiness::default();
+        // Before the rest is bound: whoever watches sees how it becomes ready.
+        let metrics = metrics_of(config, &streams, &workers, &ready)?;
         let env = Arc::new(EnvBuilder::new().name_prefix("fanstream-poll").build());
         let mut builder = with_limits(ServerBuilder::new(env.clone()), config, env.clone())
             .requests_slot_per_cq(REQUEST_SLOTS)
@@ -137,7 +166,7 @@ impl Server {
                 config.max_request_bytes,
             ));
         if let Some(tokens) = tokens {
-            builder = builder.add_checker(TokenChecker(tokens));
+            builder = builder.add_checker(TokenChecker(tokens, streams.clone()));
         }
         let mut server = builder.build()?;
         let credentials = || match &tls {
@@ -146,7 +175,11 @@ impl Server {
         };
         let bound = bind(&mut server, &config.listen, &credentials)?;
         server.start();
+        ready.set(true);
         Ok(Server {
+            ready,
+            metrics,
+            spans,
             server,
             bound,
             _ebb: memory::return_at_ebb(workers, streams.clone()),
@@ -161,6 +194,11 @@ impl Server {
         &self.bound
     }
 
+    /// Where metrics are served, if they are.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().map(Metrics::address)
+    }
+
     /// Its open streams.
     pub fn streams(&self) -> &Streams {
         &self.streams
@@ -170,6 +208,7 @@ impl Server {
     /// rest end with UNAVAILABLE. Blocks until then, and for a few hundred milliseconds more at
     /// most where clients do not read.
     pub fn shutdown(mut self, grace: Duration) -> Drained {
+        self.ready.set(false);
         self.streams.refuse(unavailable("the server is draining"));
         let mut gone = self.server.shutdown();
         let mut aborted = 0;
@@ -181,6 +220,9 @@ impl Server {
         // Cuts the connections of those that did not read their status, and idle ones.
         self.server.cancel_all_calls();
         let clean = wait_for(&mut gone, CUT);
+        if let Some(spans) = &self.spans {
+            spans.shut_down();
+        }
         Drained { aborted, clean }
     }
 }
@@ -192,6 +234,23 @@ impl fmt::Debug for Server {
             .field("streams", &self.streams)
             .finish_non_exhaustive()
     }
+}
+
+fn metrics_of(
+    config: &ServerConfig,
+    streams: &Streams,
+    workers: &Workers,
+    ready: &Readiness,
+) -> Result<Option<Metrics>, StartError> {
+    let Some(address) = &config.metrics else {
+        return Ok(None);
+    };
+    let started = Metrics::start(address, streams.clone(), workers.clone(), ready.clone());
+    let refused = |reason| StartError::Metrics {
+        address: address.clone(),
+        reason,
+    };
+    started.map(Some).map_err(refused)
 }
 
 fn with_limits(
