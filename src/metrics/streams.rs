@@ -189,7 +189,7 @@ fn counter<const N: usize>(
 }
 
 fn histogram(mut metric: MetricEncoder<'_>, spread: &Spread) -> fmt::Result {
-    let bounds = BOUNDS.into_iter().chain([f64::MAX]);
+    let bounds = BOUNDS.into_iter().chain([f64::INFINITY]);
     let buckets: Vec<(f64, u64)> = bounds.zip(spread.buckets).collect();
     metric.encode_histogram::<NoLabelSet>(spread.seconds, spread.count(), &buckets, None)
 }
