@@ -17,6 +17,7 @@ mod floor_server;
 mod open_streams;
 mod process;
 mod report;
+mod scrape_cost;
 mod server_cost;
 mod shutdown;
 mod stalled_reader;
@@ -79,6 +80,8 @@ enum Figure {
     StalledReader,
     /// 6: SIGTERM with live and stalled streams
     Shutdown,
+    /// 7: throughput and server CPU per message while metrics are scraped
+    ScrapeCost,
 }
 
 impl Figure {
@@ -93,6 +96,7 @@ impl Figure {
             Figure::Cancelled => cancelled::measure(),
             Figure::StalledReader => stalled_reader::measure(options.rounds),
             Figure::Shutdown => shutdown::measure(),
+            Figure::ScrapeCost => scrape_cost::measure(options.rounds),
         }
     }
 }
