@@ -186,8 +186,8 @@ impl Streams {
         StreamsSnapshot { methods, refused }
     }
 
-    /// Counts a call that was refused, before it came here or here. `reason` is a label: one of a
-    /// few words.
+    /// Counts a call that was refused, here or before it came here, such as one without a token.
+    /// `reason` is a label: one of a few words.
     pub fn count_refusal(&self, reason: &'static str) {
         *self.lock().refused.entry(reason).or_default() += 1;
     }
