@@ -18,11 +18,12 @@ use grpcio::{RpcStatus, RpcStatusCode};
 
 use super::channel::{Fill, Sender, TrySendError};
 use super::job::{Job, Jobs, Producer};
-use super::meter::{Counts, Tally};
+use super::meter::Tally;
 use super::watch::CallWatch;
 use super::workers::{Task, Timer, Workers};
 use remains::{Dispose, Remains};
 
+mod account;
 mod remains;
 
 /// Messages after which a producer lets others run, if any others wait.
@@ -143,34 +144,6 @@ impl<T: Send + 'static> Call<T> {
     /// Puts the call before the workers for the first time.
     pub(super) fn start(self: &Arc<Self>) {
         self.queue(&mut self.lock());
-    }
-
-    pub(super) fn arrived(&self) -> Instant {
-        self.arrived
-    }
-
-    pub(super) fn watch(&self) -> &CallWatch {
-        &self.watch
-    }
-
-    pub(super) fn tally(&self) -> &Tally {
-        &self.tally
-    }
-
-    /// What it has come to so far. Takes no lock.
-    pub(super) fn counts(&self) -> Counts {
-        let mut counts = self.tally.counts();
-        counts.slots = self.fill.slots();
-        counts
-    }
-
-    /// What its client is told, or would be.
-    pub(super) fn set_code(&self, code: RpcStatusCode) {
-        self.code.store(code.into(), Ordering::Relaxed);
-    }
-
-    pub(super) fn code(&self) -> RpcStatusCode {
-        self.code.load(Ordering::Relaxed).into()
     }
 
     /// What the call ends with once its channel has ended; `None` is OK.
