@@ -28,7 +28,7 @@ pub(crate) use streams::split as split_method;
 /// The dashboard for Grafana that belongs to the metrics, as JSON to import.
 pub const DASHBOARD: &str = include_str!("dashboard.json");
 
-/// What [`Watched::text`] is: OpenMetrics 1.0.
+/// The content type of `/metrics`: OpenMetrics 1.0.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// A text younger than this is given out again: whoever asks more often costs the streams nothing.

@@ -125,7 +125,10 @@ mod tests {
             assert!(parse(bad.as_bytes()).is_none(), "{bad}");
         }
         assert!(of(&headers(&[("traceparent", GOOD), ("traceparent", GOOD)])).is_none());
-        let odd = of(&headers(&[("traceparent", GOOD), ("tracestate", "no list")]));
+        let odd = of(&headers(&[
+            ("traceparent", GOOD),
+            ("tracestate", "no list"),
+        ]));
         assert_eq!(odd.unwrap().trace_state().header(), "");
     }
 }
