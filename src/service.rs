@@ -42,24 +42,28 @@ impl Tutorial {
             step,
             size,
         } = *self;
+        // One for all: its text keeps its memory.
+        let mut response = Response::default();
         let respond = move |k| {
             tracing::info!(target: TUTORIAL, id, sequence = k, "finishing request number : {k}");
-            Encoded::new(&response(k, id, size))
+            write_result(&mut response.result, k, id, size);
+            Encoded::new(&response)
         };
         if step.is_zero() {
             return Job::now((0..responses).map(respond)).into();
         }
         Jobs::lazy((0..responses).map(move |k| {
             let due = step.checked_mul(k).unwrap_or(Duration::MAX);
-            Job::after(due, std::iter::once(k).map(respond))
+            Job::after(due, std::iter::once(k).map(respond.clone()))
         }))
     }
 }
 
-fn response(k: u32, id: i32, size: Option<usize>) -> Response {
+fn write_result(result: &mut String, k: u32, id: i32, size: Option<usize>) {
+    result.clear();
+    result.reserve(size.unwrap_or(LONGEST_TEXT));
     // `format!` costs several times as much, and this is most of what a worker does.
     let mut number = itoa::Buffer::new();
-    let mut result = String::with_capacity(size.unwrap_or(0).max(LONGEST_TEXT));
     result.push_str("Request #");
     result.push_str(number.format(k));
     result.push_str(" For Id:");
@@ -70,10 +74,6 @@ fn response(k: u32, id: i32, size: Option<usize>) -> Response {
             let missing = size - result.len();
             result.push_str(&DOTS[..missing.min(DOTS.len())]);
         }
-    }
-    Response {
-        result,
-        ..Response::default()
     }
 }
 
@@ -115,16 +115,22 @@ pub fn stream_service(streams: Streams, tutorial: Tutorial, max_request_bytes: u
 mod tests {
     use super::*;
 
+    fn result(k: u32, id: i32, size: Option<usize>) -> String {
+        let mut result = "of the response before".into();
+        write_result(&mut result, k, id, size);
+        result
+    }
+
     #[test]
     fn the_tutorials_text() {
-        assert_eq!(response(3, -7, None).result, "Request #3 For Id:-7");
+        assert_eq!(result(3, -7, None), "Request #3 For Id:-7");
     }
 
     #[test]
     fn a_size_is_kept_to_the_byte() {
         for size in [0, 1, 18, 19, 20, 65536] {
-            assert_eq!(response(0, 1, Some(size)).result.len(), size);
+            assert_eq!(result(0, 1, Some(size)).len(), size);
         }
-        assert_eq!(response(0, 1, Some(21)).result, "Request #0 For Id:1..");
+        assert_eq!(result(0, 1, Some(21)), "Request #0 For Id:1..");
     }
 }

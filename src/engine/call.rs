@@ -156,6 +156,10 @@ impl<T: Send + 'static> Call<T> {
         self.aborted.load(Ordering::Acquire)
     }
 
+    pub(super) fn workers(&self) -> &Workers {
+        &self.workers
+    }
+
     /// Where the drain registers to hear of an abort.
     pub(super) fn drain_waker(&self) -> &AtomicWaker {
         &self.drain

@@ -372,9 +372,9 @@ impl<T> Receiver<T> {
         Some(message)
     }
 
-    /// The size of a message in bytes, as the channel was told to measure it.
+    /// The size of a message in bytes, as the channel was told to see it.
     #[inline]
-    pub(super) fn size(&self, message: &T) -> usize {
+    pub fn size(&self, message: &T) -> usize {
         (self.shared.size)(message)
     }
 

@@ -3,7 +3,10 @@
 //! It alone touches the sink, never blocks, and ends every call with exactly one status: the sink
 //! is closed, failed, or its call is already over. Every message that another one follows at once
 //! goes with the buffer hint, so that the C-core writes them together; the last one goes without,
-//! so that it leaves now. It must not know what is in the messages.
+//! so that it leaves now. When many streams of the thread have a backlog they take [turns]. It must
+//! not know what is in the messages.
+//!
+//! [turns]: super::turns
 
 use std::future::Future;
 use std::pin::Pin;
@@ -17,7 +20,9 @@ use grpcio::{
 
 use super::call::Call;
 use super::channel::{Receiver, TryRecvError};
+use super::linger::linger;
 use super::meter::MethodMeter;
+use super::turns::{Turn, SMALL};
 
 /// Drains the channel of one call. Whatever ends it, dropping it ends the call.
 pub(super) struct Drain<T: Send + 'static, P> {
@@ -26,6 +31,8 @@ pub(super) struct Drain<T: Send + 'static, P> {
     phase: Phase<T>,
     /// The waker that was last left with the call, for an abort.
     registered: Option<std::task::Waker>,
+    /// Left when nothing more is sent, before the status waits for its reader.
+    turn: Turn,
     /// Held until the call is over: its place among the open streams.
     _permit: P,
     deadline: Deadline,
@@ -60,6 +67,7 @@ impl<T: Send + 'static, P> Drain<T, P> {
             messages,
             phase: Phase::Sending { sink, held: None },
             registered: None,
+            turn: Turn::new(),
             _permit: permit,
             deadline,
             first: Some(meter),
@@ -82,16 +90,30 @@ impl<T: Send + 'static, P> Drain<T, P> {
             }
             let message = match held.take() {
                 Some(message) => message,
-                None => match ready!(self.messages.poll_recv(cx)) {
-                    Some(message) => message,
-                    None => break,
+                None => match self.messages.poll_recv(cx) {
+                    Poll::Ready(Some(message)) => message,
+                    Poll::Ready(None) => break,
+                    Poll::Pending => {
+                        self.turn.rest();
+                        return Poll::Pending;
+                    }
                 },
             };
-            let next = self.messages.try_recv();
-            // At the end the status follows, so the last message can wait for it.
-            let more = !matches!(next, Err(TryRecvError::Empty));
-            let flags = WriteFlags::default().buffer_hint(more);
             let size = self.messages.size(&message);
+            if size > SMALL {
+                self.turn.end();
+            } else if !self.turn.take(cx.waker(), self.call.workers()) {
+                *held = Some(message);
+                return Poll::Pending;
+            }
+            let mut next = self.messages.try_recv();
+            if matches!(next, Err(TryRecvError::Empty)) && linger() {
+                next = self.messages.try_recv();
+            }
+            let turn_ends = self.turn.ends();
+            // At the end the status follows, so the last message can wait for it.
+            let more = !matches!(next, Err(TryRecvError::Empty)) && !turn_ends;
+            let flags = WriteFlags::default().buffer_hint(more);
             if Pin::new(&mut *sink).start_send((message, flags)).is_err() {
                 self.call.set_code(lost(self.deadline));
                 return Poll::Ready(Phase::Over);
@@ -102,6 +124,9 @@ impl<T: Send + 'static, P> Drain<T, P> {
                 self.call.tally().first_after(after);
                 meter.first_after(after);
             }
+            if turn_ends {
+                self.turn.end();
+            }
             *held = next.ok();
         }
         Poll::Ready(self.end_phase())
@@ -109,6 +134,7 @@ impl<T: Send + 'static, P> Drain<T, P> {
 
     /// From sending to the status that the call has earned.
     fn end_phase(&mut self) -> Phase<T> {
+        self.turn.leave();
         let phase = std::mem::replace(&mut self.phase, Phase::Over);
         match (phase, self.call.failure()) {
             (Phase::Sending { sink, .. }, None) => Phase::Closing(sink),

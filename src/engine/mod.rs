@@ -13,6 +13,7 @@ pub mod codec;
 mod drain;
 mod histogram;
 mod job;
+mod linger;
 mod meter;
 mod observe;
 mod receive;
@@ -22,6 +23,7 @@ mod sync;
 #[cfg(test)]
 mod testing;
 mod thread_state;
+mod turns;
 mod wake;
 mod watch;
 mod workers;

@@ -15,6 +15,7 @@ use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
+use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -131,6 +132,15 @@ impl Workers {
 
     /// Runs `task` at `due`, or as soon after it as a thread is free. Never blocks.
     pub fn submit_at(&self, due: Instant, task: Arc<dyn Task>) -> Timer {
+        self.schedule(due, Due::Run(task))
+    }
+
+    /// Wakes `waker` at `due`, on the clock's own thread: it must not block. Never blocks.
+    pub(super) fn wake_at(&self, due: Instant, waker: Waker) -> Timer {
+        self.schedule(due, Due::Wake(waker))
+    }
+
+    fn schedule(&self, due: Instant, what: Due) -> Timer {
         let mut state = self.pool.lock();
         let timer = Timer {
             due,
@@ -141,7 +151,7 @@ impl Workers {
             .scheduled
             .first_key_value()
             .is_none_or(|(first, _)| timer < *first);
-        state.scheduled.insert(timer, task);
+        state.scheduled.insert(timer, what);
         if first {
             self.pool.clock.notify_one();
         }
@@ -151,9 +161,9 @@ impl Workers {
     /// Takes back what was scheduled: it is dropped now, not when it would be due. False when it
     /// is already with the threads.
     pub fn cancel(&self, timer: Timer) -> bool {
-        let task = self.pool.lock().scheduled.remove(&timer);
+        let what = self.pool.lock().scheduled.remove(&timer);
         // Dropped outside the lock: what it owns may take its time.
-        task.is_some()
+        what.is_some()
     }
 
     /// True while a task waits for a thread, so that a slice should end soon.
@@ -205,12 +215,18 @@ struct Pool {
     queue_delay: Histogram,
 }
 
+/// What is scheduled.
+enum Due {
+    Run(Arc<dyn Task>),
+    Wake(Waker),
+}
+
 #[derive(Default)]
 struct State {
     ready: VecDeque<Arc<dyn Task>>,
     /// The task that is timed: how many of the ready ones leave before it, and when it came.
     timed: Option<(usize, u64)>,
-    scheduled: BTreeMap<Timer, Arc<dyn Task>>,
+    scheduled: BTreeMap<Timer, Due>,
     next_sequence: u64,
     threads: Vec<Arc<Worker>>,
     /// Workers asleep in [`Pool::core`] and in [`Pool::surplus`].

@@ -18,7 +18,7 @@ use grpcio::{
     Server, ServerBuilder, ServerStreamingSink,
 };
 
-use super::wire::Wire;
+use super::wire::{Line, Wire};
 
 /// What reaches it hangs: far more than anything here takes, also on a busy machine.
 pub const LIMIT: Duration = Duration::from_secs(30);
@@ -30,7 +30,10 @@ type Open = Arc<dyn Fn(i32, &CallWatch) -> Opened + Send + Sync>;
 pub struct Harness {
     pub workers: Workers,
     pub streams: Streams,
+    /// `host:port`.
+    pub address: String,
     channel: Channel,
+    line: Line,
     _server: Server,
 }
 
@@ -69,15 +72,29 @@ impl Harness {
         let line = wire.lay();
         let port = server.add_listening_port("127.0.0.1:0", line.server_credentials());
         server.start();
-        let poll = Arc::new(EnvBuilder::new().cq_count(1).build());
         let address = format!("127.0.0.1:{}", port.unwrap());
-        let channel = line.connect(ChannelBuilder::new(poll), &address);
         Harness {
             workers,
             streams,
-            channel,
+            channel: connect(&line, &address, |channel| channel),
+            address,
+            line,
             _server: server,
         }
+    }
+
+    /// A further channel to it, or to what carries its bytes.
+    pub fn connect(
+        &self,
+        address: &str,
+        with: impl FnOnce(ChannelBuilder) -> ChannelBuilder,
+    ) -> Channel {
+        connect(&self.line, address, with)
+    }
+
+    pub fn call_over(&self, channel: &Channel, id: i32) -> Responses<Response> {
+        let options = CallOption::default();
+        receive_over(channel, id, options, Capacity::default(), LIMIT)
     }
 
     pub fn call(&self, id: i32) -> Responses<Response> {
@@ -105,19 +122,37 @@ impl Harness {
         capacity: Capacity,
         patience: Duration,
     ) -> Responses<Response> {
-        let request = Request {
-            id,
-            ..Request::default()
-        };
-        let stub = StreamServiceClient::new(self.channel.clone());
-        let stream = stub.fetch_response_opt(&request, options).unwrap();
-        let patience = Patience {
-            first: Some(patience),
-            idle: Some(patience),
-        };
-        let poller = Client::new(self.channel.clone());
-        receive(&poller, stream, capacity, patience)
+        receive_over(&self.channel, id, options, capacity, patience)
     }
+}
+
+fn connect(
+    line: &Line,
+    address: &str,
+    with: impl FnOnce(ChannelBuilder) -> ChannelBuilder,
+) -> Channel {
+    let poll = Arc::new(EnvBuilder::new().cq_count(1).build());
+    line.connect(with(ChannelBuilder::new(poll)), address)
+}
+
+fn receive_over(
+    channel: &Channel,
+    id: i32,
+    options: CallOption,
+    capacity: Capacity,
+    patience: Duration,
+) -> Responses<Response> {
+    let request = Request {
+        id,
+        ..Request::default()
+    };
+    let stub = StreamServiceClient::new(channel.clone());
+    let stream = stub.fetch_response_opt(&request, options).unwrap();
+    let patience = Patience {
+        first: Some(patience),
+        idle: Some(patience),
+    };
+    receive(&Client::new(channel.clone()), stream, capacity, patience)
 }
 
 #[derive(Clone)]

@@ -2,9 +2,10 @@
 //! those there are seem blocked. It runs no tasks.
 
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use super::{Pool, State};
+use super::{Due, Pool, State};
 
 /// A thread that has been in one slice for so long, and sleeps, counts as blocked. A slice of a
 /// producer that is not blocked takes well under a millisecond.
@@ -18,11 +19,13 @@ impl Pool {
     /// The life of the clock thread.
     pub(super) fn keep_time(self: Arc<Self>) {
         let mut state = self.lock();
+        let mut woken = Vec::new();
         while !state.stopping {
             let now = Instant::now();
-            if self.release_due(&mut state, now) {
-                // More is due: let go of the lock for a moment, then come back.
+            if self.release_due(&mut state, &mut woken, now) || !woken.is_empty() {
+                // More may be due: let go of the lock for a moment, then come back.
                 drop(state);
+                woken.drain(..).for_each(Waker::wake);
                 state = self.lock();
                 continue;
             }
@@ -46,14 +49,14 @@ impl Pool {
         }
     }
 
-    /// Hands one portion of what is due to the workers; true if there is more.
-    fn release_due(&self, state: &mut State, now: Instant) -> bool {
+    /// Hands one portion of what is due to the workers, or to `woken`; true if there is more.
+    fn release_due(&self, state: &mut State, woken: &mut Vec<Waker>, now: Instant) -> bool {
         for _ in 0..DUE_PORTION {
             match state.scheduled.first_entry() {
-                Some(first) if first.key().due <= now => {
-                    let task = first.remove();
-                    self.make_ready(state, task);
-                }
+                Some(first) if first.key().due <= now => match first.remove() {
+                    Due::Run(task) => self.make_ready(state, task),
+                    Due::Wake(waker) => woken.push(waker),
+                },
                 _ => return false,
             }
         }
