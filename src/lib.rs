@@ -6,7 +6,8 @@
 //!   poll thread drains into the sink; a blocking client iterates what arrives.
 //! - [`standard`] has the services that tools expect of any server: health, reflection, channelz.
 //! - [`server`], [`client`] and [`service`] are the tutorial's `StreamService` on that engine, and
-//!   [`cli`] and [`logging`] make the two binaries of them.
+//!   [`cli`] and [`logging`] make the two binaries of them. [`metrics`] and [`telemetry`] are for
+//!   who watches a server.
 //!
 //! ```
 //! use std::time::Duration;
@@ -44,11 +45,13 @@ pub mod client;
 pub mod engine;
 pub mod keepalive;
 pub mod logging;
+pub mod metrics;
 pub mod proto;
 pub mod security;
 pub mod server;
 pub mod service;
 pub mod standard;
+pub mod telemetry;
 
 /// The README's code is compiled and run with the tests.
 #[cfg(doctest)]

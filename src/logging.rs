@@ -1,5 +1,6 @@
-//! Logs: the tutorial's lines with Go's time stamp, or JSON; on standard error, written by a
-//! thread of their own, so that nobody who logs waits for whoever reads.
+//! Logs: the tutorial's lines with Go's time stamp, or a line for each call as text or JSON; on
+//! standard error, written by a thread of their own, so that nobody who logs waits for whoever
+//! reads. What is in the lines is said where they are logged.
 
 use std::fmt;
 
@@ -8,10 +9,16 @@ use anstyle::{AnsiColor, Style};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::Layer;
+
+use crate::service::TUTORIAL;
+use crate::telemetry::CALLS;
 
 /// The time stamp of Go's `log` package, local time.
 pub const GO_TIME_STAMP: &str = "%Y/%m/%d %H:%M:%S";
@@ -26,7 +33,9 @@ pub enum LogFormat {
     /// The tutorial's: `2020/11/10 22:26:09 start server`.
     #[default]
     Tutorial,
-    /// One JSON object a line, with level and fields.
+    /// A line for each call, with level and fields: `… INFO fanstream::calls: call ended call=1 …`.
+    Text,
+    /// The same as one JSON object a line.
     Json,
 }
 
@@ -37,20 +46,37 @@ pub fn start(format: LogFormat, level: LevelFilter) -> WorkerGuard {
     let (writer, guard) = NonBlockingBuilder::default()
         .buffered_lines_limit(BUFFERED_LINES)
         .finish(std::io::stderr());
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_ansi(AutoStream::choice(&std::io::stderr()) != ColorChoice::Never)
-        .with_writer(writer);
-    match format {
-        LogFormat::Tutorial => subscriber.event_format(GoFormat).init(),
-        LogFormat::Json => subscriber.json().flatten_event(true).init(),
-    }
+    let ansi = AutoStream::choice(&std::io::stderr()) != ColorChoice::Never;
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(writer)
+        .with_ansi(ansi);
+    let lines = match format {
+        LogFormat::Tutorial => lines.event_format(GoFormat).boxed(),
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    tracing_subscriber::registry()
+        .with(lines.with_filter(what_is_logged(format, level)))
+        .init();
     redirect_c_core(if level >= LevelFilter::DEBUG {
         log::LevelFilter::Debug
     } else {
         log::LevelFilter::Off
     });
     guard
+}
+
+/// Each format has its own lines for calls. A line that is not logged costs a look at a flag.
+fn what_is_logged(format: LogFormat, level: LevelFilter) -> Targets {
+    let all = Targets::new().with_default(level);
+    match format {
+        LogFormat::Tutorial => all.with_target(CALLS, LevelFilter::OFF),
+        // Those who ask for debugging get the tutorial's lines as well.
+        LogFormat::Text | LogFormat::Json if level < LevelFilter::DEBUG => {
+            all.with_target(TUTORIAL, LevelFilter::OFF)
+        }
+        LogFormat::Text | LogFormat::Json => all,
+    }
 }
 
 /// Lets the C-core log through the `log` crate, up to `level`, instead of on standard error.

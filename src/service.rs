@@ -45,7 +45,7 @@ impl Tutorial {
         // One for all: its text keeps its memory.
         let mut response = Response::default();
         let respond = move |k| {
-            tracing::info!(id, sequence = k, "finishing request number : {k}");
+            tracing::info!(target: TUTORIAL, id, sequence = k, "finishing request number : {k}");
             write_result(&mut response.result, k, id, size);
             Encoded::new(&response)
         };
@@ -89,14 +89,20 @@ const LONGEST_TEXT: usize = "Request #4294967295 For Id:-2147483648".len();
 const FETCH_RESPONSE: Method<Raw<Request>, Encoded<Response>> =
     server_streaming("/protobuf.StreamService/FetchResponse");
 
+/// The target of the tutorial's log lines: one for each request and each response.
+pub const TUTORIAL: &str = "fanstream::tutorial";
+
 /// The service, answering each request of at most `max_request_bytes` as `tutorial` says, on
 /// `streams`.
 pub fn stream_service(streams: Streams, tutorial: Tutorial, max_request_bytes: usize) -> Service {
+    streams.introduce(FETCH_RESPONSE.name);
     let fetch = move |ctx: RpcContext<'_>, request: Raw<Request>, sink: ServerStreamingSink<_>| {
         let tutorial = tutorial.clone();
-        streams.serve_sized(&ctx, sink, Encoded::len, move |_| {
+        streams.serve_sized(&ctx, sink, Encoded::len, move |call| {
             let request = request.decode(max_request_bytes)?;
-            tracing::info!(id = request.id, "fetch response for id : {}", request.id);
+            let id = request.id;
+            call.set_subject(id.into());
+            tracing::info!(target: TUTORIAL, id, "fetch response for id : {id}");
             Ok(tutorial.jobs(request.id))
         });
     };

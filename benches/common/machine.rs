@@ -65,14 +65,19 @@ fn commit() -> Option<String> {
     git.status.success().then(|| text.trim().into())
 }
 
+/// Keeps the calling thread on `core`.
+pub fn pin_to(core: usize) -> io::Result<()> {
+    let mut cores = CpuSet::new();
+    cores.set(core);
+    Ok(sched_setaffinity(None, &cores)?)
+}
+
 /// Starts `command` on `core` alone. Its threads inherit that, from the first on.
 pub fn spawn_on(core: usize, command: &mut Command) -> io::Result<Child> {
     // A child inherits from the thread that starts it; this one is thrown away.
     thread::scope(|scope| {
         let spawner = scope.spawn(|| {
-            let mut cores = CpuSet::new();
-            cores.set(core);
-            sched_setaffinity(None, &cores)?;
+            pin_to(core)?;
             command.spawn()
         });
         spawner

@@ -112,6 +112,16 @@ impl Server {
         self.process.pid()
     }
 
+    /// The next line that it prints, without `prefix`.
+    #[allow(dead_code)] // not every program has servers that print more
+    pub fn line_behind(&self, prefix: &str) -> Result<String> {
+        let line = self.process.line(START)?;
+        let line = line.with_context(|| format!("no `{prefix}…` within {START:?}"))?;
+        let rest = line.strip_prefix(prefix);
+        let rest = rest.with_context(|| format!("not `{prefix}…`: {line:?}"))?;
+        Ok(rest.trim().into())
+    }
+
     /// Sends SIGTERM and waits for the end, `timeout` at most.
     pub fn terminate(mut self, timeout: Duration) -> Result<ExitStatus> {
         kill_process(Pid::from_child(&self.process.child), Signal::TERM)?;

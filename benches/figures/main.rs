@@ -19,6 +19,7 @@ mod limits_cost;
 mod open_streams;
 mod process;
 mod report;
+mod scrape_cost;
 mod server_cost;
 mod shutdown;
 mod stalled_reader;
@@ -90,6 +91,8 @@ enum Figure {
     WriteStall,
     /// 9: TLS and mutual TLS: CPU per message, call and connection, beside the clear
     TlsCost,
+    /// 10: throughput and server CPU per message while metrics are scraped
+    ScrapeCost,
 }
 
 impl Figure {
@@ -107,6 +110,7 @@ impl Figure {
             Figure::LimitsCost => limits_cost::measure(options.rounds),
             Figure::WriteStall => write_stall::measure(),
             Figure::TlsCost => tls_cost::measure(options.rounds),
+            Figure::ScrapeCost => scrape_cost::measure(options.rounds),
         }
     }
 }

@@ -5,10 +5,11 @@ use std::sync::atomic::AtomicBool;
 use std::sync::Arc;
 
 use fanstream::cli::exit::Exit;
-use fanstream::cli::server::{announce, ServerArgs};
+use fanstream::cli::server::{announce, print, ServerArgs};
 use fanstream::cli::server_security::explain;
 use fanstream::cli::settings::{parse, Settings};
 use fanstream::logging;
+use fanstream::metrics::DASHBOARD;
 use fanstream::server::{Server, StartError};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -17,10 +18,13 @@ use tracing_subscriber::filter::LevelFilter;
 
 fn main() -> ExitCode {
     let (args, settings) = parse::<ServerArgs>();
+    if args.watching.print_dashboard {
+        return print(DASHBOARD).into();
+    }
     if settings.check() {
         return check(&args, &settings);
     }
-    let _log = logging::start(args.log_format, args.log_level);
+    let _log = logging::start(args.watching.log_format, args.watching.log_level);
     match serve(&args) {
         Ok(()) => Exit::Complete.into(),
         Err(error) => {
@@ -32,7 +36,7 @@ fn main() -> ExitCode {
 }
 
 fn check(args: &ServerArgs, settings: &Settings) -> ExitCode {
-    let _log = logging::start(args.log_format, LevelFilter::WARN);
+    let _log = logging::start(args.watching.log_format, LevelFilter::WARN);
     match args.config().check() {
         Ok(()) => {
             settings.print();
@@ -57,7 +61,7 @@ fn serve(args: &ServerArgs) -> Result<(), StartError> {
 
     let server = Server::start(&args.config())?;
     tracing::info!("start server");
-    announce(args, server.bound());
+    announce(args, &server);
 
     signals.forever().next();
     tracing::info!("draining, for {:?} at most", args.grace);

@@ -164,7 +164,7 @@ impl ClientArgs {
                 "--addr: `{}` has port 0, where no server can be",
                 self.addr
             )),
-            _ => self.security.check(),
+            _ => self.security.check().and_then(|()| self.keepalive.check()),
         }
     }
 

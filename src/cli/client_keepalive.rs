@@ -17,12 +17,22 @@ pub struct ClientKeepaliveArgs {
     pub keepalive_interval: Option<Duration>,
 
     /// How long it may take to answer, before the calls end with UNAVAILABLE [default: 20s]
-    #[arg(global = true, long, value_name = "DURATION", requires = "keepalive_interval",
-          value_parser = units::positive_milliseconds)]
+    #[arg(global = true, long, value_name = "DURATION", value_parser = units::positive_milliseconds)]
     pub keepalive_timeout: Option<Duration>,
 }
 
 impl ClientKeepaliveArgs {
+    pub(super) fn check(&self) -> Result<(), String> {
+        let (timeout, interval) = (self.keepalive_timeout, self.keepalive_interval);
+        let needed = "--keepalive-interval";
+        super::needs(
+            "--keepalive-timeout",
+            timeout.is_some(),
+            needed,
+            interval.is_some(),
+        )
+    }
+
     pub(super) fn keepalive(&self) -> Option<Keepalive> {
         super::server_limits::keepalive(self.keepalive_interval, self.keepalive_timeout)
     }

@@ -20,27 +20,21 @@ pub struct ClientSecurityArgs {
     pub tls: bool,
 
     /// Who may vouch for the server, instead of the system's authorities (PEM)
-    #[arg(global = true, long, value_name = "FILE", requires = "tls")]
+    #[arg(global = true, long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
 
     /// For mutual TLS: the client's certificate (PEM)
     ///
     /// Behind it in the file come those between it and its authority.
-    #[arg(
-        global = true,
-        long,
-        value_name = "FILE",
-        requires = "tls",
-        requires = "key"
-    )]
+    #[arg(global = true, long, value_name = "FILE")]
     pub cert: Option<PathBuf>,
 
     /// The private key of --cert (PEM, without a passphrase)
-    #[arg(global = true, long, value_name = "FILE", requires = "cert")]
+    #[arg(global = true, long, value_name = "FILE")]
     pub key: Option<PathBuf>,
 
     /// The name that the server's certificate is for, if it is not the host of --addr
-    #[arg(global = true, long, value_name = "NAME", requires = "tls", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(global = true, long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub server_name: Option<String>,
 
     /// Show the server the first token of this file
@@ -57,8 +51,23 @@ pub struct ClientSecurityArgs {
 }
 
 impl ClientSecurityArgs {
-    /// What clap cannot see: two ways to say one thing.
+    /// What clap cannot see: what needs what, where one flag stands before a command and the other
+    /// behind it, and two ways to say one thing.
     pub(super) fn check(&self) -> Result<(), String> {
+        for (flag, given, needed, there) in [
+            ("--ca", self.ca.is_some(), "--tls", self.tls),
+            ("--cert", self.cert.is_some(), "--tls", self.tls),
+            ("--cert", self.cert.is_some(), "--key", self.key.is_some()),
+            ("--key", self.key.is_some(), "--cert", self.cert.is_some()),
+            (
+                "--server-name",
+                self.server_name.is_some(),
+                "--tls",
+                self.tls,
+            ),
+        ] {
+            super::needs(flag, given, needed, there)?;
+        }
         if self.token_file.is_some() && self.authorizes() {
             let why = "--token-file sets the header `authorization`, and --header does as well";
             return Err(why.into());

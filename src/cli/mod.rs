@@ -25,6 +25,7 @@ pub mod server_limits;
 mod server_manual;
 pub mod server_security;
 pub mod server_standard;
+pub mod server_watching;
 pub mod settings;
 pub mod terminal;
 pub mod units;
@@ -35,4 +36,13 @@ use std::path::Path;
 fn open_to_others(flag: &str, path: &Path) -> String {
     let path = path.display();
     format!("{flag}: `{path}` can be read by others; it should be its owner's alone (chmod 600)")
+}
+
+/// Whether a flag that is `given` has the one that it needs. clap sees that of flags on one level
+/// only, not of one before a command and another behind it.
+fn needs(flag: &str, given: bool, needed: &str, there: bool) -> Result<(), String> {
+    match given && !there {
+        true => Err(format!("{flag} needs {needed}")),
+        false => Ok(()),
+    }
 }

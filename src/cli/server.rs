@@ -4,21 +4,19 @@ use std::io::Write;
 use std::time::Duration;
 
 use clap::Parser;
-use tracing_subscriber::filter::LevelFilter;
 
+use super::exit::Exit;
 use super::server_limits::ServerLimitsArgs;
 use super::server_security::ServerSecurityArgs;
 use super::server_standard::ServerStandardArgs;
+use super::server_watching::ServerWatchingArgs;
 use super::units;
 use crate::address::Address;
 use crate::engine::{Capacity, StreamsConfig, WorkersConfig};
-use crate::logging::LogFormat;
-use crate::server::listen::Bound;
-use crate::server::ServerConfig;
+use crate::server::{Server, ServerConfig};
 use crate::service::Tutorial;
 
 const LIMITS: &str = "Limits";
-const LOG: &str = "Log";
 
 /// Serves the tutorial's StreamService: one request, many responses, made by worker threads.
 #[derive(Clone, Debug, Parser)]
@@ -101,14 +99,6 @@ pub struct ServerArgs {
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = units::duration)]
     pub grace: Duration,
 
-    /// What log lines look like
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t, help_heading = LOG)]
-    pub log_format: LogFormat,
-
-    /// The least level that is logged: error, warn, info, debug, trace or off
-    #[arg(long, value_name = "LEVEL", default_value = "info", help_heading = LOG)]
-    pub log_level: LevelFilter,
-
     /// TLS and tokens
     #[command(flatten)]
     pub security: ServerSecurityArgs,
@@ -120,6 +110,10 @@ pub struct ServerArgs {
     /// Services for tools
     #[command(flatten)]
     pub standard: ServerStandardArgs,
+
+    /// Logs, metrics and traces
+    #[command(flatten)]
+    pub watching: ServerWatchingArgs,
 }
 
 impl ServerArgs {
@@ -147,16 +141,24 @@ impl ServerArgs {
             token_file: self.security.token_file.clone(),
             connections: self.limits.of_connections(),
             standard: self.standard.services(),
+            metrics: self.watching.metrics.clone(),
+            collector: self.watching.otlp.clone(),
         }
     }
 }
 
-/// Tells what a user must know of where the server listens: a port that the system chose, on
+/// Tells what a user must know of where the server listens: ports that the system chose, on
 /// standard output; and, in the log, what strangers may do or read.
-pub fn announce(args: &ServerArgs, bound: &Bound) {
+pub fn announce(args: &ServerArgs, server: &Server) {
+    let bound = server.bound();
     if matches!(args.listen, Address::Tcp { port: 0, .. }) {
         // Whoever started the server may have closed its output; then nobody wants to know.
         let _ = writeln!(std::io::stdout(), "listening on {}", bound.address);
+    }
+    if let (Some(Address::Tcp { port: 0, .. }), Some(address)) =
+        (&args.watching.metrics, server.metrics_address())
+    {
+        let _ = writeln!(std::io::stdout(), "metrics on {address}");
     }
     let security = &args.security;
     if bound.exposed && security.tls_cert.is_none() {
@@ -171,6 +173,17 @@ pub fn announce(args: &ServerArgs, bound: &Bound) {
     }
     for warning in security.warnings() {
         tracing::warn!("{warning}");
+    }
+}
+
+/// Prints `text`, and tells whether somebody took it.
+pub fn print(text: &str) -> Exit {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => Exit::Complete,
+        Err(error) => {
+            eprintln!("error: standard output: {error}");
+            Exit::Failed
+        }
     }
 }
 
@@ -214,6 +227,10 @@ mod tests {
             ["--keepalive-permit", "often"],
             ["--memory-quota", "1KiB"],
             ["--log-level", "loud"],
+            ["--log-format", "pretty"],
+            ["--metrics", "9090"],
+            ["--metrics", "unix:/a"],
+            ["--otlp", "localhost:4318"],
             ["--tls-cert", "without a key"],
             ["--tls-key", "without a certificate"],
             ["--tls-client-ca", "without both"],

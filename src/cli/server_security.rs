@@ -71,6 +71,8 @@ pub fn explain(error: &StartError) -> (String, Exit) {
             };
             (format!("{flag}: {file}"), Exit::Usage)
         }
+        StartError::Metrics { .. } => (format!("--metrics: {error}"), Exit::NoConnection),
+        StartError::Collector(wrong) => (format!("--otlp: {wrong}"), Exit::Usage),
         other => (other.to_string(), Exit::NoConnection),
     }
 }

@@ -8,34 +8,29 @@
 
 use std::collections::VecDeque;
 use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicI32;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
 use grpcio::{RpcStatus, RpcStatusCode};
 
-use super::channel::{Sender, TrySendError};
+use super::channel::{Fill, Sender, TrySendError};
 use super::ending::Ending;
 use super::job::{Job, Jobs, Producer};
+use super::meter::Tally;
+use super::watch::CallWatch;
 use super::workers::{Task, Timer, Workers};
+use remains::{Dispose, Remains};
+
+mod account;
+mod remains;
 
 /// Messages after which a producer lets others run, if any others wait.
 const SLICE_MESSAGES: u32 = 64;
 
 /// Time after which it does so even with fewer messages.
 const SLICE_TIME: Duration = Duration::from_millis(1);
-
-/// Tells whether a call is over: for producers that stay long in `next` and want to stop early.
-#[derive(Clone, Debug, Default)]
-pub struct CallWatch(Arc<AtomicBool>);
-
-impl CallWatch {
-    /// True once nothing that the call produces can reach its client any more.
-    pub fn is_over(&self) -> bool {
-        self.0.load(Ordering::Acquire)
-    }
-}
 
 /// Turns a request, which it holds, into jobs. Runs on a worker thread and may block.
 pub(super) type Open<T> = Box<dyn FnOnce(&CallWatch) -> Result<Jobs<T>, RpcStatus> + Send>;
@@ -47,6 +42,10 @@ pub(super) struct Call<T> {
     watch: CallWatch,
     ending: Ending,
     state: Mutex<State<T>>,
+    fill: Fill<T>,
+    tally: Tally,
+    /// What it ended with; CANCELLED until then.
+    code: AtomicI32,
 }
 
 struct State<T> {
@@ -121,6 +120,9 @@ impl<T: Send + 'static> Call<T> {
             arrived: Instant::now(),
             watch: CallWatch::default(),
             ending: Ending::default(),
+            fill: sender.fill(),
+            tally: Tally::default(),
+            code: AtomicI32::new(RpcStatusCode::CANCELLED.into()),
             state: Mutex::new(State {
                 feed: Feed::Unopened(open),
                 ready: VecDeque::new(),
@@ -149,7 +151,7 @@ impl<T: Send + 'static> Call<T> {
     /// The call is over: no producer is called again, and what the call holds is freed now. Does
     /// not block: the producers are dropped by a worker, since dropping them is their own code.
     pub(super) fn end(&self) {
-        if self.watch.0.swap(true, Ordering::AcqRel) {
+        if self.watch.end() {
             return;
         }
         let mut state = self.lock();
@@ -160,6 +162,7 @@ impl<T: Send + 'static> Call<T> {
             ready: std::mem::take(&mut state.ready),
             parked: std::mem::take(&mut state.parked),
         };
+        self.tally.parked(0, false);
         let sender = state.sender.take();
         drop(state);
         drop(sender);
@@ -167,8 +170,7 @@ impl<T: Send + 'static> Call<T> {
             self.workers.cancel(timer);
         }
         if !remains.is_empty() {
-            let dispose = Dispose(Mutex::new(Some(remains)));
-            self.workers.submit(Arc::new(dispose));
+            self.workers.submit(Dispose::of(remains));
         }
     }
 
@@ -334,6 +336,7 @@ impl<T: Send + 'static> Call<T> {
                 Err(TrySendError::Full(message)) if !self.watch.is_over() => {
                     running.pending = Some(message);
                     state.parked.push(running);
+                    self.tally.parked(state.parked.len(), true);
                     return;
                 }
                 Ok(()) | Err(_) => {}
@@ -387,6 +390,7 @@ impl<T: Send + 'static> Wake for Call<T> {
     fn wake(self: Arc<Self>) {
         let mut state = self.lock();
         let parked = std::mem::take(&mut state.parked);
+        self.tally.parked(0, false);
         state.ready.extend(parked);
         self.queue_if_ready(&mut state);
     }
@@ -395,27 +399,4 @@ impl<T: Send + 'static> Wake for Call<T> {
 /// What a client is told of a panic; what it said is in the server's log, by the panic hook.
 fn panicked() -> RpcStatus {
     RpcStatus::with_message(RpcStatusCode::INTERNAL, "the producer panicked".into())
-}
-
-/// What a call held when it ended, to be dropped on a worker.
-struct Dispose<T>(Mutex<Option<Remains<T>>>);
-
-struct Remains<T> {
-    feed: Feed<T>,
-    ready: VecDeque<Running<T>>,
-    parked: Vec<Running<T>>,
-}
-
-impl<T> Remains<T> {
-    fn is_empty(&self) -> bool {
-        self.ready.is_empty()
-            && self.parked.is_empty()
-            && matches!(self.feed, Feed::WithWorker | Feed::Exhausted)
-    }
-}
-
-impl<T: Send + 'static> Task for Dispose<T> {
-    fn run(self: Arc<Self>) {
-        drop(self.0.lock().unwrap_or_else(|e| e.into_inner()).take());
-    }
 }

@@ -39,7 +39,7 @@ pub fn bounded<T>(capacity: Capacity) -> (Sender<T>, Receiver<T>) {
 }
 
 /// A channel bounded by the number of messages in it and by their size, as `size` tells it, in
-/// bytes. `size` is asked twice for each message and must give the same answer.
+/// bytes. `size` is asked more than once for each message and must give the same answer.
 pub fn bounded_by_size<T>(capacity: Capacity, size: fn(&T) -> usize) -> (Sender<T>, Receiver<T>) {
     let (tx, rx) = crossbeam_channel::unbounded();
     let slots = capacity.messages.max(1);
@@ -218,6 +218,11 @@ impl<T> Sender<T> {
         self.shared.abandoning.register(waker);
     }
 
+    /// For who wants to know how full the channel is.
+    pub(super) fn fill(&self) -> Fill<T> {
+        Fill(self.shared.clone())
+    }
+
     #[inline]
     fn push(&self, message: T) -> Result<(), TrySendError<T>> {
         match self.queue.send(message) {
@@ -256,6 +261,22 @@ impl<T> fmt::Debug for Sender<T> {
             .field("slots_taken", &self.shared.room.taken())
             .field("closed", &self.is_closed())
             .finish_non_exhaustive()
+    }
+}
+
+/// Tells how full a channel is, and keeps nothing that is in it.
+pub(super) struct Fill<T>(Arc<Shared<T>>);
+
+impl<T> Fill<T> {
+    /// Slots taken now: a snapshot, old when it is read.
+    pub(super) fn slots(&self) -> usize {
+        // What was in it when its receiver went is gone, and gave nothing back.
+        let gone = self.0.abandoned.load(Ordering::Relaxed);
+        if gone {
+            0
+        } else {
+            self.0.room.taken()
+        }
     }
 }
 

@@ -14,12 +14,13 @@ use std::sync::Arc;
 use std::task::{ready, Context, Poll, Waker};
 
 use futures::Sink;
-use grpcio::{ServerStreamingSink, WriteFlags};
+use grpcio::{Deadline, RpcStatusCode, ServerStreamingSink, WriteFlags};
 
 use super::call::Call;
 use super::channel::{Receiver, TryRecvError};
 use super::ending::Urgency;
 use super::linger::linger;
+use super::meter::MethodMeter;
 use super::turns::{Turn, SMALL};
 
 /// Drains the channel of one call. Whatever ends it, dropping it ends the call.
@@ -37,6 +38,9 @@ pub(super) struct Drain<T: Send + 'static, P> {
     waits_for_reader: bool,
     /// Held until the call is over: its place among the open streams.
     _permit: P,
+    deadline: Deadline,
+    /// Until the first message: to be told of it.
+    first: Option<Arc<MethodMeter>>,
 }
 
 enum Phase<T> {
@@ -59,6 +63,8 @@ impl<T: Send + 'static, P> Drain<T, P> {
         messages: Receiver<T>,
         sink: ServerStreamingSink<T>,
         permit: P,
+        deadline: Deadline,
+        meter: Arc<MethodMeter>,
     ) -> Drain<T, P> {
         Drain {
             call,
@@ -69,6 +75,8 @@ impl<T: Send + 'static, P> Drain<T, P> {
             taken: 1,
             waits_for_reader: false,
             _permit: permit,
+            deadline,
+            first: Some(meter),
         }
     }
 
@@ -81,7 +89,10 @@ impl<T: Send + 'static, P> Drain<T, P> {
             // Also hears of a cancel or a deadline, while there is nothing to send.
             match Pin::new(&mut *sink).poll_ready(cx) {
                 Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(_)) => return Poll::Ready(Phase::Over),
+                Poll::Ready(Err(_)) => {
+                    self.call.set_code(lost(self.deadline));
+                    return Poll::Ready(Phase::Over);
+                }
                 Poll::Pending => {
                     self.call.ending().wait_for_reader(self.taken);
                     self.waits_for_reader = true;
@@ -108,7 +119,8 @@ impl<T: Send + 'static, P> Drain<T, P> {
                     }
                 },
             };
-            if self.messages.size(&message) > SMALL {
+            let size = self.messages.size(&message);
+            if size > SMALL {
                 self.turn.end();
             } else if !self.turn.take(cx.waker(), self.call.workers()) {
                 *held = Some(message);
@@ -123,7 +135,14 @@ impl<T: Send + 'static, P> Drain<T, P> {
             let more = !matches!(next, Err(TryRecvError::Empty)) && !turn_ends;
             let flags = WriteFlags::default().buffer_hint(more);
             if Pin::new(&mut *sink).start_send((message, flags)).is_err() {
+                self.call.set_code(lost(self.deadline));
                 return Poll::Ready(Phase::Over);
+            }
+            self.call.tally().sent(size);
+            if let Some(meter) = self.first.take() {
+                let after = self.call.arrived().elapsed();
+                self.call.tally().first_after(after);
+                meter.first_after(after);
             }
             if turn_ends {
                 self.turn.end();
@@ -140,6 +159,7 @@ impl<T: Send + 'static, P> Drain<T, P> {
         match std::mem::replace(&mut self.phase, Phase::Over) {
             Phase::Sending { mut sink, .. } => {
                 if let Some(status) = self.call.ending().failure() {
+                    self.call.set_code(status.code());
                     sink.set_status(status.clone());
                 }
                 Phase::Closing { sink, taken: false }
@@ -167,10 +187,17 @@ impl<T: Send + 'static, P> Drain<T, P> {
             },
             true => sink.as_mut().poll_close(cx),
         };
-        if closed.is_pending() {
-            self.call.ending().wait_for_reader(self.taken);
+        match closed {
+            Poll::Pending => {
+                self.call.ending().wait_for_reader(self.taken);
+                return Poll::Pending;
+            }
+            // What was told, or would have been, counts as its end.
+            Poll::Ready(_) if self.call.ending().failure().is_some() => {}
+            Poll::Ready(Ok(())) => self.call.set_code(RpcStatusCode::OK),
+            Poll::Ready(Err(_)) => self.call.set_code(lost(self.deadline)),
         }
-        closed.map(|_| ())
+        Poll::Ready(())
     }
 
     fn listen_for_urgency(&mut self, cx: &Context<'_>) {
@@ -190,6 +217,15 @@ fn finish<T: Send + 'static>(call: &Call<T>, messages: &Receiver<T>) {
     if !messages.is_closed() {
         call.ending().fail_as_noticed();
         messages.close();
+    }
+}
+
+/// What a call ends with whose client, or connection, went.
+fn lost(deadline: Deadline) -> RpcStatusCode {
+    if deadline.exceeded() {
+        RpcStatusCode::DEADLINE_EXCEEDED
+    } else {
+        RpcStatusCode::CANCELLED
     }
 }
 
@@ -213,6 +249,9 @@ impl<T: Send + 'static, P> Future for Drain<T, P> {
             // to end must not wait for it.
             let urgency = drain.call.ending().urgency();
             if urgency == Urgency::Cut {
+                if let Some(status) = drain.call.ending().failure() {
+                    drain.call.set_code(status.code());
+                }
                 drain.phase = Phase::Over;
             }
             match &mut drain.phase {

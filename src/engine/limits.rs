@@ -80,6 +80,16 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
+    /// The same as a label.
+    pub(super) fn reason(&self) -> &'static str {
+        match self {
+            Refusal::Draining(_) => "draining",
+            Refusal::Streams(_) => "max_streams",
+            Refusal::StreamsOfPeer(_) => "max_streams_per_peer",
+            Refusal::RateOfPeer(_) => "rate_per_peer",
+        }
+    }
+
     /// What the call ends with.
     pub(super) fn status(self) -> RpcStatus {
         let message = match self {

@@ -9,6 +9,9 @@ use std::time::Instant;
 use grpcio::RpcStatus;
 
 use super::ending::Ending;
+use super::limits::Refusal;
+use super::meter::{Counts, Methods, StreamsSnapshot};
+use super::observe::CallEnd;
 use super::peers::{Peer, Peers};
 use super::workers::Timer;
 
@@ -18,11 +21,23 @@ pub(super) const PORTION: usize = 256;
 /// A stream, of whatever message type.
 pub(super) trait Overseen: Send + Sync {
     fn ending(&self) -> &Ending;
+
+    /// What it has come to so far.
+    fn counts(&self) -> Counts;
+
+    /// How it ended; to be asked when it has.
+    fn end(&self) -> CallEnd;
+}
+
+struct Entry {
+    stream: Arc<dyn Overseen>,
+    /// Its place among [`Registry::methods`].
+    method: usize,
 }
 
 /// The open streams, by their number: newer ones have higher numbers.
 pub(super) struct Registry {
-    streams: BTreeMap<u64, Arc<dyn Overseen>>,
+    streams: BTreeMap<u64, Entry>,
     next_number: u64,
     /// What is to be done to a stream that has ended meanwhile is passed over.
     due: BTreeSet<(Instant, u64, Step)>,
@@ -31,7 +46,10 @@ pub(super) struct Registry {
     /// What new calls are told, once the server drains.
     pub(super) refusal: Option<RpcStatus>,
     /// `None` where it does not matter who calls.
-    pub(super) peers: Option<Peers>,
+    peers: Option<Peers>,
+    pub(super) methods: Methods,
+    /// Calls that were refused, by reason.
+    refused: BTreeMap<&'static str, u64>,
 }
 
 /// What is done to a stream, one after the other.
@@ -59,6 +77,8 @@ impl Registry {
             coming: None,
             refusal: None,
             peers,
+            methods: Methods::default(),
+            refused: BTreeMap::new(),
         }
     }
 
@@ -67,19 +87,52 @@ impl Registry {
     }
 
     pub(super) fn all(&self) -> Vec<Arc<dyn Overseen>> {
-        self.streams.values().cloned().collect()
+        self.streams.values().map(|e| e.stream.clone()).collect()
     }
 
-    /// Adds a stream that may go on until `ends`, of a peer that has entered.
+    /// Whether another stream may come in now, of `peer`, who has then entered.
+    pub(super) fn enter(
+        &mut self,
+        max_streams: usize,
+        peer: Option<Peer>,
+    ) -> Result<Option<Peer>, Refusal> {
+        if let Some(status) = &self.refusal {
+            return Err(Refusal::Draining(status.clone()));
+        }
+        if self.len() >= max_streams {
+            return Err(Refusal::Streams(max_streams));
+        }
+        match (&mut self.peers, peer) {
+            (Some(peers), Some(peer)) => peers.enter(peer, Instant::now()).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    pub(super) fn count_refusal(&mut self, reason: &'static str) {
+        *self.refused.entry(reason).or_default() += 1;
+    }
+
+    /// What there is to count, of open streams and of those that have ended.
+    pub(super) fn snapshot(&self) -> StreamsSnapshot {
+        let mut methods = self.methods.snapshot();
+        for Entry { stream, method } in self.streams.values() {
+            methods[*method].add_open(&stream.counts());
+        }
+        let refused = self.refused.iter().map(|(why, n)| (*why, *n)).collect();
+        StreamsSnapshot { methods, refused }
+    }
+
+    /// Adds a stream of a method, that may go on until `ends`, of a peer that has entered.
     pub(super) fn add(
         &mut self,
         stream: Arc<dyn Overseen>,
+        method: usize,
         ends: Option<Instant>,
         peer: Option<Peer>,
     ) -> Place {
         let number = self.next_number;
         self.next_number += 1;
-        self.streams.insert(number, stream);
+        self.streams.insert(number, Entry { stream, method });
         self.due
             .extend(ends.map(|ends| (ends, number, Step::Finish)));
         Place { number, ends, peer }
@@ -93,7 +146,7 @@ impl Registry {
         if let (Some(peers), Some(peer)) = (&mut self.peers, place.peer) {
             peers.leave(peer);
         }
-        self.streams.remove(&place.number)
+        self.streams.remove(&place.number).map(|e| e.stream)
     }
 
     /// When something is to be done to a stream next.
@@ -112,8 +165,8 @@ impl Registry {
             match self.due.first() {
                 Some(&(due, number, step)) if due <= now => {
                     self.due.pop_first();
-                    if let Some(stream) = self.streams.get(&number) {
-                        taken.push((stream.clone(), number, step));
+                    if let Some(entry) = self.streams.get(&number) {
+                        taken.push((entry.stream.clone(), number, step));
                     }
                 }
                 _ => break,
@@ -125,13 +178,15 @@ impl Registry {
     /// One portion of the streams, from this number on.
     pub(super) fn portion(&self, from: u64) -> impl Iterator<Item = (u64, &Arc<dyn Overseen>)> {
         let streams = self.streams.range(from..).take(PORTION);
-        streams.map(|(number, stream)| (*number, stream))
+        streams.map(|(number, entry)| (*number, &entry.stream))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use grpcio::RpcStatusCode;
 
     use super::*;
 
@@ -142,10 +197,24 @@ mod tests {
         fn ending(&self) -> &Ending {
             &self.0
         }
+
+        fn counts(&self) -> Counts {
+            Counts::default()
+        }
+
+        fn end(&self) -> CallEnd {
+            CallEnd {
+                code: RpcStatusCode::OK,
+                counts: self.counts(),
+                lasted: Duration::ZERO,
+                subject: None,
+                refused: None,
+            }
+        }
     }
 
     fn add(registry: &mut Registry, ends: Option<Instant>) -> Place {
-        registry.add(Arc::new(Stream::default()), ends, None)
+        registry.add(Arc::new(Stream::default()), 0, ends, None)
     }
 
     #[test]

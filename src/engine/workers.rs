@@ -19,6 +19,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::histogram::{Histogram, Spread};
 use super::thread_state::ThreadId;
 
 mod clock;
@@ -111,6 +112,7 @@ impl Workers {
             core_threads: cores.min(max_threads),
             max_threads,
             keep_alive: config.keep_alive,
+            queue_delay: Histogram::default(),
         });
         // Owned before the first thread starts: an error half way through ends those that did.
         let workers = Workers {
@@ -185,6 +187,13 @@ impl Workers {
     }
 }
 
+impl Workers {
+    /// How long tasks that were due waited for a thread: a sample, of at most one task at a time.
+    pub fn queue_delay(&self) -> Spread {
+        self.pool.queue_delay.spread()
+    }
+}
+
 impl fmt::Debug for Workers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Workers").field(&self.status()).finish()
@@ -206,11 +215,14 @@ struct Pool {
     core_threads: usize,
     max_threads: usize,
     keep_alive: Duration,
+    queue_delay: Histogram,
 }
 
 #[derive(Default)]
 struct State {
     ready: VecDeque<Arc<dyn Task>>,
+    /// The task that is timed: how many of the ready ones leave before it, and when it came.
+    timed: Option<(usize, u64)>,
     scheduled: BTreeMap<Timer, Arc<dyn Task>>,
     next_sequence: u64,
     threads: Vec<Arc<Worker>>,
@@ -227,6 +239,13 @@ struct State {
 impl State {
     fn idle(&self) -> usize {
         usize::from(self.lingering) + self.idle_core + self.idle_surplus
+    }
+
+    /// A task has left the queue; when it came, if it is the one that is timed.
+    fn timed_leaves(&mut self) -> Option<u64> {
+        let (before, came) = self.timed?;
+        self.timed = before.checked_sub(1).map(|before| (before, came));
+        self.timed.is_none().then_some(came)
     }
 }
 
@@ -254,6 +273,9 @@ impl Pool {
     }
 
     fn make_ready(&self, state: &mut State, task: Arc<dyn Task>) {
+        if state.timed.is_none() {
+            state.timed = Some((state.ready.len(), self.now()));
+        }
         state.ready.push_back(task);
         self.ready.store(state.ready.len(), Ordering::Relaxed);
         let awake = usize::from(state.lingering);
@@ -291,8 +313,14 @@ impl Pool {
         while !state.stopping {
             if let Some(task) = state.ready.pop_front() {
                 self.ready.store(state.ready.len(), Ordering::Relaxed);
+                let came = state.timed_leaves();
                 drop(state);
-                own.busy_since.store(self.now(), Ordering::Relaxed);
+                let now = self.now();
+                own.busy_since.store(now, Ordering::Relaxed);
+                if let Some(came) = came {
+                    let waited = Duration::from_nanos(now.saturating_sub(came));
+                    self.queue_delay.record(waited);
+                }
                 run_caught(task);
                 own.busy_since.store(0, Ordering::Relaxed);
                 state = self.lock();

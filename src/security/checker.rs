@@ -4,19 +4,22 @@
 use grpcio::{CheckResult, Metadata, RpcContext, RpcStatus, RpcStatusCode, ServerChecker};
 
 use super::token::TokenSet;
+use crate::engine::Streams;
 
-/// Lets calls with a known token through, and ends others with UNAUTHENTICATED.
+/// Lets calls with a known token through, and ends others with UNAUTHENTICATED; these are counted
+/// with the streams.
 #[derive(Clone)]
-pub(crate) struct TokenChecker(pub(crate) TokenSet);
+pub(crate) struct TokenChecker(pub(crate) TokenSet, pub(crate) Streams);
 
 impl ServerChecker for TokenChecker {
     fn check(&mut self, ctx: &RpcContext<'_>) -> CheckResult {
         match refusal(&self.0, ctx.request_headers()) {
             None => CheckResult::Continue,
-            Some(why) => CheckResult::Abort(RpcStatus::with_message(
-                RpcStatusCode::UNAUTHENTICATED,
-                why.into(),
-            )),
+            Some(why) => {
+                self.1.count_refusal("token");
+                let code = RpcStatusCode::UNAUTHENTICATED;
+                CheckResult::Abort(RpcStatus::with_message(code, why.into()))
+            }
         }
     }
 

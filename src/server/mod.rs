@@ -9,6 +9,7 @@ mod standard;
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -23,9 +24,11 @@ use grpcio::{
 use crate::address::Address;
 use crate::engine::sleeper::Sleeper;
 use crate::engine::{Streams, StreamsConfig, Workers, WorkersConfig};
+use crate::metrics::{Metrics, Readiness};
 use crate::security::{FileError, ServerIdentity, ServerTls, TokenChecker, TokenSet, Watcher};
 use crate::service::{stream_service, Tutorial};
 use crate::standard::{DescriptorError, Health};
+use crate::telemetry::{Collector, CollectorError, Spans, Telemetry};
 use connections::ConnectionLimits;
 use listen::{bind, Bound, ListenError};
 pub use standard::StandardServices;
@@ -69,11 +72,15 @@ pub struct ServerConfig {
     pub connections: ConnectionLimits,
     /// The services for tools, beside the tutorial's.
     pub standard: StandardServices,
+    /// Serve metrics, health and readiness over HTTP here: a TCP address. `None` serves none.
+    pub metrics: Option<Address>,
+    /// Send a span of each call to this collector. `None` makes no spans.
+    pub collector: Option<Collector>,
 }
 
 impl ServerConfig {
-    /// Whether a server could be started with it: its files are read and its host name is resolved,
-    /// which blocks. Nothing is bound.
+    /// Whether a server could be started with it: its files are read and its host names are
+    /// resolved, which blocks. Nothing is bound.
     ///
     /// # Errors
     /// When a file cannot be used, or there can be no such address.
@@ -81,6 +88,9 @@ impl ServerConfig {
         self.tls.as_ref().map(ServerIdentity::load).transpose()?;
         let token_file = self.token_file.as_deref();
         token_file.map(TokenSet::load).transpose()?;
+        if let Some(address) = &self.metrics {
+            listen::check(address)?;
+        }
         Ok(listen::check(&self.listen)?)
     }
 }
@@ -100,6 +110,8 @@ impl Default for ServerConfig {
             token_file: None,
             connections: ConnectionLimits::default(),
             standard: StandardServices::default(),
+            metrics: None,
+            collector: None,
         }
     }
 }
@@ -119,6 +131,17 @@ pub enum StartError {
     /// The protos that reflection is to tell of are broken.
     #[error(transparent)]
     Descriptors(#[from] DescriptorError),
+    /// The address for metrics cannot be listened on.
+    #[error("cannot listen on {address}: {reason}")]
+    Metrics {
+        /// As it was given.
+        address: Address,
+        /// What the system said.
+        reason: io::Error,
+    },
+    /// There can be no such collector.
+    #[error(transparent)]
+    Collector(#[from] CollectorError),
     /// The C-core refuses.
     #[error("the C-core cannot start a server: {0}")]
     Core(#[from] grpcio::Error),
@@ -130,6 +153,9 @@ pub struct Server {
     streams: Streams,
     health: Health,
     bound: Bound,
+    ready: Readiness,
+    metrics: Option<Metrics>,
+    spans: Option<Spans>,
     _ebb: memory::Ebb,
     _watcher: Watcher,
     // Dropped last: its poll threads end with it.
@@ -159,7 +185,13 @@ impl Server {
         let watcher = Watcher::start(of_tls.chain(of_tokens).collect())?;
 
         let workers = Workers::new(config.workers.clone())?;
-        let streams = Streams::new(workers.clone(), config.streams.clone());
+        let spans = config.collector.as_ref().map(Spans::start).transpose()?;
+        let telemetry = Arc::new(Telemetry::new(spans.clone()));
+        let streams = config.streams.clone();
+        let streams = Streams::with_observer(workers.clone(), streams, Some(telemetry));
+        let ready = Readiness::default();
+        // Before the rest is bound: whoever watches sees how it becomes ready.
+        let metrics = metrics_of(config, &streams, &workers, &ready)?;
         let env = Arc::new(EnvBuilder::new().name_prefix("fanstream-poll").build());
         let mut builder = with_limits(ServerBuilder::new(env.clone()), config, env.clone())
             .requests_slot_per_cq(REQUEST_SLOTS)
@@ -173,7 +205,7 @@ impl Server {
             builder = builder.register_service(service);
         }
         if let Some(tokens) = tokens {
-            builder = builder.add_checker(TokenChecker(tokens));
+            builder = builder.add_checker(TokenChecker(tokens, streams.clone()));
         }
         let mut server = builder.build()?;
         let credentials = || match &tls {
@@ -182,7 +214,11 @@ impl Server {
         };
         let bound = bind(&mut server, &config.listen, &credentials)?;
         server.start();
+        ready.set(true);
         Ok(Server {
+            ready,
+            metrics,
+            spans,
             server,
             health,
             bound,
@@ -196,6 +232,11 @@ impl Server {
     /// What it listens on.
     pub fn bound(&self) -> &Bound {
         &self.bound
+    }
+
+    /// Where metrics are served, if they are.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().map(Metrics::address)
     }
 
     /// Its open streams.
@@ -212,6 +253,7 @@ impl Server {
     /// finish within `grace`, the rest end with UNAVAILABLE. Blocks until then, and for a few
     /// hundred milliseconds more at most where clients do not read.
     pub fn shutdown(mut self, grace: Duration) -> Drained {
+        self.ready.set(false);
         // Who does not read that in time is cut off with the rest.
         self.health.shut_down(LAST_HEALTH);
         self.streams.refuse(unavailable("the server is draining"));
@@ -225,6 +267,9 @@ impl Server {
         // Cuts the connections of those that did not read their status, and idle ones.
         self.server.cancel_all_calls();
         let clean = wait_for(&mut gone, CUT);
+        if let Some(spans) = &self.spans {
+            spans.shut_down();
+        }
         Drained { aborted, clean }
     }
 }
@@ -236,6 +281,23 @@ impl fmt::Debug for Server {
             .field("streams", &self.streams)
             .finish_non_exhaustive()
     }
+}
+
+fn metrics_of(
+    config: &ServerConfig,
+    streams: &Streams,
+    workers: &Workers,
+    ready: &Readiness,
+) -> Result<Option<Metrics>, StartError> {
+    let Some(address) = &config.metrics else {
+        return Ok(None);
+    };
+    let started = Metrics::start(address, streams.clone(), workers.clone(), ready.clone());
+    let refused = |reason| StartError::Metrics {
+        address: address.clone(),
+        reason,
+    };
+    started.map(Some).map_err(refused)
 }
 
 fn with_limits(

@@ -1,0 +1,44 @@
+//! The server's flags for who watches it: logs, metrics and traces.
+
+use clap::Args;
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::address::Address;
+use crate::logging::LogFormat;
+use crate::telemetry::Collector;
+
+/// What can be seen of the server while it runs.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Watching")]
+pub struct ServerWatchingArgs {
+    /// Serve /metrics (OpenMetrics, for Prometheus), /healthz and /readyz here, in the clear:
+    /// HOST:PORT, [::1]:PORT or :PORT; port 0 takes a free one and prints it
+    #[arg(long, value_name = "ADDRESS", value_parser = tcp)]
+    pub metrics: Option<Address>,
+
+    /// Print the Grafana dashboard for these metrics, as JSON to import, and end
+    #[arg(long, exclusive = true)]
+    pub print_dashboard: bool,
+
+    /// Send a span of each call to this collector, by OTLP over HTTP; without a path in the URL
+    /// that is /v1/traces
+    #[arg(long, value_name = "URL")]
+    pub otlp: Option<Collector>,
+
+    /// What log lines look like: the tutorial's, one for each response; text or JSON, one for each
+    /// call when it has ended
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub log_format: LogFormat,
+
+    /// The least level that is logged: error, warn, info, debug, trace or off
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    pub log_level: LevelFilter,
+}
+
+fn tcp(text: &str) -> Result<Address, String> {
+    match text.parse() {
+        Ok(Address::Unix(_)) => Err("metrics are served over TCP: HOST:PORT".into()),
+        Ok(address) => Ok(address),
+        Err(error) => Err(error.to_string()),
+    }
+}

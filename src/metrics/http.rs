@@ -1,0 +1,297 @@
+//! A few answers over HTTP/1: one request a connection, a thread each, and never many of them.
+//!
+//! Whoever is slow has [`PATIENCE`] in all; whoever opens many connections loses the oldest of
+//! them. It must not know what it answers with. Not on hyper: that is asynchronous. Not on
+//! tiny_http: a connection without a request holds one of its threads for good.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::address::Address;
+
+/// How long a request and its reply may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Connections at a time; one more ends the oldest.
+const CONNECTIONS: usize = 16;
+
+/// The longest head of a request; browsers stay well below it.
+const LONGEST_HEAD: usize = 16 << 10;
+
+/// Headers of a request.
+const MOST_HEADERS: usize = 64;
+
+/// A pause after a connection that could not be accepted: mostly there are no more files.
+const BREATHER: Duration = Duration::from_millis(100);
+
+/// An answer.
+pub(super) struct Reply {
+    status: u16,
+    content_type: &'static str,
+    body: String,
+}
+
+impl Reply {
+    pub(super) fn new(status: u16, content_type: &'static str, body: String) -> Reply {
+        Reply {
+            status,
+            content_type,
+            body,
+        }
+    }
+
+    pub(super) fn text(status: u16, body: impl Into<String>) -> Reply {
+        Reply::new(status, "text/plain; charset=utf-8", body.into())
+    }
+
+    fn head(&self) -> String {
+        let Reply {
+            status,
+            content_type,
+            body,
+        } = self;
+        let reason = match status {
+            200 => "OK",
+            400 => "Bad Request",
+            404 => "Not Found",
+            405 => "Method Not Allowed",
+            431 => "Request Header Fields Too Large",
+            503 => "Service Unavailable",
+            _ => "Internal Server Error",
+        };
+        let allow = if *status == 405 { "Allow: GET\r\n" } else { "" };
+        let length = body.len();
+        format!(
+            "HTTP/1.1 {status} {reason}\r\nContent-Type: {content_type}\r\n\
+             Content-Length: {length}\r\n{allow}Cache-Control: no-store\r\nConnection: close\r\n\r\n"
+        )
+    }
+}
+
+type Answer = Arc<dyn Fn(&str) -> Reply + Send + Sync>;
+
+/// A port that answers; it is closed when this is dropped.
+pub(super) struct Endpoint {
+    address: SocketAddr,
+    stop: Arc<AtomicBool>,
+}
+
+impl Endpoint {
+    /// Binds `address` (the first address of a name that this machine has), and answers each GET
+    /// of a path with what `answer` says, on a thread of its own.
+    pub(super) fn start(
+        address: &Address,
+        answer: impl Fn(&str) -> Reply + Send + Sync + 'static,
+    ) -> io::Result<Endpoint> {
+        let listener = listen(address)?;
+        let address = listener.local_addr()?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let (stopped, answer) = (stop.clone(), Arc::new(answer));
+        thread::Builder::new()
+            .name("fanstream-http".into())
+            .spawn(move || accept(&listener, &stopped, &(answer as Answer)))?;
+        Ok(Endpoint { address, stop })
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        // Wakes the thread that accepts.
+        let own = match self.address.ip() {
+            ip if !ip.is_unspecified() => ip,
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        };
+        let _ = TcpStream::connect_timeout(&(own, self.address.port()).into(), BREATHER);
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Endpoint").field(&self.address).finish()
+    }
+}
+
+fn listen(address: &Address) -> io::Result<TcpListener> {
+    match address {
+        Address::Unix(_) => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "metrics are served over TCP",
+        )),
+        // All addresses: one IPv6 socket serves both families, where there is IPv6.
+        Address::Tcp { host, port } if host.is_empty() => {
+            match TcpListener::bind((Ipv6Addr::UNSPECIFIED, *port)) {
+                Err(e) if e.kind() != io::ErrorKind::AddrInUse => {
+                    TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port))
+                }
+                bound => bound,
+            }
+        }
+        Address::Tcp { host, port } => TcpListener::bind((host.as_str(), *port)),
+    }
+}
+
+fn accept(listener: &TcpListener, stop: &AtomicBool, answer: &Answer) {
+    let open = Arc::new(Connections::default());
+    for connection in listener.incoming() {
+        if stop.load(Ordering::Acquire) {
+            return;
+        }
+        match connection.and_then(|stream| serve(stream, &open, answer)) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) => {
+                tracing::debug!(%error, "cannot serve a connection for metrics");
+                thread::sleep(BREATHER);
+            }
+        }
+    }
+}
+
+/// Those that are open, the oldest first.
+#[derive(Default)]
+struct Connections(Mutex<VecDeque<Arc<TcpStream>>>);
+
+impl Connections {
+    fn add(&self, stream: &Arc<TcpStream>) {
+        let mut open = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        if open.len() >= CONNECTIONS {
+            if let Some(oldest) = open.pop_front() {
+                // Its thread finds that out at once, and ends.
+                let _ = oldest.shutdown(Shutdown::Both);
+            }
+        }
+        open.push_back(stream.clone());
+    }
+
+    fn remove(&self, stream: &Arc<TcpStream>) {
+        let mut open = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        open.retain(|other| !Arc::ptr_eq(other, stream));
+    }
+}
+
+fn serve(stream: TcpStream, open: &Arc<Connections>, answer: &Answer) -> io::Result<()> {
+    let stream = Arc::new(stream);
+    open.add(&stream);
+    let (own, connections, answer) = (stream.clone(), open.clone(), answer.clone());
+    let started = thread::Builder::new()
+        .name("fanstream-http".into())
+        .spawn(move || {
+            // Whatever goes wrong is between this client and its connection.
+            let _ = converse(&own, &answer);
+            connections.remove(&own);
+        });
+    if started.is_err() {
+        open.remove(&stream);
+    }
+    started.map(|_| ())
+}
+
+fn converse(stream: &TcpStream, answer: &Answer) -> io::Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    let reply = match read_head(stream, deadline)? {
+        Ok(path) => answer(&path),
+        Err(refusal) => refusal,
+    };
+    let text = [reply.head(), reply.body].concat();
+    let mut rest = text.as_bytes();
+    while !rest.is_empty() {
+        stream.set_write_timeout(Some(left(deadline)?))?;
+        let written = (&mut &*stream).write(rest)?;
+        if written == 0 {
+            return Ok(());
+        }
+        rest = &rest[written..];
+    }
+    stream.shutdown(Shutdown::Write)?;
+    // To close with something unread would take back the reply that is on its way.
+    let mut unread = [0; 1024];
+    loop {
+        stream.set_read_timeout(Some(left(deadline)?))?;
+        if (&mut &*stream).read(&mut unread)? == 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// The path that is asked for, or what is wrong with the request.
+fn read_head(stream: &TcpStream, deadline: Instant) -> io::Result<Result<String, Reply>> {
+    let mut head = Vec::new();
+    let mut chunk = [0; 2048];
+    loop {
+        stream.set_read_timeout(Some(left(deadline)?))?;
+        let read = (&mut &*stream).read(&mut chunk)?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        head.extend_from_slice(&chunk[..read]);
+        if let Some(parsed) = parse(&head) {
+            return Ok(parsed);
+        }
+        if head.len() > LONGEST_HEAD {
+            return Ok(Err(Reply::text(431, "the request is too large\n")));
+        }
+    }
+}
+
+/// `None` while the head is not complete.
+fn parse(head: &[u8]) -> Option<Result<String, Reply>> {
+    let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
+    let mut request = httparse::Request::new(&mut headers);
+    match request.parse(head) {
+        Ok(httparse::Status::Partial) => None,
+        Ok(httparse::Status::Complete(_)) => Some(match (request.method, request.path) {
+            (Some("GET"), Some(target)) => {
+                let path = target.split_once('?').map_or(target, |(path, _)| path);
+                Ok(path.to_string())
+            }
+            _ => Err(Reply::text(405, "only GET\n")),
+        }),
+        Err(httparse::Error::TooManyHeaders) => {
+            Some(Err(Reply::text(431, "there are too many headers\n")))
+        }
+        Err(error) => Some(Err(Reply::text(400, format!("this is no HTTP: {error}\n")))),
+    }
+}
+
+fn left(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return Err(io::ErrorKind::TimedOut.into());
+    }
+    Ok(left)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests() {
+        let status = |head: &str| match parse(head.as_bytes())? {
+            Ok(path) => Some((200, path)),
+            Err(reply) => Some((reply.status, String::new())),
+        };
+        let path = |path: &str| Some((200, path.to_string()));
+        assert_eq!(status("GET /metrics HTTP/1.1\r\n\r\n"), path("/metrics"));
+        assert_eq!(status("GET /a?b=c HTTP/1.0\r\nx: y\r\n\r\n"), path("/a"));
+        assert_eq!(status("GET /metrics HTTP/1.1\r\nx:"), None);
+        assert_eq!(status("POST / HTTP/1.1\r\n\r\n").unwrap().0, 405);
+        assert_eq!(status("HEAD / HTTP/1.1\r\n\r\n").unwrap().0, 405);
+        assert_eq!(status("\u{16}\u{3}\u{1}").unwrap().0, 400);
+        let many = "a: b\r\n".repeat(MOST_HEADERS + 1);
+        let many = format!("GET / HTTP/1.1\r\n{many}\r\n");
+        assert_eq!(status(&many).unwrap().0, 431);
+    }
+}
