@@ -305,7 +305,7 @@ fn those_who_send_nothing_keep_nobody_out() {
         let _ = slow.write_all(b"GET /metr");
     }
     assert!(
-        threads() <= before + 20.0,
+        threads() <= before + 60.0,
         "{} threads, {before} before",
         threads()
     );

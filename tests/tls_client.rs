@@ -130,10 +130,10 @@ fn wrong_usage(flags: &[&str], parts: &[&str]) {
 
 #[test]
 fn what_makes_no_sense_together_is_wrong_usage() {
-    wrong_usage(&["--ca", "x"], &["not provided", "--tls"]);
-    wrong_usage(&["--server-name", "x"], &["not provided", "--tls"]);
-    wrong_usage(&["--tls", "--cert", "x"], &["not provided", "--key"]);
-    wrong_usage(&["--tls", "--key", "x"], &["not provided", "--cert"]);
+    wrong_usage(&["--ca", "x"], &["needs", "--tls"]);
+    wrong_usage(&["--server-name", "x"], &["needs", "--tls"]);
+    wrong_usage(&["--tls", "--cert", "x"], &["needs", "--key"]);
+    wrong_usage(&["--tls", "--key", "x"], &["needs", "--cert"]);
     let twice = ["--token-file", "x", "-H", "authorization: y"];
     wrong_usage(&twice, &["--token-file", "--header", "`authorization`"]);
 }
