@@ -25,6 +25,8 @@ fn on_terminal(environment: &[&str], command: &str) -> String {
         "CLICOLOR_FORCE",
         "-u",
         "CLICOLOR",
+        "-u",
+        "CI",
         "TERM=xterm",
     ];
     let script = ["script", "-qec", command, "/dev/null"];

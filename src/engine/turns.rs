@@ -2,8 +2,8 @@
 //! they can.
 //!
 //! A poll thread that goes from stream to stream by the message finds the state of each, 14 KB in
-//! the C-core alone, gone from its caches by the next one: 256 busy streams then cost half as much
-//! again a message. So a stream with a backlog of small messages sends [`BATCH`] of them in a row
+//! the C-core alone, gone from its caches by the next one: with 256 busy streams a message then
+//! costs a third more. So a stream with a backlog of small messages sends [`BATCH`] of them in a row
 //! while the others wait, and then it is the next one's turn. The last message of a turn is
 //! written out, so nothing waits in a buffer for the next turn. It knows nothing of channels or
 //! sinks.

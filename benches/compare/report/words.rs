@@ -151,7 +151,8 @@ pub fn method(results: &Results) -> Vec<String> {
             settings.rounds
         ),
         "Every call has to end with OK and to bring every message, or the repetition is no figure. Before that, \
-         servers and clients are checked with each other; a pair that fails gets no figure and is named."
+         servers and clients are checked with each other; a pair that fails gets no figure and is named. Node takes \
+         part in these checks only."
             .to_string(),
     ];
     if let Some(seconds) = repetition {
