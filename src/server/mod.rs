@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use grpcio::{
@@ -192,7 +193,10 @@ impl Server {
         let ready = Readiness::default();
         // Before the rest is bound: whoever watches sees how it becomes ready.
         let metrics = metrics_of(config, &streams, &workers, &ready)?;
-        let env = Arc::new(EnvBuilder::new().name_prefix("fanstream-poll").build());
+        // As many as this process may use, which can be fewer than the machine has.
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        let poll_threads = EnvBuilder::new().cq_count(processors);
+        let env = Arc::new(poll_threads.name_prefix("fanstream-poll").build());
         let mut builder = with_limits(ServerBuilder::new(env.clone()), config, env.clone())
             .requests_slot_per_cq(REQUEST_SLOTS)
             .register_service(stream_service(
