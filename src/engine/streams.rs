@@ -16,6 +16,7 @@ use super::channel::bounded_by_size;
 use super::drain::Drain;
 use super::job::Jobs;
 use super::limits::{Limits, Refusal};
+use super::linger::linger;
 use super::meter::{MethodMeter, StreamsSnapshot};
 use super::observe::{Observed, Observer, Observers};
 use super::overseer::Overseer;
@@ -125,6 +126,11 @@ impl Streams {
         match self.admit(ctx.method(), call.clone(), peer, observed) {
             Ok((permit, meter)) => {
                 call.start();
+                // With nothing else to do, a wait of microseconds for the first message is shorter
+                // than going to sleep and being woken for it.
+                if permit.alone {
+                    linger();
+                }
                 let deadline = ctx.deadline();
                 ctx.spawn(Drain::new(call, messages, sink, permit, deadline, meter));
             }
@@ -210,12 +216,14 @@ impl Streams {
         if let Some(overseer) = overseer {
             overseer.send_for(&self.0.workers, &mut open);
         }
+        let alone = open.len() == 1;
         drop(open);
         let permit = Permit {
             streams: self.0.clone(),
             place,
             meter: meter.clone(),
             observed,
+            alone,
         };
         Ok((permit, meter))
     }
@@ -264,6 +272,8 @@ struct Permit {
     place: Place,
     meter: Arc<MethodMeter>,
     observed: Option<Box<dyn Observed>>,
+    /// It was the only one when it began.
+    alone: bool,
 }
 
 impl Drop for Permit {
