@@ -52,7 +52,7 @@ pub struct Measure {
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     pub peers: Vec<String>,
 
-    /// Under three minutes: fewer rounds, shorter ones, fewer workloads
+    /// Under three minutes: fewer rounds, shorter ones, fewer workloads, without naive and python
     #[arg(long)]
     pub quick: bool,
 

@@ -33,7 +33,7 @@ impl Effort {
     pub fn repetition(self) -> Option<f64> {
         match self {
             Effort::Full => Some(1.0),
-            Effort::Quick => Some(0.4),
+            Effort::Quick => Some(0.25),
             Effort::Smoke => None,
         }
     }
