@@ -246,7 +246,8 @@ fn an_idle_connection_is_closed_and_the_next_call_makes_another(
     let flags = ["--max-connection-idle", "1s", "--step", "400ms"];
     let server = InProcess::start(wire, &flags);
     let proxy = Proxy::to(&server.address);
-    let client = server.client(&proxy.address, &[]);
+    // The client may not know yet that it is closed when it calls again.
+    let client = server.client(&proxy.address, &["--retries", "3"]);
     // Longer than that, but not idle.
     assert!(fetch(&client).1.is_none());
     assert_eq!(proxy.accepted(), 1);

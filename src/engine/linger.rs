@@ -30,7 +30,33 @@ pub(super) fn linger() -> bool {
         return false;
     }
     thread::yield_now();
-    let took = began.elapsed();
-    NOT_BEFORE.set((took > TOO_LONG).then(|| began + took * REST));
+    NOT_BEFORE.set(rest_until(began, began.elapsed()));
     true
+}
+
+/// Until when there is no pause after one that took so long.
+fn rest_until(began: Instant, took: Duration) -> Option<Instant> {
+    (took > TOO_LONG).then(|| began + took * REST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_that_are_long_are_rare() {
+        let began = Instant::now();
+        assert_eq!(rest_until(began, TOO_LONG), None);
+        let took = 2 * TOO_LONG;
+        let until = rest_until(began, took).unwrap();
+        assert_eq!(until - began, Duration::from_millis(200));
+    }
+
+    #[test]
+    fn there_is_none_before_its_time() {
+        NOT_BEFORE.set(Some(Instant::now() + Duration::from_secs(60)));
+        assert!(!linger());
+        NOT_BEFORE.set(Some(Instant::now()));
+        assert!(linger());
+    }
 }
