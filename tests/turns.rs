@@ -13,6 +13,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use common::harness::{response, until, Harness};
 use common::wire::Wire::{self, Clear, MutualTls, Tls};
@@ -84,7 +85,8 @@ fn a_blocked_connection_holds_up_no_other(#[values(Clear, Tls, MutualTls)] wire:
     }
     let reader = thread::spawn(move || blocked.iter_mut().for_each(|call| call.for_each(drop)));
     dam.closed.store(true, Ordering::SeqCst);
-    let mut live: Vec<_> = (10..14).map(|id| server.call(id)).collect();
+    let soon = Duration::from_secs(5);
+    let mut live: Vec<_> = (10..14).map(|id| server.call_impatient(id, soon)).collect();
     for _ in 0..10 * MESSAGES {
         for call in &mut live {
             call.next().unwrap().unwrap();
