@@ -51,6 +51,7 @@ pub mod security;
 pub mod server;
 pub mod service;
 pub mod standard;
+mod status;
 pub mod telemetry;
 
 /// The README's code is compiled and run with the tests.

@@ -1,4 +1,4 @@
-//! Figure 7: what it costs a server at full load that it is watched. Scraped ten times as often as
+//! Figure 10: what it costs a server at full load that it is watched. Scraped ten times as often as
 //! Prometheus does at its fastest usual setting, so that there is something to measure.
 
 use std::io::{Read, Write};

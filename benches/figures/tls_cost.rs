@@ -1,4 +1,4 @@
-//! What TLS and mutual TLS cost: CPU time of server and client beside the clear, by the message, by
+//! Figure 9: TLS and mutual TLS; CPU time of server and client beside the clear, by the message, by
 //! the call and by the connection. All three wires have their turn in each round.
 
 use std::process::Command;

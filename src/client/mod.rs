@@ -17,7 +17,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use grpcio::{CallOption, Metadata, RpcStatusCode};
+use grpcio::{CallOption, Metadata};
 
 use crate::address::Address;
 use crate::engine::{receive_sized, Capacity, Patience, Responses};
@@ -25,6 +25,7 @@ use crate::keepalive::Keepalive;
 use crate::proto::stream::{Request, Response};
 use crate::proto::stream_grpc::StreamServiceClient;
 use crate::security::{ClientTls, Token};
+pub use crate::status::status_name;
 
 /// What a [`Client`] is made with. Every duration that is `None` is no limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,28 +165,4 @@ fn headers(config: &ClientConfig) -> Option<Metadata> {
     let all = || config.headers.iter().chain(&authorization);
     all().next()?;
     Some(header::metadata(all()))
-}
-
-/// A status code as the gRPC specification spells it: `DEADLINE_EXCEEDED`.
-pub fn status_name(code: RpcStatusCode) -> String {
-    // grpcio spells it `4-DEADLINE_EXCEEDED`.
-    let spelled = code.to_string();
-    match spelled.split_once('-') {
-        Some((_, name)) => name.to_string(),
-        None => spelled,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn status_names_are_those_of_the_specification() {
-        assert_eq!(status_name(RpcStatusCode::OK), "OK");
-        assert_eq!(
-            status_name(RpcStatusCode::DEADLINE_EXCEEDED),
-            "DEADLINE_EXCEEDED"
-        );
-    }
 }

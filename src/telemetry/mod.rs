@@ -8,14 +8,14 @@ mod collector;
 mod spans;
 mod traceparent;
 
-use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use grpcio::{RpcContext, RpcStatusCode};
+use grpcio::RpcContext;
 use opentelemetry::trace::SpanContext;
 
 use crate::engine::{CallEnd, Observed, Observer};
+use crate::status::status_name;
 
 pub(crate) use spans::Spans;
 pub use spans::{Collector, CollectorError};
@@ -94,7 +94,7 @@ impl Observed for Line {
             method = self.method,
             peer = self.peer,
             id = end.subject,
-            status = %code_name(end.code),
+            status = %status_name(end.code),
             refused = end.refused,
             messages = end.counts.messages,
             bytes = end.counts.bytes,
@@ -124,28 +124,9 @@ fn readable(peer: String) -> String {
     }
 }
 
-/// As gRPC writes it: `RESOURCE_EXHAUSTED`.
-fn code_name(code: RpcStatusCode) -> Cow<'static, str> {
-    // grpcio prints `8-RESOURCE_EXHAUSTED`.
-    let text = code.to_string();
-    match text.split_once('-') {
-        Some((_, name)) => name.to_string().into(),
-        None => text.into(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn codes_have_their_names() {
-        assert_eq!(code_name(RpcStatusCode::OK), "OK");
-        assert_eq!(
-            code_name(RpcStatusCode::RESOURCE_EXHAUSTED),
-            "RESOURCE_EXHAUSTED"
-        );
-    }
 
     #[test]
     fn peers_are_readable() {

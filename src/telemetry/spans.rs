@@ -18,6 +18,7 @@ use ureq::http::Uri;
 use super::collector::{Http, Logged, EXPORT};
 use crate::engine::{CallEnd, Observed};
 use crate::metrics::split_method;
+use crate::status::status_name;
 
 /// How long spans that are not yet sent get when the server ends.
 const LAST_SPANS: Duration = Duration::from_secs(1);
@@ -153,7 +154,7 @@ impl CallSpan {
             span.add_event_with_timestamp("first response", self.began + after, Vec::new());
         }
         if is_servers_fault(end.code) {
-            span.set_status(Status::error(super::code_name(end.code)));
+            span.set_status(Status::error(status_name(end.code)));
         }
         // Measured by the clock that never jumps.
         span.end_with_timestamp(self.began + end.lasted);
