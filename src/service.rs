@@ -52,10 +52,10 @@ impl Tutorial {
         if step.is_zero() {
             return Job::now((0..responses).map(respond)).into();
         }
-        Jobs::lazy((0..responses).map(move |k| {
-            let due = step.checked_mul(k).unwrap_or(Duration::MAX);
-            Job::after(due, std::iter::once(k).map(respond.clone()))
-        }))
+        let due = move |k| step.checked_mul(k).unwrap_or(Duration::MAX);
+        Jobs::at((0..responses).map(due), move |k| {
+            std::iter::once(k as u32).map(respond.clone())
+        })
     }
 }
 
@@ -98,7 +98,7 @@ pub fn stream_service(streams: Streams, tutorial: Tutorial, max_request_bytes: u
     streams.introduce(FETCH_RESPONSE.name);
     let fetch = move |ctx: RpcContext<'_>, request: Raw<Request>, sink: ServerStreamingSink<_>| {
         let tutorial = tutorial.clone();
-        streams.serve_sized(&ctx, sink, Encoded::len, move |call| {
+        streams.serve(&ctx, sink, move |call| {
             let request = request.decode(max_request_bytes)?;
             let id = request.id;
             call.set_subject(id.into());

@@ -16,7 +16,7 @@ use common::process::LIMIT;
 use common::server::{send_raw, TestServer, FETCH};
 use common::wire::path;
 use common::wire::Wire::{self, Clear, MutualTls, Tls};
-use fanstream::engine::{receive, Capacity, Patience, ReceiveError, Responses};
+use fanstream::engine::{receive, Capacity, ReceiveError, ReceiveTimeouts, Responses};
 use fanstream::proto::health::{HealthCheckRequest, HealthCheckResponse, HealthListRequest};
 use fanstream::proto::health_grpc::HealthClient;
 use fanstream::standard::{Health, ServingStatus};
@@ -58,7 +58,12 @@ impl Watch {
         let client = Client::new(channel.clone());
         // Not grpcio's own iterator, which can end with the status before the last messages.
         let capacity = Capacity::default();
-        Watch(receive(&client, stream, capacity, Patience::default()))
+        Watch(receive(
+            &client,
+            stream,
+            capacity,
+            ReceiveTimeouts::default(),
+        ))
     }
 
     /// The next status, or the code that the call ends with.

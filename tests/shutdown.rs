@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use common::process::eventually;
 use common::server::TestServer;
 use common::wire::Wire::{self, Clear, MutualTls, Tls};
-use fanstream::engine::{receive, Capacity, Patience, ReceiveError, Responses};
+use fanstream::engine::{receive, Capacity, ReceiveError, ReceiveTimeouts, Responses};
 use fanstream::proto::stream::{Request, Response};
 use fanstream::proto::stream_grpc::StreamServiceClient;
 use grpcio::{Channel, ChannelBuilder, Client, Environment, RpcStatusCode};
@@ -24,7 +24,7 @@ fn call(channel: &Channel) -> Responses<Response> {
     let stub = StreamServiceClient::new(channel.clone());
     let stream = stub.fetch_response(&Request::default()).unwrap();
     let limit = Some(Duration::from_secs(30));
-    let patience = Patience {
+    let timeouts = ReceiveTimeouts {
         first: limit,
         idle: limit,
     };
@@ -32,7 +32,7 @@ fn call(channel: &Channel) -> Responses<Response> {
         &Client::new(channel.clone()),
         stream,
         Capacity::messages(1),
-        patience,
+        timeouts,
     )
 }
 

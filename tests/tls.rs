@@ -21,7 +21,7 @@ use common::wire::Wire::{MutualTls, Tls};
 use common::wire::{path, SERVER_NAMES};
 use fanstream::address::Address;
 use fanstream::client::{Client, ClientConfig};
-use fanstream::engine::{receive, Capacity, Patience, Responses, StreamsConfig};
+use fanstream::engine::{receive, Capacity, ReceiveTimeouts, Responses, StreamsConfig};
 use fanstream::proto::stream::{Request, Response};
 use fanstream::proto::stream_grpc::StreamServiceClient;
 use fanstream::security::{Authorities, ClientTls, ServerTls};
@@ -64,12 +64,12 @@ fn a_server_shows_its_certificate_and_speaks_http_2() {
 fn call(channel: &Channel) -> Responses<Response> {
     let stub = StreamServiceClient::new(channel.clone());
     let stream = stub.fetch_response(&Request::default()).unwrap();
-    let patience = Patience {
+    let timeouts = ReceiveTimeouts {
         first: Some(LIMIT),
         idle: Some(LIMIT),
     };
     let poller = grpcio::Client::new(channel.clone());
-    receive(&poller, stream, Capacity::messages(1), patience)
+    receive(&poller, stream, Capacity::messages(1), timeouts)
 }
 
 #[test]

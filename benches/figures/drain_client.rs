@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{ensure, Context, Result};
 use clap::{Args, ValueEnum};
 use fanstream::client::channel_builder;
-use fanstream::engine::{receive, Capacity, Patience};
+use fanstream::engine::{receive, Capacity, ReceiveTimeouts};
 use fanstream::proto::stream::{Request, Response};
 use fanstream::proto::stream_grpc::StreamServiceClient;
 use futures::executor::block_on_stream;
@@ -119,8 +119,8 @@ fn fetch(channel: &Channel, args: &DrainArgs) -> Result<()> {
     match args.mode {
         Mode::Engine => {
             let poller = Client::new(channel.clone());
-            let (capacity, patience) = (Capacity::default(), Patience::default());
-            check(receive(&poller, stream, capacity, patience), args.responses)
+            let (capacity, timeouts) = (Capacity::default(), ReceiveTimeouts::default());
+            check(receive(&poller, stream, capacity, timeouts), args.responses)
         }
         Mode::BlockOnStream => check(block_on_stream(stream), args.responses),
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::{ensure, Result};
 use clap::Args;
 use fanstream::client::channel_builder;
-use fanstream::engine::{receive, Capacity, Patience};
+use fanstream::engine::{receive, Capacity, ReceiveTimeouts};
 use fanstream::proto::stream::Request;
 use fanstream::proto::stream_grpc::StreamServiceClient;
 use grpcio::{
@@ -101,7 +101,12 @@ fn fetch(channel: &Channel, most: usize) -> Result<usize> {
     };
     let stream = StreamServiceClient::new(channel.clone()).fetch_response(&request)?;
     let poller = Client::new(channel.clone());
-    let responses = receive(&poller, stream, Capacity::default(), Patience::default());
+    let responses = receive(
+        &poller,
+        stream,
+        Capacity::default(),
+        ReceiveTimeouts::default(),
+    );
     let mut count = 0;
     for response in responses.take(most) {
         response?;

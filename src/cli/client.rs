@@ -14,7 +14,7 @@ use super::run::Plan;
 use super::units;
 use crate::address::Address;
 use crate::client::ClientConfig;
-use crate::engine::Patience;
+use crate::engine::ReceiveTimeouts;
 
 const PATIENCE: &str = "Time and retries";
 
@@ -187,7 +187,7 @@ impl ClientArgs {
             connect_timeout: Some(self.connect_timeout),
             wait_for_ready: self.wait_for_ready,
             timeout: self.timeout,
-            patience: Patience {
+            timeouts: ReceiveTimeouts {
                 first: self.first_timeout,
                 idle: self.idle_timeout,
             },

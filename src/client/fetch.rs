@@ -7,7 +7,7 @@ use grpcio::{RpcStatus, RpcStatusCode};
 
 use super::retry::{deadline_after, is_retryable, time_left, Retry};
 use super::Client;
-use crate::engine::{Patience, ReceiveError, Responses};
+use crate::engine::{ReceiveError, ReceiveTimeouts, Responses};
 use crate::proto::stream::{Request, Response};
 
 /// A server may close a call by cancelling it when the deadline passes, and its clock may be this
@@ -39,7 +39,7 @@ impl Fetch {
         let mut fetch = Fetch {
             retry: Retry::new(client.config.retries, deadline),
             deadline,
-            first_deadline: deadline_after(client.config.patience.first),
+            first_deadline: deadline_after(client.config.timeouts.first),
             request: Request {
                 id,
                 ..Request::default()
@@ -59,12 +59,12 @@ impl Fetch {
     }
 
     fn attempt(&mut self) {
-        let patience = Patience {
+        let timeouts = ReceiveTimeouts {
             first: time_left(self.first_deadline),
-            ..self.client.config.patience
+            ..self.client.config.timeouts
         };
         let left = time_left(self.deadline);
-        match self.client.call(&self.request, left, patience) {
+        match self.client.call(&self.request, left, timeouts) {
             Ok(responses) => self.responses = Some(responses),
             Err(error) => {
                 self.responses = None;
@@ -87,7 +87,7 @@ impl Fetch {
     fn of_the_fetch(&self, error: ReceiveError) -> ReceiveError {
         match error {
             ReceiveError::FirstTimeout(left) => {
-                ReceiveError::FirstTimeout(self.client.config.patience.first.unwrap_or(left))
+                ReceiveError::FirstTimeout(self.client.config.timeouts.first.unwrap_or(left))
             }
             ReceiveError::Status(status) if deadline_cancelled(&status, self.deadline) => {
                 ReceiveError::Status(RpcStatus::new(RpcStatusCode::DEADLINE_EXCEEDED))
@@ -105,7 +105,7 @@ fn deadline_cancelled(status: &RpcStatus, deadline: Option<Instant>) -> bool {
 impl Iterator for Fetch {
     type Item = Result<Response, ReceiveError>;
 
-    /// Blocks until the next response, the end of the last attempt or the end of the patience.
+    /// Blocks until the next response, the end of the last attempt or a timeout.
     fn next(&mut self) -> Option<Result<Response, ReceiveError>> {
         loop {
             if let Some(failure) = self.failure.take() {

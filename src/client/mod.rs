@@ -20,7 +20,7 @@ use std::time::Duration;
 use grpcio::{CallOption, Metadata};
 
 use crate::address::Address;
-use crate::engine::{receive_sized, Capacity, Patience, Responses};
+use crate::engine::{receive, Capacity, ReceiveTimeouts, Responses};
 use crate::keepalive::Keepalive;
 use crate::proto::stream::{Request, Response};
 use crate::proto::stream_grpc::StreamServiceClient;
@@ -40,7 +40,7 @@ pub struct ClientConfig {
     /// part of it, but may not take longer either.
     pub timeout: Option<Duration>,
     /// The most that a fetch may wait for one response, with its retries.
-    pub patience: Patience,
+    pub timeouts: ReceiveTimeouts,
     /// How often connecting, and how often each fetch, is tried again: when the server cannot be
     /// reached or is too busy, and there was no response yet.
     pub retries: u32,
@@ -66,7 +66,7 @@ impl Default for ClientConfig {
             connect_timeout: Some(Duration::from_secs(10)),
             wait_for_ready: false,
             timeout: None,
-            patience: Patience::default(),
+            timeouts: ReceiveTimeouts::default(),
             retries: 0,
             capacity: Capacity::default(),
             tls: None,
@@ -125,18 +125,11 @@ impl Client {
         &self,
         request: &Request,
         left: Option<Duration>,
-        patience: Patience,
+        timeouts: ReceiveTimeouts,
     ) -> grpcio::Result<Responses<Response>> {
         let stream = self.stub.fetch_response_opt(request, self.options(left))?;
-        let size: fn(&Response) -> usize = |response| response.result.len();
         let capacity = self.config.capacity;
-        Ok(receive_sized(
-            &self.poller,
-            stream,
-            capacity,
-            size,
-            patience,
-        ))
+        Ok(receive(&self.poller, stream, capacity, timeouts))
     }
 
     /// Of a call, of which `left` is left.

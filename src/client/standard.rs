@@ -47,8 +47,8 @@ impl Client {
         let stub = HealthClient::new(self.poller.channel().clone());
         let options = self.options(self.config.timeout);
         let stream = stub.watch_opt(&of(service), options).map_err(failure)?;
-        let (capacity, patience) = (self.config.capacity, self.config.patience);
-        Ok(receive(&self.poller, stream, capacity, patience))
+        let (capacity, timeouts) = (self.config.capacity, self.config.timeouts);
+        Ok(receive(&self.poller, stream, capacity, timeouts))
     }
 
     /// Asks for the server's services, and is ready to ask for more. Uses reflection v1, or

@@ -2,44 +2,36 @@
 //! iterator. Generic over the messages; it knows nothing of any service.
 //!
 //! A service hands each call to [`Streams::serve`] with a function that turns the request into
-//! [`Jobs`]. The jobs' producers run on the [`Workers`] and push into the call's [channel], which
-//! a future on the call's poll thread drains into the sink. A client's [`Responses`] are the
-//! mirror image: drained on the poll thread into a channel, iterated by a blocking caller.
+//! [`Jobs`]. The jobs' producers run on the [`Workers`] and push into the call's [channel]; a future on
+//! the call's poll thread, the response writer, moves the messages from there to the sink. A client's
+//! [`Responses`] are the mirror image: a future on the poll thread fills a channel, and a blocking
+//! caller iterates it.
 
 mod call;
-mod capacity;
 pub mod channel;
+mod client_stream;
 pub mod codec;
-mod drain;
-mod ending;
-mod histogram;
-mod job;
 mod limits;
-mod linger;
-mod meter;
-mod observe;
-mod overseer;
-mod peers;
-mod receive;
-mod registry;
+mod panic;
+mod payload;
+mod send;
 pub(crate) mod sleeper;
+mod stats;
 mod streams;
 mod sync;
 #[cfg(test)]
 mod testing;
 mod thread_state;
-mod turns;
-mod wake;
-mod watch;
 mod workers;
 
-pub use capacity::Capacity;
-pub use histogram::{Spread, BOUNDS};
-pub use job::{Job, Jobs, Produced, Producer};
+pub use call::{CallContext, Job, Jobs, Produced, Producer};
+pub use channel::Capacity;
+pub use client_stream::{receive, ReceiveError, ReceiveTimeouts, Responses};
 pub use limits::{Limits, Rate};
-pub use meter::{Counts, MethodSnapshot, StreamsSnapshot, CODES};
-pub use observe::{CallEnd, Observed, Observer};
-pub use receive::{receive, receive_sized, Patience, ReceiveError, Responses};
-pub use streams::{Streams, StreamsConfig};
-pub use watch::CallWatch;
+pub use payload::Payload;
+pub use stats::{
+    CallEnd, Counts, HistogramSnapshot, MethodSnapshot, Observed, Observer, StreamsSnapshot,
+    BOUNDS, CODES,
+};
+pub use streams::{PeerPermit, Streams, StreamsConfig};
 pub use workers::{Task, Timer, Workers, WorkersConfig, WorkersStatus};

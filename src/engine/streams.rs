@@ -1,38 +1,34 @@
-//! The open streams of a server: how many there may be, who they are, and how they end together.
-//!
-//! This is the engine's front door: a service hands each call to [`Streams::serve`]. What happens
-//! in a call is the business of `call` and `drain`.
+//! The front door of the engine on a server: [`Streams`] admits calls, serves them, counts them and
+//! ends them together. `call` and `send` have the life of one call.
 
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use grpcio::{RpcContext, RpcStatus, ServerStreamingSink};
 
-use super::call::Call;
-use super::capacity::Capacity;
-use super::channel::bounded_by_size;
-use super::drain::Drain;
-use super::job::Jobs;
-use super::limits::{Limits, Refusal};
-use super::linger::linger;
-use super::meter::{MethodMeter, StreamsSnapshot};
-use super::observe::{Observed, Observer, Observers};
-use super::overseer::Overseer;
-use super::peers::{Peer, Peers};
-use super::registry::{Overseen, Place, Registry};
-use super::watch::CallWatch;
+use super::call::{Call, CallContext, Jobs, Termination};
+use super::channel::{bounded_by_size, Capacity};
+use super::limits::{
+    refused_end, LimitEnforcer, Limits, Peer, Permit, Place, Refusal, StreamTable,
+};
+use super::panic::drop_caught;
+use super::payload::Payload;
+use super::send::{yield_for_batching, Report, ResponseWriter};
+use super::stats::{
+    arrived, ended, MethodMetrics, Observation, Observer, Observers, StreamsSnapshot,
+};
 use super::workers::Workers;
 
-/// What all streams of a server share.
+/// Configuration of a server's [`Streams`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamsConfig {
     /// The channel of each call.
     pub capacity: Capacity,
     /// The most streams open at once; a call beyond them ends with RESOURCE_EXHAUSTED at once.
     pub max_streams: usize,
-    /// Further limits, which there are only when they are set.
+    /// Further limits; none by default.
     pub limits: Limits,
 }
 
@@ -54,12 +50,12 @@ pub struct Streams(Arc<Shared>);
 struct Shared {
     workers: Arc<Workers>,
     config: StreamsConfig,
-    open: Arc<Mutex<Registry>>,
-    /// Told when the last stream of a draining server ends.
-    idle: Condvar,
-    /// `None` where no limit needs one.
-    overseer: Option<Arc<Overseer>>,
+    table: Arc<StreamTable>,
+    /// `None` when no limit needs one.
+    enforcer: Option<Arc<LimitEnforcer>>,
     observer: Observers,
+    /// Held while a snapshot is taken: one at a time.
+    snapshots: Mutex<()>,
 }
 
 impl Streams {
@@ -68,174 +64,227 @@ impl Streams {
         Streams::with_observer(workers, config, None)
     }
 
-    /// As [`Streams::new`], with somebody who is told of every call.
+    /// As [`Streams::new`], with an observer of every call.
     pub fn with_observer(
         workers: Workers,
         config: StreamsConfig,
         observer: Option<Arc<dyn Observer>>,
     ) -> Streams {
-        let limits = &config.limits;
-        let peers = || Peers::new(limits, Instant::now());
-        let peers = limits.are_per_peer().then(peers);
-        let open = Arc::new(Mutex::new(Registry::new(peers)));
+        let table = StreamTable::new(&config.limits);
         let workers = Arc::new(workers);
         Streams(Arc::new(Shared {
-            overseer: Overseer::new(limits, &workers, open.clone()),
+            enforcer: LimitEnforcer::new(&config.limits, &workers, table.clone()),
             workers,
             config,
-            open,
-            idle: Condvar::new(),
+            table,
             observer,
+            snapshots: Mutex::default(),
         }))
     }
 
-    /// Serves a call: `open` turns the request, which it holds, into jobs, and what their
-    /// producers make goes to the client, as it comes.
+    /// Serves a call: `open` turns the request, which it holds, into jobs, and the messages of their
+    /// producers go to the client as they come.
     ///
-    /// Returns at once. `open` and the producers run on worker threads and may block. The call
-    /// ends with OK when all producers have ended; with the first failure of `open` or of a
-    /// producer, after what was made before it; with INTERNAL when one panics; with
-    /// RESOURCE_EXHAUSTED at once when too many streams are open, or as another of the [`Limits`]
-    /// has it; with UNAVAILABLE when the server drains.
+    /// Returns at once. `open` and the producers run on worker threads and may block. The call ends
+    /// with OK when all producers have ended; with the first failure of `open` or of a producer,
+    /// after the messages made before it; with INTERNAL when one panics or a message cannot be
+    /// encoded; with RESOURCE_EXHAUSTED at once when too many streams are open, or as another of the
+    /// [`Limits`] has it; with UNAVAILABLE when the server drains. The `open` of a refused call is
+    /// dropped on the poll thread.
+    ///
+    /// The call holds its place among the streams until its last producer has come back, also when
+    /// its client has gone long before.
     pub fn serve<T, F>(&self, ctx: &RpcContext<'_>, sink: ServerStreamingSink<T>, open: F)
     where
-        T: Send + 'static,
-        F: FnOnce(&CallWatch) -> Result<Jobs<T>, RpcStatus> + Send + 'static,
+        T: Payload,
+        F: FnOnce(&CallContext) -> Result<Jobs<T>, RpcStatus> + Send + 'static,
     {
-        self.serve_sized(ctx, sink, |_| 0, open);
-    }
-
-    /// As [`Streams::serve`], with the size in bytes of a message as `size` tells it, so that the
-    /// channel is bounded in bytes too ([`Capacity::bytes`]).
-    pub fn serve_sized<T, F>(
-        &self,
-        ctx: &RpcContext<'_>,
-        sink: ServerStreamingSink<T>,
-        size: fn(&T) -> usize,
-        open: F,
-    ) where
-        T: Send + 'static,
-        F: FnOnce(&CallWatch) -> Result<Jobs<T>, RpcStatus> + Send + 'static,
-    {
-        let (sender, messages) = bounded_by_size(self.0.config.capacity, size);
-        let call = Call::new(Workers::clone(&self.0.workers), sender, Box::new(open));
-        // A text is made for it, so it is only asked for where it matters.
-        let limits = &self.0.config.limits;
-        let peer = limits.are_per_peer().then(|| Peer::of(&ctx.peer()));
-        let observed = self.0.observer.as_ref().map(|o| o.arrived(ctx));
-        match self.admit(ctx.method(), call.clone(), peer, observed) {
-            Ok((permit, meter)) => {
-                call.start();
-                // With nothing else to do, a wait of microseconds for the first message is shorter
-                // than going to sleep and being woken for it.
-                if permit.alone {
-                    linger();
+        let (sender, messages) = bounded_by_size(self.0.config.capacity, T::encoded_len);
+        let workers = Workers::clone(&self.0.workers);
+        let call = Call::new(workers, sender, Box::new(open));
+        let peer = self.peer(ctx);
+        let observation = arrived(&self.0.observer, ctx);
+        match self.admit(ctx.method(), &call, peer) {
+            Ok(admitted) => {
+                let table = &self.0.table;
+                call.start(Permit {
+                    table: table.clone(),
+                    place: admitted.place,
+                });
+                // Without other streams, a wait of microseconds for the first message costs less than
+                // going to sleep and being woken for it.
+                if admitted.is_alone {
+                    yield_for_batching();
                 }
+                let report = Report {
+                    table: table.clone(),
+                    place: admitted.place,
+                    metrics: admitted.metrics,
+                    observation,
+                };
                 let deadline = ctx.deadline();
-                ctx.spawn(Drain::new(call, messages, sink, permit, deadline, meter));
+                ctx.spawn(ResponseWriter::new(call, messages, sink, deadline, report));
             }
-            Err(status) => ctx.spawn(sink.fail(status).map(|_| ())),
+            Err((refusal, metrics)) => {
+                let status = refuse(refusal, call.arrived(), &metrics, observation);
+                drop_caught((call, messages));
+                ctx.spawn(sink.fail(status).map(|_| ()));
+            }
         }
     }
 
-    /// Names a method, `/package.Service/Method`, before its first call, so that its counts are
-    /// there from the start.
+    /// Admits a call that the engine does not serve, such as a health check: by the limits of its
+    /// peer alone. It counts for its peer until the result is dropped.
+    ///
+    /// # Errors
+    /// RESOURCE_EXHAUSTED when the peer has too many streams, or calls too often.
+    pub fn admit_peer(&self, ctx: &RpcContext<'_>) -> Result<PeerPermit, RpcStatus> {
+        let Some(peer) = self.peer(ctx) else {
+            return Ok(PeerPermit(None));
+        };
+        let mut registry = self.0.table.lock();
+        match registry.admit_peer(Some(peer)) {
+            Ok(peer) => Ok(PeerPermit(peer.map(|peer| (self.0.table.clone(), peer)))),
+            Err(refusal) => {
+                registry.count_refusal(refusal.reason());
+                Err(refusal.status())
+            }
+        }
+    }
+
+    /// Names a method, `/package.Service/Method`, before its first call, so that snapshots have it
+    /// from the start.
     pub fn introduce(&self, method: &str) {
-        self.lock().methods.of(method.as_bytes());
+        self.0.table.lock().methods.of(method.as_bytes());
     }
 
-    /// What there is to count, at this moment. Looks at every open stream, which takes some 100 ns
-    /// each; calls that begin or end meanwhile wait for it.
+    /// The counters of all streams. Visits every open stream, which takes some 100 ns each; calls
+    /// that begin or end meanwhile do not wait for it. Blocks while another snapshot is taken.
     pub fn snapshot(&self) -> StreamsSnapshot {
-        self.lock().snapshot()
+        let _one_at_a_time = self.0.snapshots.lock().unwrap_or_else(|e| e.into_inner());
+        self.0.table.lock().begin_snapshot();
+        loop {
+            let mut registry = self.0.table.lock();
+            if let Some(methods) = registry.go_on() {
+                return StreamsSnapshot {
+                    methods,
+                    refused: registry.refused(),
+                };
+            }
+        }
     }
 
-    /// Counts a call that was refused, here or before it came here, such as one without a token.
-    /// `reason` is a label: one of a few words.
+    /// Counts a call that was refused before it came here, such as one without a token. `reason` is a
+    /// metrics label: one of a few words.
     pub fn count_refusal(&self, reason: &'static str) {
-        self.lock().count_refusal(reason);
+        self.0.table.lock().count_refusal(reason);
     }
 
-    /// Streams open now.
+    /// Streams that hold a place now: those that are open, and those that have ended for their client
+    /// while a producer still blocks.
     pub fn open(&self) -> usize {
-        self.lock().len()
+        self.0.table.lock().len()
     }
 
     /// From now on every new call ends with `status`; open streams go on.
     pub fn refuse(&self, status: RpcStatus) {
-        self.lock().refusal = Some(status);
+        self.0.table.lock().refusal = Some(status);
     }
 
-    /// Blocks until no stream is open, at most for `timeout`; false when some still are.
+    /// Blocks until every stream has ended for its client, at most for `timeout`; false when some
+    /// have not. Producers that still block do not count.
     pub fn wait_until_none(&self, timeout: Duration) -> bool {
-        let deadline = Instant::now().checked_add(timeout);
-        let mut open = self.lock();
-        while open.len() > 0 {
-            open = match deadline.map(|d| d.saturating_duration_since(Instant::now())) {
-                Some(Duration::ZERO) => return false,
-                Some(left) => {
-                    let woken = self.0.idle.wait_timeout(open, left);
-                    woken.unwrap_or_else(|e| e.into_inner()).0
-                }
-                None => self.0.idle.wait(open).unwrap_or_else(|e| e.into_inner()),
-            };
-        }
-        true
+        self.0.table.wait_until_none(timeout)
     }
 
-    /// Ends every open stream with `status`, without what its channel still holds; returns how
-    /// many there were. A stream whose reader does not read stays open until its connection goes.
+    /// Ends every open stream with `status`, without the messages in its channel; returns how many
+    /// there were. A stream whose reader does not read stays open until its connection goes.
     pub fn abort_all(&self, status: &RpcStatus) -> usize {
-        let calls = self.lock().all();
-        let abort = |call: &Arc<dyn Overseen>| call.ending().abort(status.clone());
-        calls.iter().for_each(abort);
-        calls.len()
+        let mut aborted = 0;
+        let mut from = Some(0);
+        while let Some(next) = from {
+            let (streams, following) = self.0.table.lock().batch(next);
+            aborted += streams.len();
+            for stream in streams {
+                stream.terminate(Termination::Abort(status.clone()));
+            }
+            from = following;
+        }
+        aborted
     }
 
-    fn admit(
+    /// The peer of a call, where limits count by peer: the C-core makes a text of it for each call.
+    fn peer(&self, ctx: &RpcContext<'_>) -> Option<Peer> {
+        let limits = &self.0.config.limits;
+        limits.are_per_peer().then(|| Peer::of(&ctx.peer()))
+    }
+
+    fn admit<T: Payload>(
         &self,
         method: &[u8],
-        call: Arc<dyn Overseen>,
+        call: &Arc<Call<T>>,
         peer: Option<Peer>,
-        observed: Option<Box<dyn Observed>>,
-    ) -> Result<(Permit, Arc<MethodMeter>), RpcStatus> {
-        let overseer = self.0.overseer.as_ref();
-        let ends = overseer.and_then(|overseer| overseer.ends());
-        let mut open = self.lock();
-        let (index, meter) = open.methods.of(method);
-        meter.started();
-        let peer = match open.enter(self.0.config.max_streams, peer) {
+    ) -> Result<Admitted, (Refusal, Arc<MethodMetrics>)> {
+        let enforcer = self.0.enforcer.as_ref();
+        let ends = enforcer.and_then(|enforcer| enforcer.end_of_life());
+        let mut registry = self.0.table.lock();
+        let (index, metrics) = registry.methods.of(method);
+        metrics.started();
+        let peer = match registry.admit(self.0.config.max_streams, peer) {
             Ok(peer) => peer,
             Err(refusal) => {
-                open.count_refusal(refusal.reason());
-                drop(open);
-                return Err(refused(refusal, &*call, &meter, observed));
+                registry.count_refusal(refusal.reason());
+                return Err((refusal, metrics));
             }
         };
-        let place = open.add(call, index, ends, peer);
-        if let Some(overseer) = overseer {
-            overseer.send_for(&self.0.workers, &mut open);
+        let place = registry.add(call.clone(), index, ends, peer);
+        if let Some(enforcer) = enforcer {
+            enforcer.schedule(&self.0.workers, &mut registry);
         }
-        let alone = open.len() == 1;
-        drop(open);
-        let permit = Permit {
-            streams: self.0.clone(),
+        Ok(Admitted {
             place,
-            meter: meter.clone(),
-            observed,
-            alone,
-        };
-        Ok((permit, meter))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Registry> {
-        self.0.lock()
+            metrics,
+            is_alone: registry.len() == 1,
+        })
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Registry> {
-        self.open.lock().unwrap_or_else(|e| e.into_inner())
+struct Admitted {
+    place: Place,
+    metrics: Arc<MethodMetrics>,
+    /// There is no other stream.
+    is_alone: bool,
+}
+
+/// Reports a refused call; returns its status.
+fn refuse(
+    refusal: Refusal,
+    arrived: Instant,
+    metrics: &MethodMetrics,
+    observation: Observation,
+) -> RpcStatus {
+    let reason = refusal.reason();
+    let status = refusal.status();
+    let end = refused_end(status.code(), reason, arrived.elapsed());
+    metrics.handled(end.code, &end.counts, end.lasted);
+    ended(observation, &end);
+    status
+}
+
+/// A call that counts for its peer until this is dropped. See [`Streams::admit_peer`].
+pub struct PeerPermit(Option<(Arc<StreamTable>, Peer)>);
+
+impl Drop for PeerPermit {
+    fn drop(&mut self) {
+        if let Some((table, peer)) = self.0.take() {
+            table.lock().leave(Some(peer));
+        }
+    }
+}
+
+impl fmt::Debug for PeerPermit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PeerPermit(..)")
     }
 }
 
@@ -245,54 +294,5 @@ impl fmt::Debug for Streams {
             .field("open", &self.open())
             .field("config", &self.0.config)
             .finish_non_exhaustive()
-    }
-}
-
-/// Counts and tells of a call that is not served; returns what it ends with.
-fn refused(
-    refusal: Refusal,
-    call: &dyn Overseen,
-    meter: &MethodMeter,
-    observed: Option<Box<dyn Observed>>,
-) -> RpcStatus {
-    let mut end = call.end();
-    end.refused = Some(refusal.reason());
-    let status = refusal.status();
-    end.code = status.code();
-    meter.handled(end.code, &end.counts, end.lasted);
-    if let Some(observed) = observed {
-        observed.ended(&end);
-    }
-    status
-}
-
-/// The place of one call among the open streams; dropping it gives the place back.
-struct Permit {
-    streams: Arc<Shared>,
-    place: Place,
-    meter: Arc<MethodMeter>,
-    observed: Option<Box<dyn Observed>>,
-    /// It was the only one when it began.
-    alone: bool,
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        let mut open = self.streams.lock();
-        let call = open.remove(self.place);
-        let end = call.as_ref().map(|call| call.end());
-        if let Some(end) = &end {
-            // Under the lock: a snapshot sees its counts here or with the open ones.
-            self.meter.handled(end.code, &end.counts, end.lasted);
-        }
-        let none_left = open.len() == 0;
-        drop(open);
-        drop(call);
-        if let (Some(observed), Some(end)) = (self.observed.take(), end) {
-            observed.ended(&end);
-        }
-        if none_left {
-            self.streams.idle.notify_all();
-        }
     }
 }

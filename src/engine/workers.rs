@@ -19,7 +19,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::histogram::{Histogram, Spread};
+use super::stats::{Histogram, HistogramSnapshot};
 use super::thread_state::ThreadId;
 
 mod clock;
@@ -189,8 +189,8 @@ impl Workers {
 
 impl Workers {
     /// How long tasks that were due waited for a thread: a sample, of at most one task at a time.
-    pub fn queue_delay(&self) -> Spread {
-        self.pool.queue_delay.spread()
+    pub fn queue_delay(&self) -> HistogramSnapshot {
+        self.pool.queue_delay.snapshot()
     }
 }
 

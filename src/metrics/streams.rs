@@ -8,7 +8,7 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
-use crate::engine::{MethodSnapshot, Spread, Streams, Workers, BOUNDS};
+use crate::engine::{HistogramSnapshot, MethodSnapshot, Streams, Workers, BOUNDS};
 
 /// As go-grpc-prometheus writes the status codes, by number.
 const CODES: [&str; crate::engine::CODES] = [
@@ -119,7 +119,7 @@ impl Out<'_, '_> {
         &mut self,
         name: &str,
         help: &str,
-        of: fn(&MethodSnapshot) -> &Spread,
+        of: fn(&MethodSnapshot) -> &HistogramSnapshot,
     ) -> fmt::Result {
         let (unit, kind) = (Unit::Seconds, MetricType::Histogram);
         let mut family = self.0.encode_descriptor(name, help, Some(&unit), kind)?;
@@ -188,7 +188,7 @@ fn counter<const N: usize>(
     metric.encode_counter::<NoLabelSet, _, u64>(&count, None)
 }
 
-fn histogram(mut metric: MetricEncoder<'_>, spread: &Spread) -> fmt::Result {
+fn histogram(mut metric: MetricEncoder<'_>, spread: &HistogramSnapshot) -> fmt::Result {
     let bounds = BOUNDS.into_iter().chain([f64::INFINITY]);
     let buckets: Vec<(f64, u64)> = bounds.zip(spread.buckets).collect();
     metric.encode_histogram::<NoLabelSet>(spread.seconds, spread.count(), &buckets, None)

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 use fanstream::engine::{
-    receive, CallWatch, Capacity, Jobs, Patience, Produced, ReceiveError, Responses, Streams,
-    StreamsConfig, Workers, WorkersConfig,
+    receive, CallContext, Capacity, Jobs, Produced, ReceiveError, ReceiveTimeouts, Responses,
+    Streams, StreamsConfig, Workers, WorkersConfig,
 };
 use fanstream::proto::stream::{Request, Response};
 use fanstream::proto::stream_grpc::{create_stream_service, StreamService, StreamServiceClient};
@@ -24,7 +24,7 @@ use super::wire::{Line, Wire};
 pub const LIMIT: Duration = Duration::from_secs(30);
 
 type Opened = Result<Jobs<Response>, RpcStatus>;
-type Open = Arc<dyn Fn(i32, &CallWatch) -> Opened + Send + Sync>;
+type Open = Arc<dyn Fn(i32, &CallContext) -> Opened + Send + Sync>;
 
 /// A server on a port of its own with one poll thread, and a channel to it.
 pub struct Harness {
@@ -41,7 +41,7 @@ impl Harness {
     /// With the default configuration.
     pub fn start(
         wire: Wire,
-        open: impl Fn(i32, &CallWatch) -> Opened + Send + Sync + 'static,
+        open: impl Fn(i32, &CallContext) -> Opened + Send + Sync + 'static,
     ) -> Harness {
         Harness::with(
             wire,
@@ -55,7 +55,7 @@ impl Harness {
         wire: Wire,
         workers: WorkersConfig,
         streams: StreamsConfig,
-        open: impl Fn(i32, &CallWatch) -> Opened + Send + Sync + 'static,
+        open: impl Fn(i32, &CallContext) -> Opened + Send + Sync + 'static,
     ) -> Harness {
         let workers = Workers::new(workers).unwrap();
         let streams = Streams::new(workers.clone(), streams);
@@ -111,8 +111,8 @@ impl Harness {
     }
 
     /// Waits no longer than this for each response.
-    pub fn call_impatient(&self, id: i32, patience: Duration) -> Responses<Response> {
-        self.receive(id, CallOption::default(), Capacity::default(), patience)
+    pub fn call_impatient(&self, id: i32, timeouts: Duration) -> Responses<Response> {
+        self.receive(id, CallOption::default(), Capacity::default(), timeouts)
     }
 
     fn receive(
@@ -120,9 +120,9 @@ impl Harness {
         id: i32,
         options: CallOption,
         capacity: Capacity,
-        patience: Duration,
+        timeouts: Duration,
     ) -> Responses<Response> {
-        receive_over(&self.channel, id, options, capacity, patience)
+        receive_over(&self.channel, id, options, capacity, timeouts)
     }
 }
 
@@ -135,12 +135,26 @@ fn connect(
     line.connect(with(ChannelBuilder::new(poll)), address)
 }
 
+/// A client, in the clear, of any server of the tutorial's method.
+pub struct Caller(Channel);
+
+impl Caller {
+    pub fn new(address: &str) -> Caller {
+        Caller(connect(&Wire::Clear.lay(), address, |channel| channel))
+    }
+
+    pub fn call(&self, id: i32) -> Responses<Response> {
+        let options = CallOption::default();
+        receive_over(&self.0, id, options, Capacity::default(), LIMIT)
+    }
+}
+
 fn receive_over(
     channel: &Channel,
     id: i32,
     options: CallOption,
     capacity: Capacity,
-    patience: Duration,
+    timeouts: Duration,
 ) -> Responses<Response> {
     let request = Request {
         id,
@@ -148,11 +162,11 @@ fn receive_over(
     };
     let stub = StreamServiceClient::new(channel.clone());
     let stream = stub.fetch_response_opt(&request, options).unwrap();
-    let patience = Patience {
-        first: Some(patience),
-        idle: Some(patience),
+    let timeouts = ReceiveTimeouts {
+        first: Some(timeouts),
+        idle: Some(timeouts),
     };
-    receive(&Client::new(channel.clone()), stream, capacity, patience)
+    receive(&Client::new(channel.clone()), stream, capacity, timeouts)
 }
 
 #[derive(Clone)]
@@ -169,9 +183,8 @@ impl StreamService for Service {
         sink: ServerStreamingSink<Response>,
     ) {
         let open = self.open.clone();
-        let size = |response: &Response| response.result.len();
         self.streams
-            .serve_sized(&ctx, sink, size, move |watch| open(request.id, watch));
+            .serve(&ctx, sink, move |call| open(request.id, call));
     }
 }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::thread;
 
-use fanstream::engine::{receive_sized, Capacity, Patience, ReceiveError, Responses};
+use fanstream::engine::{receive, Capacity, ReceiveError, ReceiveTimeouts, Responses};
 use fanstream::proto::stream::{Request, Response};
 use grpcio::RpcStatusCode;
 
@@ -47,12 +47,12 @@ fn make(connections: &[Connection], calls: &Arc<Calls>) {
 /// As `fanstream::client` does it; that has a connection of its own making, though.
 fn fetch(connection: &Connection, request: &Request) -> grpcio::Result<Responses<Response>> {
     let stream = connection.stub.fetch_response(request)?;
-    Ok(receive_sized(
+    Ok(receive(
         &connection.poller,
         stream,
         Capacity::default(),
         |response| response.result.len(),
-        Patience::default(),
+        ReceiveTimeouts::default(),
     ))
 }
 
@@ -72,7 +72,7 @@ fn code(error: &ReceiveError) -> i32 {
     match error {
         ReceiveError::Status(status) => status.code().into(),
         ReceiveError::Broken(error) => channels::code(error),
-        // Not with a patience that has no end.
+        // Not with a timeouts that has no end.
         ReceiveError::FirstTimeout(_) | ReceiveError::IdleTimeout(_) => {
             RpcStatusCode::DEADLINE_EXCEEDED.into()
         }

@@ -1,0 +1,117 @@
+//! The feed of a call: from the request to the next producer to start. It knows when a producer is
+//! due, and nothing of the channel or the workers.
+//!
+//! | state | holds | leaves it |
+//! | --- | --- | --- |
+//! | `Unopened` | the function that turns the request into jobs | a worker takes it |
+//! | `Unknown` | jobs, the next of which has to be asked for and may block | a worker takes it |
+//! | `Waiting` | jobs, and when the next one is due | a worker takes it when it is due |
+//! | `Taken` | nothing: a worker has it | the worker puts it back, or the call ends |
+//! | `Exhausted` | nothing: no further producer comes | never |
+
+use std::time::{Duration, Instant};
+
+use grpcio::RpcStatus;
+
+use super::super::panic::drop_caught;
+use super::context::CallContext;
+use super::job::{Jobs, Producer};
+
+/// Turns a request, which it holds, into jobs. Runs on a worker thread and may block.
+pub(crate) type Open<T> = Box<dyn FnOnce(&CallContext) -> Result<Jobs<T>, RpcStatus> + Send>;
+
+/// As good as never, and still a time that `Instant` can tell.
+const FAR_AWAY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+pub(super) enum Feed<T> {
+    Unopened(Open<T>),
+    Unknown(Jobs<T>),
+    Waiting { jobs: Jobs<T>, due: Instant },
+    Taken,
+    Exhausted,
+}
+
+impl<T: 'static> Feed<T> {
+    /// Whether a worker has something to do here now.
+    pub(super) fn is_due(&self, now: impl FnOnce() -> Instant) -> bool {
+        match self {
+            Feed::Unopened(_) | Feed::Unknown(_) => true,
+            Feed::Waiting { due, .. } => *due <= now(),
+            Feed::Taken | Feed::Exhausted => false,
+        }
+    }
+
+    /// When it will be due, if that is known.
+    pub(super) fn waits_until(&self) -> Option<Instant> {
+        match self {
+            Feed::Waiting { due, .. } => Some(*due),
+            _ => None,
+        }
+    }
+
+    /// True when it holds user code that is to be dropped.
+    pub(super) fn holds_code(&self) -> bool {
+        !matches!(self, Feed::Taken | Feed::Exhausted)
+    }
+
+    /// Opens the feed if need be, and starts the next producer if it is due. May block: the caller
+    /// is a worker. Delays count from `arrived`.
+    ///
+    /// A panic of user code leaves the jobs in the feed, for the caller to drop.
+    pub(super) fn step(
+        &mut self,
+        context: &CallContext,
+        arrived: Instant,
+    ) -> Result<Option<Box<dyn Producer<T>>>, RpcStatus> {
+        if let Feed::Unopened(_) = self {
+            if let Feed::Unopened(open) = std::mem::replace(self, Feed::Taken) {
+                *self = Feed::Unknown(open(context)?);
+            }
+        }
+        let due = match self {
+            Feed::Unknown(jobs) => next_due(jobs, arrived),
+            Feed::Waiting { due, .. } => Some(*due),
+            Feed::Unopened(_) | Feed::Taken | Feed::Exhausted => None,
+        };
+        let is_due = due.is_some_and(|due| due <= arrived || due <= Instant::now());
+        let (producer, due) = match self {
+            Feed::Unknown(jobs) | Feed::Waiting { jobs, .. } if is_due => {
+                let producer = jobs.start();
+                if !jobs.is_prompt() {
+                    self.become_unknown();
+                    return Ok(producer);
+                }
+                (producer, next_due(jobs, arrived))
+            }
+            _ => (None, due),
+        };
+        self.wait_until(due);
+        Ok(producer)
+    }
+
+    fn become_unknown(&mut self) {
+        *self = match std::mem::replace(self, Feed::Taken) {
+            Feed::Waiting { jobs, .. } => Feed::Unknown(jobs),
+            other => other,
+        };
+    }
+
+    /// `None`: there is no further job.
+    fn wait_until(&mut self, due: Option<Instant>) {
+        *self = match (std::mem::replace(self, Feed::Taken), due) {
+            (Feed::Unknown(jobs) | Feed::Waiting { jobs, .. }, Some(due)) => {
+                Feed::Waiting { jobs, due }
+            }
+            (jobs, _) => {
+                drop_caught(jobs);
+                Feed::Exhausted
+            }
+        };
+    }
+}
+
+/// When the next job is due; one beyond what `Instant` can tell is due in a hundred years.
+fn next_due<T: 'static>(jobs: &mut Jobs<T>, arrived: Instant) -> Option<Instant> {
+    let delay = jobs.next_delay()?.min(FAR_AWAY);
+    Some(arrived.checked_add(delay).unwrap_or(arrived))
+}

@@ -1,0 +1,196 @@
+//! The parts of a call: producers, and the time at which each is due. Data only; nothing runs here.
+
+use std::fmt;
+use std::iter::Once;
+use std::time::Duration;
+
+use grpcio::RpcStatus;
+
+use super::super::panic::drop_caught;
+
+/// An item of a producer: the next message, or the status that ends the call instead.
+///
+/// An `Err` with the code OK ends the call with INTERNAL: a failure cannot be OK.
+pub type Produced<T> = Result<T, RpcStatus>;
+
+/// Makes messages, in order; may block in `next`. Any such iterator is one.
+///
+/// It runs on a worker thread, on one at a time but not always on the same. It is called only when
+/// its call's channel has room for the message. It is not called again once its call is over, and is
+/// dropped on a worker thread too.
+pub trait Producer<T>: Iterator<Item = Produced<T>> + Send + 'static {}
+
+impl<T, P: Iterator<Item = Produced<T>> + Send + 'static> Producer<T> for P {}
+
+/// A producer and its delay from the arrival of the request. Waiting takes no thread.
+pub struct Job<T> {
+    delay: Duration,
+    producer: Box<dyn Producer<T>>,
+}
+
+impl<T> Job<T> {
+    /// Due at once.
+    pub fn now(producer: impl Producer<T>) -> Job<T> {
+        Job::after(Duration::ZERO, producer)
+    }
+
+    /// Due `delay` after the request came.
+    pub fn after(delay: Duration, producer: impl Producer<T>) -> Job<T> {
+        Job {
+            delay,
+            producer: Box::new(producer),
+        }
+    }
+}
+
+impl<T> fmt::Debug for Job<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Job")
+            .field("delay", &self.delay)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The jobs of one call, in the order in which they are due.
+///
+/// A call starts a job when it is due, when its channel has room, and when fewer than 256 of its
+/// producers have been started and not ended. Until then the job waits, and all jobs behind it.
+pub struct Jobs<T>(Box<dyn Schedule<T>>);
+
+impl<T: 'static> Jobs<T> {
+    /// Jobs from an iterator, one at a time. It may block: it is called on a worker thread, beside
+    /// the producers of earlier jobs, and is one job ahead of them. It must yield rising delays: a
+    /// job that is due earlier than the one before it is late.
+    pub fn lazy(jobs: impl Iterator<Item = Job<T>> + Send + 'static) -> Jobs<T> {
+        Jobs(Box::new(FromIterator {
+            jobs,
+            next: None,
+            is_prompt: false,
+        }))
+    }
+
+    /// One job for each of `delays`, with a producer that `make` makes when the job starts. So a call
+    /// that mostly waits holds no producer. `delays` must rise and must not block; `make` is given
+    /// the job's number, from 0, and runs on a worker thread.
+    pub fn at<P: Producer<T>>(
+        delays: impl Iterator<Item = Duration> + Send + 'static,
+        make: impl FnMut(u64) -> P + Send + 'static,
+    ) -> Jobs<T> {
+        Jobs(Box::new(AtDelays {
+            delays,
+            make,
+            number: 0,
+        }))
+    }
+
+    fn prompt(jobs: impl Iterator<Item = Job<T>> + Send + 'static) -> Jobs<T> {
+        Jobs(Box::new(FromIterator {
+            jobs,
+            next: None,
+            is_prompt: true,
+        }))
+    }
+
+    /// The delay of the next job; `None` after the last one. May block unless [`Jobs::is_prompt`].
+    pub(super) fn next_delay(&mut self) -> Option<Duration> {
+        self.0.next_delay()
+    }
+
+    /// The producer of the job whose delay came last. May block.
+    pub(super) fn start(&mut self) -> Option<Box<dyn Producer<T>>> {
+        self.0.start()
+    }
+
+    /// True when [`Jobs::next_delay`] never blocks.
+    pub(super) fn is_prompt(&self) -> bool {
+        self.0.is_prompt()
+    }
+}
+
+impl<T: 'static> From<Job<T>> for Jobs<T> {
+    fn from(job: Job<T>) -> Jobs<T> {
+        let once: Once<Job<T>> = std::iter::once(job);
+        Jobs::prompt(once)
+    }
+}
+
+impl<T: 'static> From<Vec<Job<T>>> for Jobs<T> {
+    /// In any order; jobs with the same delay start in the order that they have here.
+    fn from(mut jobs: Vec<Job<T>>) -> Jobs<T> {
+        jobs.sort_by_key(|job| job.delay);
+        Jobs::prompt(jobs.into_iter())
+    }
+}
+
+impl<T> fmt::Debug for Jobs<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Jobs(..)")
+    }
+}
+
+trait Schedule<T>: Send {
+    fn next_delay(&mut self) -> Option<Duration>;
+    fn start(&mut self) -> Option<Box<dyn Producer<T>>>;
+    fn is_prompt(&self) -> bool;
+}
+
+struct FromIterator<I: Iterator<Item = Job<T>>, T> {
+    jobs: I,
+    next: Option<Box<dyn Producer<T>>>,
+    /// The iterator is one of this file, over jobs that are there already.
+    is_prompt: bool,
+}
+
+impl<T, I: Iterator<Item = Job<T>> + Send> Schedule<T> for FromIterator<I, T> {
+    fn next_delay(&mut self) -> Option<Duration> {
+        let job = self.jobs.next()?;
+        self.next = Some(job.producer);
+        Some(job.delay)
+    }
+
+    fn start(&mut self) -> Option<Box<dyn Producer<T>>> {
+        self.next.take()
+    }
+
+    fn is_prompt(&self) -> bool {
+        self.is_prompt
+    }
+}
+
+impl<I: Iterator<Item = Job<T>>, T> Drop for FromIterator<I, T> {
+    fn drop(&mut self) {
+        drop_caught(self.next.take());
+        if self.is_prompt {
+            // One at a time: two producers whose `Drop` panics would otherwise abort the process.
+            self.jobs.by_ref().for_each(drop_caught);
+        }
+    }
+}
+
+struct AtDelays<D, M> {
+    delays: D,
+    make: M,
+    /// Of the next job.
+    number: u64,
+}
+
+impl<T, P, D, M> Schedule<T> for AtDelays<D, M>
+where
+    P: Producer<T>,
+    D: Iterator<Item = Duration> + Send,
+    M: FnMut(u64) -> P + Send,
+{
+    fn next_delay(&mut self) -> Option<Duration> {
+        self.delays.next()
+    }
+
+    fn start(&mut self) -> Option<Box<dyn Producer<T>>> {
+        let producer = (self.make)(self.number);
+        self.number += 1;
+        Some(Box::new(producer))
+    }
+
+    fn is_prompt(&self) -> bool {
+        true
+    }
+}

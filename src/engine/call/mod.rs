@@ -1,0 +1,225 @@
+//! One call on the side of the workers: from the opening of its feed to the last message pushed.
+//!
+//! A call is a [`Task`]. It stands in the workers' queue or among their timers, never in both and
+//! never twice, however many of its producers could run; so calls take turns, not producers. It
+//! pushes into its channel and knows nothing of sinks; the response writer reads the channel.
+//!
+//! A producer runs only when the channel has room, and a job starts only when it can run at once. So
+//! a call holds its channel, one message for each worker that runs one of its producers, and no
+//! more than 256 started producers, however long its reader does not read.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::Wake;
+use std::time::Instant;
+
+use grpcio::{RpcStatus, RpcStatusCode};
+
+use super::channel::Sender;
+use super::limits::{OpenStream, Permit};
+use super::stats::{CallCounters, Counts};
+use super::sync;
+use super::workers::Workers;
+pub use context::CallContext;
+pub(super) use feed::Open;
+pub use job::{Job, Jobs, Produced, Producer};
+pub(super) use state::Unsent;
+use state::{Place, State};
+pub(super) use termination::{Level, Termination, Terminator};
+
+mod context;
+mod feed;
+mod job;
+mod state;
+mod termination;
+#[cfg(test)]
+mod termination_tests;
+mod turn;
+
+/// One call. The workers and the response writer share it.
+pub(super) struct Call<T> {
+    workers: Workers,
+    arrived: Instant,
+    context: CallContext,
+    terminator: Terminator,
+    sender: Sender<T>,
+    counters: CallCounters,
+    state: Mutex<State<T>>,
+}
+
+impl<T: Send + 'static> Call<T> {
+    pub(super) fn new(workers: Workers, sender: Sender<T>, open: Open<T>) -> Arc<Call<T>> {
+        Arc::new(Call {
+            workers,
+            arrived: Instant::now(),
+            context: CallContext::default(),
+            terminator: Terminator::default(),
+            sender,
+            counters: CallCounters::default(),
+            state: Mutex::new(State::new(open)),
+        })
+    }
+
+    /// Puts the call into the workers' queue for the first time.
+    pub(super) fn start(self: &Arc<Self>, permit: Permit) {
+        let mut state = self.lock();
+        state.permit = Some(permit);
+        self.enqueue(&mut state);
+    }
+
+    pub(super) fn workers(&self) -> &Workers {
+        &self.workers
+    }
+
+    pub(super) fn terminator(&self) -> &Terminator {
+        &self.terminator
+    }
+
+    pub(super) fn counters(&self) -> &CallCounters {
+        &self.counters
+    }
+
+    pub(super) fn arrived(&self) -> Instant {
+        self.arrived
+    }
+
+    pub(super) fn context(&self) -> &CallContext {
+        &self.context
+    }
+
+    /// The call fails with `status`, after the messages that are in its channel. An earlier failure
+    /// stays.
+    pub(super) fn fail(&self, status: RpcStatus) {
+        self.terminator.fail(no_ok(status), || {
+            self.sender.mark_closed();
+            true
+        });
+        self.sender.wake_both();
+    }
+
+    /// The call is over for its client: no producer is called again, and what it holds is freed.
+    /// Does not block: a worker drops it, since that is user code. So the call keeps its permit
+    /// until its last producer has come back.
+    pub(super) fn end(self: &Arc<Self>, unsent: Option<Unsent<T>>) {
+        if self.context.set_over() {
+            return;
+        }
+        let mut state = self.lock();
+        state.unsent = unsent;
+        if let Place::Timed(timer) = state.place {
+            state.place = match self.workers.cancel(timer) {
+                true => Place::Nowhere,
+                false => Place::Queued, // the timer has fired
+            };
+        }
+        if state.holds_code() {
+            self.enqueue(&mut state);
+        }
+        self.counters.set_parked(0);
+    }
+
+    /// The response writer is gone.
+    pub(super) fn written(self: &Arc<Self>) {
+        let mut state = self.lock();
+        state.is_written = true;
+        let permit = self.take_permit(&mut state);
+        drop(state);
+        drop(permit);
+    }
+
+    /// The permit, when nobody works for the call any more.
+    fn take_permit(&self, state: &mut State<T>) -> Option<Permit> {
+        let is_done = state.is_written
+            && state.active == 0
+            && matches!(state.place, Place::Nowhere)
+            && !state.holds_code();
+        state.permit.take_if(|_| is_done)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    fn enqueue(self: &Arc<Self>, state: &mut State<T>) {
+        let is_in_queue = match state.place {
+            Place::Nowhere => false,
+            Place::Queued => true,
+            Place::Timed(timer) => !self.workers.cancel(timer),
+        };
+        state.place = Place::Queued;
+        if !is_in_queue {
+            self.workers.submit(self.clone());
+        }
+    }
+
+    /// Puts the call where it belongs after a change of its state.
+    fn settle(self: &Arc<Self>, state: &mut State<T>) {
+        if self.is_finished() {
+            if state.holds_code() {
+                self.enqueue(state);
+            }
+        } else if state.has_work() {
+            self.enqueue(state);
+        } else if let (Place::Nowhere, Some(due)) = (&state.place, state.feed.waits_until()) {
+            if state.may_start() {
+                // A call that mostly waits should hold little meanwhile.
+                state.ready.shrink_to_fit();
+                state.place = Place::Timed(self.workers.submit_at(due, self.clone()));
+            }
+        }
+    }
+
+    /// True when none of its producers is to be called again.
+    fn is_finished(&self) -> bool {
+        self.context.is_over() || self.sender.is_closed()
+    }
+}
+
+impl<T: Send + 'static> Wake for Call<T> {
+    /// The channel has room again, or never will.
+    fn wake(self: Arc<Self>) {
+        let mut state = self.lock();
+        let parked = std::mem::take(&mut state.parked);
+        self.counters.set_parked(0);
+        state.ready.extend(parked);
+        self.settle(&mut state);
+    }
+}
+
+impl<T: Send + 'static> OpenStream for Call<T> {
+    fn terminate(&self, termination: Termination) {
+        match termination {
+            Termination::Graceful(status) => {
+                self.terminator
+                    .fail(no_ok(status), || self.sender.mark_closed());
+                self.sender.wake_both();
+            }
+            Termination::Abort(status) => {
+                self.fail(status);
+                self.terminator.raise(Level::Abort);
+            }
+            Termination::Cut => self.terminator.raise(Level::Cut),
+        }
+    }
+
+    fn waiting_at(&self) -> u32 {
+        self.terminator.waiting_at()
+    }
+
+    fn counts(&self) -> Counts {
+        let mut counts = self.counters.counts();
+        counts.slots = self.sender.slots_taken();
+        counts
+    }
+}
+
+/// A failure cannot be OK: its client would take the stream for complete.
+fn no_ok(status: RpcStatus) -> RpcStatus {
+    match status.code() {
+        RpcStatusCode::OK => internal("the call failed with the status OK"),
+        _ => status,
+    }
+}
+
+pub(super) fn internal(message: &str) -> RpcStatus {
+    RpcStatus::with_message(RpcStatusCode::INTERNAL, message.into())
+}

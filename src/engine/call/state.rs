@@ -1,0 +1,159 @@
+//! The state of a call for the workers: its producers by what they wait for, and where the call stands.
+//! It runs no user code and takes no lock.
+//!
+//! A worker that takes the call from the queue leaves it `Nowhere`; every change of the state ends in
+//! `Call::settle`, which puts it where it belongs:
+//!
+//! | the call has | place |
+//! | --- | --- |
+//! | a ready producer, or a feed that is due and may start another one | `Queued` |
+//! | ended or failed, and still holds user code | `Queued`, to be dropped by a worker |
+//! | a feed that is due later | `Timed` |
+//! | only parked producers, or only producers that workers run | `Nowhere`: room, or the worker, comes back to it |
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use super::super::channel::Receiver;
+use super::super::limits::Permit;
+use super::super::panic::drop_caught;
+use super::super::workers::Timer;
+use super::feed::{Feed, Open};
+use super::job::Producer;
+
+/// Producers of one call that have been started and have not ended. Without a bound, a feed of jobs
+/// that come faster than they end would grow with time.
+const MAX_STARTED: usize = 256;
+
+pub(super) type Started<T> = Box<dyn Producer<T>>;
+
+/// All of it is protected by one lock, under which no user code runs.
+pub(super) struct State<T> {
+    pub(super) feed: Feed<T>,
+    /// The last turn was the feed's: then it is a ready producer's, so that neither starves.
+    pub(super) fed_last: bool,
+    /// Started producers that could run now.
+    pub(super) ready: VecDeque<Started<T>>,
+    /// Started producers that wait for room in the channel. While there are any, the feed waits
+    /// too.
+    pub(super) parked: Vec<Started<T>>,
+    /// Workers in user code of this call.
+    pub(super) active: usize,
+    pub(super) place: Place,
+    /// Messages that were not sent when the call ended, for a worker to drop.
+    pub(super) unsent: Option<Unsent<T>>,
+    /// The response writer is gone.
+    pub(super) is_written: bool,
+    /// Given back when the call is over for the response writer and for the workers.
+    pub(super) permit: Option<Permit>,
+}
+
+/// Where the call is in the workers' hands. At most one worker takes it from there; others may be
+/// in its producers meanwhile.
+pub(super) enum Place {
+    Nowhere,
+    Queued,
+    /// Until the feed is due.
+    Timed(Timer),
+}
+
+/// What the response writer leaves when it sends no more.
+pub(in crate::engine) type Unsent<T> = (Receiver<T>, Option<T>);
+
+/// What a worker does in one turn.
+pub(super) enum Work<T> {
+    Feed(Feed<T>),
+    Producer(Started<T>),
+    /// The call is over or has failed: its user code is dropped.
+    Discard(Discarded<T>),
+}
+
+/// User code that a worker is to drop.
+pub(super) struct Discarded<T> {
+    feed: Feed<T>,
+    producers: Vec<Started<T>>,
+    unsent: Option<Unsent<T>>,
+}
+
+impl<T: 'static> State<T> {
+    pub(super) fn new(open: Open<T>) -> State<T> {
+        State {
+            feed: Feed::Unopened(open),
+            fed_last: false,
+            ready: VecDeque::new(),
+            parked: Vec::new(),
+            active: 0,
+            place: Place::Nowhere,
+            unsent: None,
+            is_written: false,
+            permit: None,
+        }
+    }
+
+    /// Producers that were started and have not ended, or may just be starting.
+    pub(super) fn started(&self) -> usize {
+        self.active + self.ready.len() + self.parked.len()
+    }
+
+    /// Whether another producer may start. While one waits for room, none may.
+    pub(super) fn may_start(&self) -> bool {
+        self.parked.is_empty() && self.started() < MAX_STARTED
+    }
+
+    pub(super) fn feed_is_due(&self) -> bool {
+        self.may_start() && self.feed.is_due(Instant::now)
+    }
+
+    /// Takes the next piece of work; `None` where there is none.
+    pub(super) fn take_work(&mut self) -> Option<Work<T>> {
+        let is_feeds_turn = self.ready.is_empty() || !self.fed_last;
+        if is_feeds_turn && self.feed_is_due() {
+            self.fed_last = true;
+            let feed = std::mem::replace(&mut self.feed, Feed::Taken);
+            return Some(Work::Feed(feed));
+        }
+        self.fed_last = false;
+        self.ready.pop_front().map(Work::Producer)
+    }
+
+    pub(super) fn has_work(&self) -> bool {
+        !self.ready.is_empty() || self.feed_is_due()
+    }
+
+    /// True when it holds user code that is to be dropped once the call is over.
+    pub(super) fn holds_code(&self) -> bool {
+        self.feed.holds_code()
+            || !self.ready.is_empty()
+            || !self.parked.is_empty()
+            || self.unsent.is_some()
+    }
+
+    pub(super) fn take_code(&mut self) -> Option<Discarded<T>> {
+        if !self.holds_code() {
+            return None;
+        }
+        let feed = match self.feed {
+            Feed::Taken => Feed::Taken,
+            _ => std::mem::replace(&mut self.feed, Feed::Exhausted),
+        };
+        let mut producers = std::mem::take(&mut self.parked);
+        producers.extend(std::mem::take(&mut self.ready));
+        Some(Discarded {
+            feed,
+            producers,
+            unsent: self.unsent.take(),
+        })
+    }
+}
+
+impl<T> Discarded<T> {
+    /// Drops each piece for itself: two that panic at once would abort the process.
+    pub(super) fn discard(self) {
+        drop_caught(self.feed);
+        self.producers.into_iter().for_each(drop_caught);
+        if let Some((messages, message)) = self.unsent {
+            drop_caught(message);
+            drop_caught(messages);
+        }
+    }
+}

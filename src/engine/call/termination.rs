@@ -1,0 +1,130 @@
+//! How a call is ended from outside, and whether its reader makes progress: shared by the limit
+//! enforcer or a shutdown, which ask, and the response writer, which acts.
+//!
+//! | state \ event | fail | graceful | abort | cut |
+//! | --- | --- | --- | --- | --- |
+//! | open | failing: the queue is still sent | as fail, unless the producers have ended | aborting: the queue is dropped | cut: no status |
+//! | failing | – | – | aborting, with the first status | cut |
+//! | aborting | – | – | – | cut |
+//! | sealed (the status is on its way) | – | – | – | cut |
+//!
+//! A level never falls, and the first failure is the status. The state is behind one lock, which is
+//! held for a few instructions; the level can be read without it.
+
+use std::task::Waker;
+
+use grpcio::RpcStatus;
+
+use super::sync::{lock, AtomicU32, AtomicU8, Mutex, Ordering};
+
+/// How a call is to end, from mild to harsh.
+#[derive(Clone, Debug)]
+pub(crate) enum Termination {
+    /// With this status, after all messages that are in its channel. A call whose producers have
+    /// ended by themselves ends as it would anyway.
+    Graceful(RpcStatus),
+    /// With this status, or that of an earlier failure, without the messages in its channel.
+    Abort(RpcStatus),
+    /// At once, without a status.
+    Cut,
+}
+
+/// The part of a [`Termination`] that the response writer has to act on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Level {
+    /// Send all messages in the channel, then the status.
+    Open,
+    /// Send the status.
+    Abort,
+    /// Send nothing.
+    Cut,
+}
+
+/// Ends one call.
+#[derive(Default)]
+pub(crate) struct Terminator {
+    /// A [`Level`]; written under the lock.
+    level: AtomicU8,
+    /// See [`Terminator::wait_for_reader`].
+    waiting_at: AtomicU32,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The first failure; `None` is OK.
+    failure: Option<Box<RpcStatus>>,
+    /// The writer has taken the status: failures that come now change nothing.
+    sealed: bool,
+    /// The writer's. It stays until the writer detaches, so that no event is lost between two.
+    writer: Option<Waker>,
+}
+
+impl Terminator {
+    #[inline]
+    pub(crate) fn level(&self) -> Level {
+        match self.level.load(Ordering::Acquire) {
+            0 => Level::Open,
+            1 => Level::Abort,
+            _ => Level::Cut,
+        }
+    }
+
+    /// Sets the failure if there is none yet and `when` holds. `when` runs under the lock, so that
+    /// a writer that sees its effect sees the failure too.
+    pub(crate) fn fail(&self, status: RpcStatus, when: impl FnOnce() -> bool) {
+        let mut state = lock(&self.state);
+        if !state.sealed && when() && state.failure.is_none() {
+            state.failure = Some(Box::new(status));
+        }
+    }
+
+    /// Raises the level and wakes the writer.
+    pub(crate) fn raise(&self, level: Level) {
+        let state = lock(&self.state);
+        self.level.fetch_max(level as u8, Ordering::AcqRel);
+        let writer = state.writer.clone();
+        drop(state);
+        if let Some(writer) = writer {
+            writer.wake();
+        }
+    }
+
+    /// Has `writer` woken by each later event. The writer calls this before it reads the level.
+    pub(crate) fn attach(&self, writer: &Waker) {
+        let mut state = lock(&self.state);
+        if !state.writer.as_ref().is_some_and(|w| w.will_wake(writer)) {
+            state.writer = Some(writer.clone());
+        }
+    }
+
+    /// Forgets the writer's waker, which keeps the C-core's call alive.
+    pub(crate) fn detach(&self) {
+        let writer = lock(&self.state).writer.take();
+        drop(writer);
+    }
+
+    /// The status that the call has come to, `None` for OK; from now on it is fixed.
+    pub(crate) fn seal(&self) -> Option<RpcStatus> {
+        let mut state = lock(&self.state);
+        state.sealed = true;
+        state.failure.as_deref().cloned()
+    }
+
+    /// The writer waits for the reader, which has taken `taken` messages so far; not 0.
+    pub(crate) fn wait_for_reader(&self, taken: u32) {
+        self.waiting_at.store(taken, Ordering::Relaxed);
+    }
+
+    /// The writer no longer waits for the reader.
+    pub(crate) fn stop_waiting(&self) {
+        self.waiting_at.store(0, Ordering::Relaxed);
+    }
+
+    /// 0 while the writer does not wait for the reader. The same number twice: the reader has taken
+    /// nothing in between.
+    pub(crate) fn waiting_at(&self) -> u32 {
+        self.waiting_at.load(Ordering::Relaxed)
+    }
+}

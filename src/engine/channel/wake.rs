@@ -1,0 +1,139 @@
+//! The wake-up protocol of the channel: the list of sleepers, and the slots that senders wait for.
+//!
+//! Both halves follow one rule, which makes a lost wake-up impossible:
+//!
+//! * a sleeper registers in the [`WaitList`], then checks its condition again, and only then sleeps;
+//! * a waker changes the condition, then asks the [`WaitList`] whether anybody is registered.
+//!
+//! Each side has a sequentially consistent fence between its two steps, so at least one of them
+//! sees the other. While nobody sleeps, a wake-up costs that fence and one load.
+//!
+//! `tests/loom.rs` compiles this file against loom and explores every interleaving. So it
+//! must use nothing but [`super::sync`] and `std::task::Waker`, and know nothing of queues.
+
+use std::task::Waker;
+
+use super::sync::{fence, lock, AtomicBool, AtomicUsize, Mutex, Ordering};
+
+/// Sleepers that wait for one condition.
+#[derive(Default)]
+pub(crate) struct WaitList {
+    /// True whenever `wakers` may be non-empty. A waker reads it before it takes the lock.
+    occupied: AtomicBool,
+    /// Registered since the last wake-up, each once.
+    wakers: Mutex<Vec<Waker>>,
+}
+
+impl WaitList {
+    /// Asks for a wake-up. The caller must check its condition again before it sleeps.
+    pub(crate) fn register(&self, waker: &Waker) {
+        let mut wakers = lock(&self.wakers);
+        if !wakers.iter().any(|known| known.will_wake(waker)) {
+            wakers.push(waker.clone());
+        }
+        self.occupied.store(true, Ordering::Relaxed);
+        drop(wakers);
+        fence(Ordering::SeqCst);
+    }
+
+    /// Wakes all that are registered. The caller must have changed the condition before.
+    #[inline]
+    pub(crate) fn wake(&self) {
+        fence(Ordering::SeqCst);
+        if self.occupied.load(Ordering::Relaxed) {
+            self.take().into_iter().for_each(Waker::wake);
+        }
+    }
+
+    /// Forgets all that are registered, and what their wakers keep alive.
+    pub(crate) fn clear(&self) {
+        drop(self.take());
+    }
+
+    /// The wakers are used and dropped outside the lock: either may run code that registers again.
+    #[cold]
+    fn take(&self) -> Vec<Waker> {
+        let mut wakers = lock(&self.wakers);
+        self.occupied.store(false, Ordering::Relaxed);
+        std::mem::take(&mut *wakers)
+    }
+}
+
+/// The slots of a channel, and the senders that wait for free ones.
+pub(crate) struct Slots {
+    taken: AtomicUsize,
+    /// With so many slots taken there is no room.
+    capacity: usize,
+    /// Waiting senders are woken when no more than this many slots are taken, so that one wake-up
+    /// lets a whole batch in.
+    low_water: usize,
+    senders: WaitList,
+}
+
+impl Slots {
+    pub(crate) fn new(capacity: usize, low_water: usize) -> Slots {
+        debug_assert!(low_water < capacity);
+        Slots {
+            taken: AtomicUsize::new(0),
+            capacity,
+            low_water,
+            senders: WaitList::default(),
+        }
+    }
+
+    /// Whether any slot is free.
+    #[inline]
+    pub(crate) fn has_room(&self) -> bool {
+        self.taken() < self.capacity
+    }
+
+    /// Takes `slots`, whether they are free or not.
+    #[inline]
+    pub(crate) fn take(&self, slots: usize) {
+        self.taken.fetch_add(slots, Ordering::AcqRel);
+    }
+
+    /// Takes `slots` if any slot at all is free. One message may so exceed the capacity: otherwise
+    /// one larger than the whole channel could never pass.
+    #[inline]
+    pub(crate) fn try_take(&self, slots: usize) -> bool {
+        let more = |taken| (taken < self.capacity).then_some(taken + slots);
+        let taken = self
+            .taken
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, more);
+        taken.is_ok()
+    }
+
+    /// Whether any slot is free; if not, `waker` is woken at the low-water mark.
+    pub(crate) fn has_room_or_register(&self, waker: &Waker) -> bool {
+        loop {
+            if self.has_room() {
+                return true;
+            }
+            self.senders.register(waker);
+            // Above the mark a later `give_back` passes it, and finds the waker.
+            if self.taken() > self.low_water {
+                return false;
+            }
+        }
+    }
+
+    /// Gives back the `slots` of a message that left the channel.
+    #[inline]
+    pub(crate) fn give_back(&self, slots: usize) {
+        let before = self.taken.fetch_sub(slots, Ordering::AcqRel);
+        if before - slots <= self.low_water {
+            self.senders.wake();
+        }
+    }
+
+    /// Wakes all senders that wait, because there will never be room.
+    pub(crate) fn wake_all(&self) {
+        self.senders.wake();
+    }
+
+    /// Slots taken now: a snapshot, old when it is read.
+    pub(crate) fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,287 @@
+//! The client's side of a stream: from a call to a blocking iterator.
+//!
+//! A future on the call's poll thread forwards arriving messages into a bounded channel, and the caller
+//! iterates that. So a caller is woken once for messages that arrive together, and one that does not
+//! read holds one channel and no thread. It knows nothing of any service.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::{pin, Pin};
+use std::sync::{Arc, OnceLock};
+use std::task::{ready, Context, Poll};
+use std::time::{Duration, Instant};
+
+use futures::Stream;
+use grpcio::{Client, ClientSStreamReceiver, Metadata, RpcStatus};
+
+use super::channel::{bounded_by_size, Capacity, Receiver, RecvTimeoutError, Sender, TrySendError};
+use super::panic::catch;
+use super::payload::Payload;
+
+/// How long the last messages of a call may take when its status, a failure, is known already. They
+/// are on their way through the C-core then. But the C-core can lose the read of a call that fails
+/// while it looks for a connection, and the caller would wait for ever.
+const LAST_MESSAGES: Duration = Duration::from_secs(1);
+
+/// Timeouts of a caller that waits for one response; `None` waits for as long as the call lasts. The
+/// deadline of the whole call is `CallOption::timeout`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReceiveTimeouts {
+    /// For the first response, from the moment the caller asks for it.
+    pub first: Option<Duration>,
+    /// For each further response, likewise.
+    pub idle: Option<Duration>,
+}
+
+/// Why there is no next response.
+#[derive(Debug, thiserror::Error)]
+pub enum ReceiveError {
+    /// The call ended with a status other than OK.
+    #[error("{} {}", .0.code(), .0.message())]
+    Status(RpcStatus),
+    /// No first response within [`ReceiveTimeouts::first`]; the call was cancelled.
+    #[error("no response within {0:?}")]
+    FirstTimeout(Duration),
+    /// No further response within [`ReceiveTimeouts::idle`]; the call was cancelled.
+    #[error("no further response within {0:?}")]
+    IdleTimeout(Duration),
+    /// A response could not be decoded, or the call broke without a status.
+    #[error("the call broke: {0}")]
+    Broken(grpcio::Error),
+}
+
+/// How the call ended, once it did.
+type End = OnceLock<Result<(), grpcio::Error>>;
+
+#[derive(Default)]
+struct Outcome {
+    headers: OnceLock<Metadata>,
+    /// Set before the channel is closed. Of a call that failed, the last messages may still come.
+    end: End,
+}
+
+/// The responses of one call: an iterator that blocks.
+///
+/// After an error it yields that error once, then `None`. Dropping it cancels the call.
+pub struct Responses<T> {
+    messages: Option<Receiver<T>>,
+    outcome: Arc<Outcome>,
+    timeouts: ReceiveTimeouts,
+    started: bool,
+}
+
+/// Receives `stream`, a call made with `client`, into a channel of `capacity`.
+///
+/// Returns at once. `stream` comes from a generated client, or from [`Client::server_streaming`].
+pub fn receive<T: Payload>(
+    client: &Client,
+    stream: ClientSStreamReceiver<T>,
+    capacity: Capacity,
+    timeouts: ReceiveTimeouts,
+) -> Responses<T> {
+    let (sender, messages) = bounded_by_size(capacity, T::encoded_len);
+    let outcome = Arc::new(Outcome::default());
+    client.spawn(Forward {
+        stream,
+        sender,
+        held: None,
+        failed: false,
+        outcome: outcome.clone(),
+        listening: false,
+    });
+    Responses {
+        messages: Some(messages),
+        outcome,
+        timeouts,
+        started: false,
+    }
+}
+
+impl<T> Responses<T> {
+    /// The status that the call ended with; `None` while it goes on, and when this side cancelled
+    /// it.
+    pub fn status(&self) -> Option<RpcStatus> {
+        match self.outcome.end.get()? {
+            Ok(()) => Some(RpcStatus::ok()),
+            Err(grpcio::Error::RpcFailure(status)) => Some(status.clone()),
+            Err(_) => None,
+        }
+    }
+
+    /// The server's initial metadata; there from the first response on.
+    pub fn headers(&self) -> Option<&Metadata> {
+        self.outcome.headers.get()
+    }
+
+    /// Whether the next response is there already, so that `next` will not block.
+    pub fn is_ready(&self) -> bool {
+        self.messages.as_ref().is_some_and(|m| !m.is_empty())
+    }
+
+    /// Cancels the call; there is no next response.
+    pub fn cancel(&mut self) {
+        self.messages = None;
+    }
+
+    /// The error to yield at the end of the channel, if it was no good end.
+    fn failure(&self) -> Option<ReceiveError> {
+        match self.outcome.end.get() {
+            Some(Ok(())) => None,
+            Some(Err(grpcio::Error::RpcFailure(status))) => {
+                Some(ReceiveError::Status(status.clone()))
+            }
+            Some(Err(error)) => Some(ReceiveError::Broken(again(error))),
+            // The poll thread went away under the call.
+            None => Some(ReceiveError::Broken(grpcio::Error::QueueShutdown)),
+        }
+    }
+}
+
+/// `grpcio::Error` is not `Clone`; what it says is.
+fn again(error: &grpcio::Error) -> grpcio::Error {
+    match error {
+        grpcio::Error::RemoteStopped => grpcio::Error::RemoteStopped,
+        grpcio::Error::QueueShutdown => grpcio::Error::QueueShutdown,
+        other => grpcio::Error::Codec(other.to_string().into()),
+    }
+}
+
+impl<T> Iterator for Responses<T> {
+    type Item = Result<T, ReceiveError>;
+
+    /// Blocks until the next response, the end of the call or a timeout.
+    fn next(&mut self) -> Option<Result<T, ReceiveError>> {
+        let messages = self.messages.as_ref()?;
+        let (timeouts, timeout): (_, fn(Duration) -> ReceiveError) = if self.started {
+            (self.timeouts.idle, ReceiveError::IdleTimeout)
+        } else {
+            (self.timeouts.first, ReceiveError::FirstTimeout)
+        };
+        let received = match timeouts {
+            Some(timeouts) => messages.recv_timeout(timeouts),
+            None => messages.recv().ok_or(RecvTimeoutError::Ended),
+        };
+        match (received, timeouts) {
+            (Ok(message), _) => {
+                self.started = true;
+                Some(Ok(message))
+            }
+            (Err(RecvTimeoutError::Timeout), Some(timeouts)) => {
+                self.cancel();
+                Some(Err(timeout(timeouts)))
+            }
+            (Err(_), _) => {
+                self.messages = None;
+                self.failure().map(Err)
+            }
+        }
+    }
+}
+
+impl<T> fmt::Debug for Responses<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Responses")
+            .field("messages", &self.messages)
+            .field("end", &self.outcome.end)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The future on the poll thread. Never blocks.
+struct Forward<T> {
+    stream: ClientSStreamReceiver<T>,
+    sender: Sender<T>,
+    /// A message for which the channel had no room.
+    held: Option<T>,
+    /// The call has failed, as the outcome says; messages that came before that are still to be
+    /// read.
+    failed: bool,
+    outcome: Arc<Outcome>,
+    listening: bool,
+}
+
+impl<T> Forward<T> {
+    /// Ready when the call is over.
+    fn poll_messages(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), grpcio::Error>> {
+        loop {
+            if let Some(message) = self.held.take() {
+                match self.sender.send_or_wake(message, cx.waker()) {
+                    Ok(()) => {}
+                    Err(TrySendError::Full(message)) => {
+                        self.held = Some(message);
+                        return Poll::Pending;
+                    }
+                    Err(TrySendError::Closed(_)) => return Poll::Ready(self.give_up()),
+                }
+            }
+            let next = Pin::new(&mut self.stream).poll_next(cx);
+            if next.is_pending() && self.failed {
+                self.sender.end_by(Instant::now() + LAST_MESSAGES);
+            }
+            match ready!(next) {
+                Some(Ok(message)) => {
+                    self.keep_headers(cx);
+                    self.held = Some(message);
+                }
+                // The status can be known before the last messages were read: read on.
+                Some(Err(error @ grpcio::Error::RpcFailure(_))) if !self.failed => {
+                    self.failed = true;
+                    let _ = self.outcome.end.set(Err(error));
+                }
+                Some(Err(error)) => {
+                    self.stream.cancel();
+                    return Poll::Ready(Err(error));
+                }
+                None => {
+                    self.keep_headers(cx);
+                    return Poll::Ready(Ok(()));
+                }
+            }
+        }
+    }
+
+    fn give_up(&mut self) -> Result<(), grpcio::Error> {
+        self.stream.cancel();
+        Err(grpcio::Error::RemoteStopped)
+    }
+
+    /// The headers come before the first message, so they are there by now.
+    fn keep_headers(&mut self, cx: &mut Context<'_>) {
+        if self.outcome.headers.get().is_none() {
+            if let Poll::Ready(Ok(headers)) = pin!(self.stream.headers()).poll(cx) {
+                let _ = self.outcome.headers.set(headers.clone());
+            }
+        }
+    }
+}
+
+// Nothing in it is pinned: messages are moved, and the stream is `Unpin`.
+impl<T> Unpin for Forward<T> {}
+
+impl<T> Future for Forward<T> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let forward = &mut *self;
+        if !forward.listening {
+            forward.sender.wake_when_abandoned(cx.waker());
+            forward.listening = true;
+        }
+        let end = if forward.sender.is_closed() {
+            forward.give_up()
+        } else {
+            // A marshaller is user code: a panic must not end the poll thread.
+            match catch(|| forward.poll_messages(cx)) {
+                Some(end) => ready!(end),
+                None => {
+                    forward.stream.cancel();
+                    Err(grpcio::Error::Codec("decoding a response panicked".into()))
+                }
+            }
+        };
+        // Before the sender goes: its drop is what the caller wakes up to. After a failure this
+        // changes nothing.
+        let _ = forward.outcome.end.set(end);
+        Poll::Ready(())
+    }
+}

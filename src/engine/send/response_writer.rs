@@ -1,0 +1,364 @@
+//! The response writer of one call: a future on the call's poll thread that moves messages from the
+//! call's channel to its sink.
+//!
+//! It alone touches the sink, never blocks, and ends every call with exactly one status: it closes the
+//! sink with OK or another status, unless the call is already over or is cut. If another message is
+//! queued, the buffer hint lets both share a write; the last one is flushed. It must not know the
+//! content of the messages.
+//!
+//! | phase | level `Open` | level `Abort` | level `Cut` |
+//! | --- | --- | --- | --- |
+//! | `Sending` | sends; at the end of the channel → `Closing` | → `Closing`, the queue is dropped | → `Over` |
+//! | `Closing` | waits for the reader to take the status → `Over` | the same | → `Over` |
+//! | `Over` | done | done | done |
+//!
+//! A client that is gone leads from each phase to `Over`. A panic of user code (a marshaller, a `Drop`)
+//! leads from `Sending` to `Closing` with INTERNAL, and from `Closing` to `Over`.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures::Sink;
+use grpcio::{Deadline, RpcStatusCode, ServerStreamingSink, WriteFlags};
+
+use super::super::call::{internal, Call, Level};
+use super::super::channel::{Queued, Receiver, TryRecvError};
+use super::super::limits::{Place, StreamTable};
+use super::super::panic::{catch, drop_caught};
+use super::super::stats::{ended, CallEnd, MethodMetrics, Observation};
+use super::batching::yield_for_batching;
+use super::scheduler::{WriteSlot, SMALL};
+
+/// Writes the responses of one call. However it ends, dropping it ends the call.
+pub(in crate::engine) struct ResponseWriter<T: Send + 'static> {
+    call: Arc<Call<T>>,
+    phase: Phase<T>,
+    slot: WriteSlot,
+    /// Messages that the sink has taken: the reader's progress. Never 0.
+    taken: u32,
+    /// The call knows that the writer waits for the reader.
+    waits_for_reader: bool,
+    deadline: Deadline,
+    /// The status of the call for its client; CANCELLED until there is one.
+    code: RpcStatusCode,
+    /// Until the first message is sent.
+    awaits_first: bool,
+    report: Report,
+}
+
+/// Where the end of the call is reported.
+pub(in crate::engine) struct Report {
+    pub(in crate::engine) table: Arc<StreamTable>,
+    pub(in crate::engine) place: Place,
+    pub(in crate::engine) metrics: Arc<MethodMetrics>,
+    pub(in crate::engine) observation: Observation,
+}
+
+enum Phase<T: Send + 'static> {
+    Sending {
+        sink: ServerStreamingSink<T>,
+        messages: Receiver<T>,
+        /// The next message, already out of the channel.
+        held: Option<Queued<T>>,
+    },
+    /// The status follows the messages that the sink has. Once the sink is ready, it takes the status.
+    Closing {
+        sink: ServerStreamingSink<T>,
+        code: RpcStatusCode,
+        is_ready: bool,
+    },
+    Over,
+}
+
+impl<T: Send + 'static> ResponseWriter<T> {
+    pub(in crate::engine) fn new(
+        call: Arc<Call<T>>,
+        messages: Receiver<T>,
+        sink: ServerStreamingSink<T>,
+        deadline: Deadline,
+        report: Report,
+    ) -> ResponseWriter<T> {
+        ResponseWriter {
+            call,
+            phase: Phase::Sending {
+                sink,
+                messages,
+                held: None,
+            },
+            slot: WriteSlot::new(),
+            taken: 1,
+            waits_for_reader: false,
+            deadline,
+            code: RpcStatusCode::CANCELLED,
+            awaits_first: true,
+            report,
+        }
+    }
+
+    /// Sends the messages that are there; ready when no more are to be sent.
+    fn poll_sending(&mut self, cx: &mut Context<'_>) -> Poll<Sent> {
+        let Phase::Sending {
+            sink,
+            messages,
+            held,
+        } = &mut self.phase
+        else {
+            return Poll::Ready(Sent::ClientGone);
+        };
+        loop {
+            // This also notices a cancel or a deadline while there is nothing to send.
+            match Pin::new(&mut *sink).poll_ready(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return Poll::Ready(Sent::ClientGone),
+                Poll::Pending => {
+                    self.call.terminator().wait_for_reader(self.taken);
+                    self.waits_for_reader = true;
+                    return Poll::Pending;
+                }
+            }
+            if self.waits_for_reader {
+                self.waits_for_reader = false;
+                self.call.terminator().stop_waiting();
+            }
+            if self.call.terminator().level() != Level::Open {
+                return Poll::Ready(Sent::Enough);
+            }
+            let queued = match held.take() {
+                Some(queued) => queued,
+                None => match messages.poll_queued(cx) {
+                    Poll::Ready(Some(queued)) => queued,
+                    Poll::Ready(None) => return Poll::Ready(Sent::Enough),
+                    Poll::Pending => {
+                        self.slot.become_idle();
+                        return Poll::Pending;
+                    }
+                },
+            };
+            let size = queued.size;
+            if size > SMALL {
+                self.slot.end_batch();
+            } else if !self.slot.may_write(cx.waker(), self.call.workers()) {
+                *held = Some(queued);
+                return Poll::Pending;
+            }
+            let mut next = messages.try_next();
+            if matches!(next, Err(TryRecvError::Empty)) && yield_for_batching() {
+                next = messages.try_next();
+            }
+            let batch_is_used = self.slot.batch_is_used();
+            // At the end the status follows, so the last message can wait for it.
+            let more = !matches!(next, Err(TryRecvError::Empty)) && !batch_is_used;
+            *held = next.ok();
+            let flags = WriteFlags::default().buffer_hint(more);
+            match Pin::new(&mut *sink).start_send((queued.message, flags)) {
+                Ok(()) => {}
+                Err(grpcio::Error::Codec(error)) => return Poll::Ready(Sent::Failed(error)),
+                Err(_) => return Poll::Ready(Sent::ClientGone),
+            }
+            self.call.counters().sent(size);
+            if self.awaits_first {
+                self.awaits_first = false;
+                let after = self.call.arrived().elapsed();
+                self.call.counters().first_after(after);
+                self.report.metrics.first_after(after);
+            }
+            if batch_is_used {
+                self.slot.end_batch();
+            }
+            self.taken = self.taken.wrapping_add(1).max(1);
+        }
+    }
+
+    /// From `Sending` to `Closing`, with the status that the call has come to.
+    fn close(&mut self) {
+        self.slot.leave();
+        let phase = std::mem::replace(&mut self.phase, Phase::Over);
+        let Phase::Sending {
+            mut sink,
+            messages,
+            held,
+        } = phase
+        else {
+            self.phase = phase;
+            return;
+        };
+        let failure = self.call.terminator().seal();
+        let code = failure.as_ref().map_or(RpcStatusCode::OK, |s| s.code());
+        if let Some(status) = failure {
+            sink.set_status(status);
+        }
+        self.phase = Phase::Closing {
+            sink,
+            code,
+            is_ready: false,
+        };
+        self.end_call(messages, held);
+    }
+
+    /// From any phase to `Over`, without a status. Dropping the sink cancels the call.
+    fn cut(&mut self) {
+        match std::mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Sending { messages, held, .. } => {
+                if let Some(status) = self.call.terminator().seal() {
+                    self.code = status.code();
+                }
+                self.end_call(messages, held);
+            }
+            Phase::Closing { code, .. } if code != RpcStatusCode::OK => self.code = code,
+            Phase::Closing { .. } | Phase::Over => {}
+        }
+    }
+
+    /// The client, or its connection, is gone.
+    fn lose_client(&mut self) {
+        self.code = match self.deadline.exceeded() {
+            true => RpcStatusCode::DEADLINE_EXCEEDED,
+            false => RpcStatusCode::CANCELLED,
+        };
+        if let Phase::Sending { messages, held, .. } =
+            std::mem::replace(&mut self.phase, Phase::Over)
+        {
+            self.end_call(messages, held);
+        }
+    }
+
+    /// Ends the workers' side of the call. Messages that were not sent are dropped by a worker,
+    /// since their `Drop` is user code.
+    fn end_call(&mut self, messages: Receiver<T>, held: Option<Queued<T>>) {
+        messages.abandon();
+        let held = held.map(|queued| queued.message);
+        let is_empty = messages.is_empty() && held.is_none();
+        self.call.end((!is_empty).then_some((messages, held)));
+    }
+
+    /// Sends the status behind the messages. The sink stays as it is meanwhile: dropping it before
+    /// its time cancels the call.
+    fn poll_closing(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Phase::Closing {
+            sink,
+            code,
+            is_ready,
+        } = &mut self.phase
+        else {
+            return Poll::Ready(());
+        };
+        let mut sink = Pin::new(sink);
+        // An error from here on means that the client is gone, and that no status can reach it.
+        let closed = match is_ready {
+            false => match sink.as_mut().poll_ready(cx) {
+                Poll::Ready(Ok(())) => {
+                    *is_ready = true;
+                    self.taken = self.taken.wrapping_add(1).max(1);
+                    sink.as_mut().poll_close(cx)
+                }
+                other => other,
+            },
+            true => sink.as_mut().poll_close(cx),
+        };
+        match closed {
+            Poll::Pending => {
+                self.call.terminator().wait_for_reader(self.taken);
+                return Poll::Pending;
+            }
+            Poll::Ready(Ok(())) => self.code = *code,
+            // A failure counts as the outcome even if its client did not wait for it.
+            Poll::Ready(Err(_)) if *code != RpcStatusCode::OK => self.code = *code,
+            Poll::Ready(Err(_)) => self.lose_client(),
+        }
+        self.phase = Phase::Over;
+        Poll::Ready(())
+    }
+
+    fn poll_phases(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // Before the level is read: from now on every rise of it wakes this task.
+        self.call.terminator().attach(cx.waker());
+        loop {
+            match (&self.phase, self.call.terminator().level()) {
+                (Phase::Over, _) => return Poll::Ready(()),
+                (_, Level::Cut) => self.cut(),
+                (Phase::Sending { .. }, Level::Abort) => self.close(),
+                (Phase::Sending { .. }, Level::Open) => match self.poll_sending(cx) {
+                    Poll::Ready(Sent::Enough) => self.close(),
+                    Poll::Ready(Sent::ClientGone) => self.lose_client(),
+                    Poll::Ready(Sent::Failed(error)) => {
+                        tracing::error!(%error, "a response cannot be encoded");
+                        self.call.fail(internal("a response cannot be encoded"));
+                        self.close();
+                    }
+                    Poll::Pending => return Poll::Pending,
+                },
+                (Phase::Closing { .. }, _) => match self.poll_closing(cx) {
+                    Poll::Ready(()) => {}
+                    Poll::Pending => return Poll::Pending,
+                },
+            }
+        }
+    }
+
+    /// After a panic of user code.
+    fn fail(&mut self) {
+        tracing::error!("user code panicked on a poll thread");
+        match &self.phase {
+            Phase::Sending { .. } => {
+                self.call.fail(internal("the server panicked"));
+                self.close();
+            }
+            Phase::Closing { .. } | Phase::Over => self.cut(),
+        }
+    }
+}
+
+/// Why no more messages are sent.
+enum Sent {
+    /// All are sent that will be.
+    Enough,
+    ClientGone,
+    /// A message could not be encoded.
+    Failed(Box<dyn std::error::Error + Send + Sync>),
+}
+
+// Nothing in it is pinned: the futures it polls are `Unpin`, and messages are moved.
+impl<T: Send + 'static> Unpin for ResponseWriter<T> {}
+
+impl<T: Send + 'static> Future for ResponseWriter<T> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let writer = &mut *self;
+        loop {
+            match catch(|| writer.poll_phases(cx)) {
+                Some(poll) => return poll,
+                // The phase is `Closing` or `Over` after this, so a second panic ends the loop.
+                None => writer.fail(),
+            }
+        }
+    }
+}
+
+impl<T: Send + 'static> Drop for ResponseWriter<T> {
+    fn drop(&mut self) {
+        if catch(|| self.cut()).is_none() {
+            tracing::error!("user code panicked while a call was cut");
+        }
+        self.call.terminator().detach();
+        let end = CallEnd {
+            code: self.code,
+            counts: super::super::limits::OpenStream::counts(&*self.call),
+            lasted: self.call.arrived().elapsed(),
+            subject: self.call.context().subject(),
+            refused: None,
+        };
+        let Report {
+            table,
+            place,
+            metrics,
+            observation,
+        } = &mut self.report;
+        table.end(place, metrics, &end);
+        ended(observation.take(), &end);
+        self.call.written();
+        drop_caught(std::mem::replace(&mut self.phase, Phase::Over));
+    }
+}

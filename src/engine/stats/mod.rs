@@ -1,0 +1,267 @@
+//! Counters of calls: of each open call, and summed up by method for calls that have ended. It knows
+//! nothing of metrics formats.
+//!
+//! Each counter of a call has one writer and is written without atomic read-modify-writes, so
+//! counting costs a message nothing. A reader adds up the open calls; see
+//! [`Streams::snapshot`](super::Streams::snapshot).
+
+mod histogram;
+mod observer;
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::time::Duration;
+
+use grpcio::RpcStatusCode;
+
+pub use histogram::{HistogramSnapshot, BOUNDS};
+pub use observer::{CallEnd, Observed, Observer};
+
+pub(super) use histogram::Histogram;
+pub(super) use observer::{arrived, ended, Observation, Observers};
+
+/// The status codes of gRPC, 0 (OK) to 16 (UNAUTHENTICATED).
+pub const CODES: usize = 17;
+
+/// The counters of one call. Aligned, so that the response writer's stores take no cache line from
+/// the workers.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+pub(super) struct CallCounters {
+    /// Written by the response writer alone.
+    messages: AtomicU64,
+    /// Written by the response writer alone.
+    bytes: AtomicU64,
+    /// When the first message was handed to the sink, in nanoseconds since the call arrived; 0
+    /// before. Written by the response writer alone.
+    first: AtomicU64,
+    /// Written under the lock of the call.
+    stalls: AtomicU64,
+    /// Written under the lock of the call.
+    parked: AtomicUsize,
+}
+
+impl CallCounters {
+    /// One message of so many bytes was handed to the sink.
+    #[inline]
+    pub(super) fn sent(&self, bytes: u32) {
+        add(&self.messages, 1);
+        add(&self.bytes, bytes.into());
+    }
+
+    pub(super) fn first_after(&self, duration: Duration) {
+        let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        self.first.store(nanoseconds.max(1), Ordering::Relaxed);
+    }
+
+    /// A producer found the channel full; now `parked` producers wait for room.
+    pub(super) fn stalled(&self, parked: usize) {
+        self.set_parked(parked);
+        add(&self.stalls, 1);
+    }
+
+    /// `parked` producers wait for room.
+    pub(super) fn set_parked(&self, parked: usize) {
+        self.parked.store(parked, Ordering::Relaxed);
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        let first = self.first.load(Ordering::Relaxed);
+        Counts {
+            messages: self.messages.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed),
+            stalls: self.stalls.load(Ordering::Relaxed),
+            parked: self.parked.load(Ordering::Relaxed),
+            slots: 0,
+            first_after: (first > 0).then(|| Duration::from_nanos(first)),
+        }
+    }
+}
+
+/// For a single writer: a plain load and store.
+#[inline]
+fn add(counter: &AtomicU64, n: u64) {
+    counter.store(counter.load(Ordering::Relaxed) + n, Ordering::Relaxed);
+}
+
+/// The counters of one call at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Messages handed to the sink.
+    pub messages: u64,
+    /// Their bytes, encoded.
+    pub bytes: u64,
+    /// Times that a producer found the channel full and had to wait: the reader is slower.
+    pub stalls: u64,
+    /// Producers that wait for room in the channel now.
+    pub parked: usize,
+    /// Slots of the channel that are taken now; see [`Capacity`](super::Capacity).
+    pub slots: usize,
+    /// From the call's arrival to its first message; `None` before that.
+    pub first_after: Option<Duration>,
+}
+
+/// The sums over the ended calls of one method.
+#[derive(Debug)]
+pub(super) struct MethodMetrics {
+    name: String,
+    started: AtomicU64,
+    handled: [AtomicU64; CODES],
+    messages: AtomicU64,
+    bytes: AtomicU64,
+    stalls: AtomicU64,
+    first: Histogram,
+    handling: Histogram,
+}
+
+impl MethodMetrics {
+    fn new(name: String) -> MethodMetrics {
+        MethodMetrics {
+            name,
+            started: AtomicU64::new(0),
+            handled: Default::default(),
+            messages: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            stalls: AtomicU64::new(0),
+            first: Histogram::default(),
+            handling: Histogram::default(),
+        }
+    }
+
+    pub(super) fn started(&self) {
+        self.started.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn first_after(&self, duration: Duration) {
+        self.first.record(duration);
+    }
+
+    /// A call has ended. The caller holds the registry's lock, so that a snapshot counts the call
+    /// once.
+    pub(super) fn handled(&self, code: RpcStatusCode, counts: &Counts, lasted: Duration) {
+        // gRPC takes an unknown code for UNKNOWN.
+        let code = usize::try_from(i32::from(code)).unwrap_or(CODES);
+        let code = if code < CODES { code } else { 2 };
+        self.handled[code].fetch_add(1, Ordering::Relaxed);
+        self.messages.fetch_add(counts.messages, Ordering::Relaxed);
+        self.bytes.fetch_add(counts.bytes, Ordering::Relaxed);
+        self.stalls.fetch_add(counts.stalls, Ordering::Relaxed);
+        self.handling.record(lasted);
+    }
+
+    fn snapshot(&self) -> MethodSnapshot {
+        MethodSnapshot {
+            name: self.name.clone(),
+            started: self.started.load(Ordering::Relaxed),
+            handled: std::array::from_fn(|code| self.handled[code].load(Ordering::Relaxed)),
+            messages: self.messages.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed),
+            stalls: self.stalls.load(Ordering::Relaxed),
+            open: 0,
+            lingering: 0,
+            parked: 0,
+            slots: 0,
+            first: self.first.snapshot(),
+            handling: self.handling.snapshot(),
+        }
+    }
+}
+
+/// The methods seen so far: at most those that the server has registered, so the list stays short.
+#[derive(Debug, Default)]
+pub(super) struct Methods(Vec<Arc<MethodMetrics>>);
+
+impl Methods {
+    /// The metrics of a method, and their index in [`Methods::snapshot`].
+    pub(super) fn of(&mut self, name: &[u8]) -> (usize, Arc<MethodMetrics>) {
+        let known = self.0.iter().position(|m| m.name.as_bytes() == name);
+        let place = known.unwrap_or_else(|| {
+            let name = String::from_utf8_lossy(name).into_owned();
+            self.0.push(Arc::new(MethodMetrics::new(name)));
+            self.0.len() - 1
+        });
+        (place, self.0[place].clone())
+    }
+
+    /// Of ended calls; the caller adds the open ones.
+    pub(super) fn snapshot(&self) -> Vec<MethodSnapshot> {
+        self.0.iter().map(|method| method.snapshot()).collect()
+    }
+}
+
+/// The calls of one method. Counts never go down from one snapshot to the next.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MethodSnapshot {
+    /// `/package.Service/Method`.
+    pub name: String,
+    /// Calls that arrived, refused ones included.
+    pub started: u64,
+    /// Calls that ended, by status code.
+    pub handled: [u64; CODES],
+    /// Messages handed to the sinks, of open calls too.
+    pub messages: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// See [`Counts::stalls`].
+    pub stalls: u64,
+    /// Calls open now: their client has not seen the end.
+    pub open: usize,
+    /// Calls that have ended for their client while a producer still blocks. They hold their places
+    /// until it comes back.
+    pub lingering: usize,
+    /// Producers that wait for room in their channels now.
+    pub parked: usize,
+    /// Slots taken in all channels now.
+    pub slots: usize,
+    /// From a call's arrival to its first message.
+    pub first: HistogramSnapshot,
+    /// From a call's arrival to its end.
+    pub handling: HistogramSnapshot,
+}
+
+impl MethodSnapshot {
+    pub(super) fn add_open(&mut self, counts: &Counts) {
+        self.messages += counts.messages;
+        self.bytes += counts.bytes;
+        self.stalls += counts.stalls;
+        self.open += 1;
+        self.parked += counts.parked;
+        self.slots += counts.slots;
+    }
+}
+
+/// The streams of a server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StreamsSnapshot {
+    /// By method.
+    pub methods: Vec<MethodSnapshot>,
+    /// Calls that were refused, by reason.
+    pub refused: Vec<(&'static str, u64)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_method_is_known_by_its_name() {
+        let mut methods = Methods::default();
+        let (a, first) = methods.of(b"/p.S/A");
+        let (b, _) = methods.of(b"/p.S/B");
+        let (again, _) = methods.of(b"/p.S/A");
+        assert_eq!((a, b, again), (0, 1, 0));
+        first.started();
+        assert_eq!(methods.snapshot()[0].started, 1);
+    }
+
+    #[test]
+    fn a_code_that_grpc_does_not_know_is_unknown() {
+        let meter = MethodMetrics::new("/p.S/A".into());
+        for code in [0, 5, 16, 17, 99, -1] {
+            meter.handled(code.into(), &Counts::default(), Duration::ZERO);
+        }
+        let handled = meter.snapshot().handled;
+        assert_eq!((handled[0], handled[5], handled[16]), (1, 1, 1));
+        assert_eq!(handled[2], 3);
+    }
+}

@@ -1,0 +1,60 @@
+//! Observers of single calls, for logs and traces: the engine reports when a call arrives and how it
+//! ended. It knows nothing of log formats or spans.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use grpcio::{RpcContext, RpcStatusCode};
+
+use super::super::panic::catch;
+use super::Counts;
+
+/// Observes every call.
+pub trait Observer: Send + Sync + 'static {
+    /// A call has arrived. Runs on a poll thread, so it must not block. A panic is logged and the call
+    /// goes on unobserved.
+    fn arrived(&self, ctx: &RpcContext<'_>) -> Box<dyn Observed>;
+}
+
+/// Observes one call.
+pub trait Observed: Send {
+    /// The call has ended. Runs on a poll thread, so it must not block. A panic is logged.
+    fn ended(self: Box<Self>, end: &CallEnd);
+}
+
+/// The outcome of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallEnd {
+    /// The status; CANCELLED or DEADLINE_EXCEEDED when the client or its connection went.
+    pub code: RpcStatusCode,
+    /// What it sent.
+    pub counts: Counts,
+    /// From its arrival to its end.
+    pub lasted: Duration,
+    /// See [`CallContext::set_subject`](crate::engine::CallContext::set_subject).
+    pub subject: Option<i64>,
+    /// The limit that refused it, if one did.
+    pub refused: Option<&'static str>,
+}
+
+/// The observer of a server, if it has one.
+pub(in crate::engine) type Observers = Option<Arc<dyn Observer>>;
+
+/// The observer of one call, if it has one.
+pub(in crate::engine) type Observation = Option<Box<dyn Observed>>;
+
+/// Reports an arrival.
+pub(in crate::engine) fn arrived(observer: &Observers, ctx: &RpcContext<'_>) -> Observation {
+    let observed = catch(|| observer.as_ref().map(|observer| observer.arrived(ctx)));
+    observed.unwrap_or_else(|| {
+        tracing::error!("an observer panicked when a call arrived");
+        None
+    })
+}
+
+/// Reports an end.
+pub(in crate::engine) fn ended(observation: Observation, end: &CallEnd) {
+    if catch(|| observation.map(|observed| observed.ended(end))).is_none() {
+        tracing::error!("an observer panicked when a call ended");
+    }
+}

@@ -1,0 +1,14 @@
+//! Shared by the test programs: servers, clients, proxies and certificates. It has no tests.
+
+#![allow(dead_code)] // each test program uses its part of it
+
+pub mod certificates;
+pub mod collector;
+pub mod harness;
+pub mod http;
+pub mod in_process;
+pub mod process;
+pub mod proxy;
+pub mod server;
+pub mod stub;
+pub mod wire;

@@ -1,0 +1,118 @@
+//! Messages in the form in which they travel: what a handler gets and gives with
+//! `engine::codec`, seen from a client that sends and reads bytes.
+
+use std::sync::Arc;
+
+use crate::common::server::{send_raw, FETCH};
+use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
+use fanstream::engine::codec::{server_streaming, Encoded, Raw};
+use fanstream::engine::{Job, Streams, StreamsConfig, Workers, WorkersConfig};
+use fanstream::proto::stream::{Request, Response};
+use fanstream::proto::stream_grpc::StreamServiceClient;
+use grpcio::{
+    Channel, ChannelBuilder, EnvBuilder, Method, RpcContext, RpcStatus, RpcStatusCode, Server,
+    ServerBuilder, ServerStreamingSink, ServiceBuilder,
+};
+use protobuf::Message;
+use rstest::rstest;
+
+const LIMIT: usize = 100;
+const METHOD: Method<Raw<Request>, Encoded<Response>> = server_streaming(FETCH);
+
+/// A server that decodes requests of up to [`LIMIT`] bytes on a worker, and answers with texts of
+/// `0`, `1`, … times the id.
+fn start(wire: Wire) -> (Server, Channel) {
+    let workers = Workers::new(WorkersConfig::default()).unwrap();
+    let streams = Streams::new(workers, StreamsConfig::default());
+    let fetch = move |ctx: RpcContext<'_>, request: Raw<Request>, sink: ServerStreamingSink<_>| {
+        streams.serve(&ctx, sink, move |_| {
+            let id = request.decode(LIMIT)?.id;
+            Ok(vec![Job::now((0..3).map(move |k| Encoded::new(&text(k, id))))].into())
+        });
+    };
+    let service = ServiceBuilder::new()
+        .add_server_streaming_handler(&METHOD, fetch)
+        .build();
+    let poll = || Arc::new(EnvBuilder::new().cq_count(1).build());
+    let mut server = ServerBuilder::new(poll())
+        .requests_slot_per_cq(16)
+        .register_service(service)
+        .build()
+        .unwrap();
+    let line = wire.lay();
+    let port = server.add_listening_port("127.0.0.1:0", line.server_credentials());
+    server.start();
+    let address = format!("127.0.0.1:{}", port.unwrap());
+    let channel = line.connect(ChannelBuilder::new(poll()), &address);
+    (server, channel)
+}
+
+fn text(k: usize, id: i32) -> Response {
+    Response {
+        result: id.to_string().repeat(k),
+        ..Response::default()
+    }
+}
+
+/// A request for id 1 of exactly so many bytes, most of them in a field that nobody knows.
+fn request_of(bytes: usize) -> Vec<u8> {
+    // The id; then field 15, of a length that one byte can tell.
+    let mut request = vec![0x08, 0x01, 0x7a, u8::try_from(bytes - 4).unwrap()];
+    assert!(request[3] < 0x80);
+    request.resize(bytes, 0);
+    request
+}
+
+#[rstest]
+fn what_was_encoded_is_decoded(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let (_server, channel) = start(wire);
+    let request = Request {
+        id: -77,
+        ..Request::default()
+    };
+    // The generated client knows nothing of the codec.
+    let stream = StreamServiceClient::new(channel.clone()).fetch_response(&request);
+    let responses = futures::executor::block_on_stream(stream.unwrap());
+    let responses: Vec<_> = responses.map(Result::unwrap).collect();
+    assert_eq!(responses, [text(0, -77), text(1, -77), text(2, -77)]);
+}
+
+#[test]
+fn an_encoded_message_has_the_length_of_its_bytes() {
+    for k in [0, 1, 1000, 1 << 20] {
+        let message = text(k, 7);
+        let encoded = Encoded::new(&message).unwrap();
+        assert_eq!(encoded.len(), message.compute_size() as usize);
+        assert_eq!(encoded.is_empty(), k == 0);
+    }
+}
+
+#[rstest]
+fn the_limit_is_exact(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let (_server, channel) = start(wire);
+    let (responses, status) = send_raw(&channel, FETCH, request_of(LIMIT));
+    assert_eq!((responses, status.code()), (3, RpcStatusCode::OK));
+    let (responses, status) = send_raw(&channel, FETCH, request_of(LIMIT + 1));
+    assert_eq!(responses, 0);
+    assert_eq!(status.code(), RpcStatusCode::RESOURCE_EXHAUSTED);
+    assert_eq!(
+        status.message(),
+        "Received message larger than max (101 vs. 100)"
+    );
+}
+
+#[rstest]
+fn what_is_no_request_is_internal(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let (_server, channel) = start(wire);
+    // Cut short; a field of another type; an end of a group that never began.
+    for wrong in [vec![0x08], vec![0x0a, 0x01, b'1'], vec![0x14]] {
+        let (responses, status): (_, RpcStatus) = send_raw(&channel, FETCH, wrong);
+        assert_eq!((responses, status.code()), (0, RpcStatusCode::INTERNAL));
+        let message = status.message();
+        let start = "the request is no protobuf.Request: ";
+        assert!(
+            message.starts_with(start) && message.len() > start.len(),
+            "{message}"
+        );
+    }
+}

@@ -1,0 +1,13 @@
+//! The engine, as a server and its clients notice it.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod calls;
+mod codec;
+mod counters;
+mod faults;
+mod feeding;
+mod limits;
+mod scheduling;
+mod stalls;
