@@ -19,7 +19,7 @@ use common::wire::Wire::{self, Clear, MutualTls, Tls};
 use fanstream::engine::{receive, Capacity, Patience, ReceiveError, Responses};
 use fanstream::proto::health::{HealthCheckRequest, HealthCheckResponse, HealthListRequest};
 use fanstream::proto::health_grpc::HealthClient;
-use fanstream::standard::{Health, ServingStatus};
+use fanstream::services::{Health, ServingStatus};
 use futures::executor::block_on;
 use grpcio::{
     CallOption, Channel, ChannelBuilder, Client, Environment, RpcStatusCode, ServerBuilder,

@@ -16,7 +16,7 @@ use fanstream::proto::reflection::{
     ServerReflectionRequest_oneof_message_request as Asked, ServerReflectionResponse,
     ServerReflectionResponse_oneof_message_response as Answer,
 };
-use fanstream::standard::Reflection;
+use fanstream::services::Reflection;
 use futures::executor::block_on;
 use futures::{SinkExt, StreamExt};
 use grpcio::{

@@ -8,7 +8,7 @@ use clap::Parser;
 use super::exit::Exit;
 use super::server_limits::ServerLimitsArgs;
 use super::server_security::ServerSecurityArgs;
-use super::server_standard::ServerStandardArgs;
+use super::server_services::ServerServicesArgs;
 use super::server_watching::ServerWatchingArgs;
 use super::units;
 use crate::address::Address;
@@ -109,7 +109,7 @@ pub struct ServerArgs {
 
     /// Services for tools
     #[command(flatten)]
-    pub standard: ServerStandardArgs,
+    pub services: ServerServicesArgs,
 
     /// Logs, metrics and traces
     #[command(flatten)]
@@ -140,7 +140,7 @@ impl ServerArgs {
             tls: self.security.tls(),
             token_file: self.security.token_file.clone(),
             connections: self.limits.of_connections(),
-            standard: self.standard.services(),
+            services: self.services.config(),
             metrics: self.watching.metrics.clone(),
             collector: self.watching.otlp.clone(),
         }

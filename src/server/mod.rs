@@ -2,9 +2,9 @@
 //! and logs are its caller's; what happens in a call is the engine's.
 
 pub mod connections;
+mod heap_trim;
 pub mod listen;
-mod memory;
-mod standard;
+mod services;
 
 use std::fmt;
 use std::future::Future;
@@ -28,11 +28,12 @@ use crate::engine::{Streams, StreamsConfig, Workers, WorkersConfig};
 use crate::metrics::{Metrics, Readiness};
 use crate::security::{FileError, ServerIdentity, ServerTls, TokenChecker, TokenSet, Watcher};
 use crate::service::{stream_service, Tutorial};
-use crate::standard::{DescriptorError, Health};
+use crate::services::{DescriptorError, Health};
 use crate::telemetry::{Collector, CollectorError, Spans, Telemetry};
 use connections::ConnectionLimits;
+use heap_trim::HeapTrim;
 use listen::{bind, Bound, ListenError};
-pub use standard::StandardServices;
+pub use services::ServicesConfig;
 
 /// Requests that each poll thread holds open slots for. More than these wait in the C-core, which
 /// costs nothing; with grpcio's default of 1024 a shutdown beside a long stream takes seconds.
@@ -72,7 +73,7 @@ pub struct ServerConfig {
     /// The limits of its connections.
     pub connections: ConnectionLimits,
     /// The services for tools, beside the tutorial's.
-    pub standard: StandardServices,
+    pub services: ServicesConfig,
     /// Serve metrics, health and readiness over HTTP here: a TCP address. `None` serves none.
     pub metrics: Option<Address>,
     /// Send a span of each call to this collector. `None` makes no spans.
@@ -110,7 +111,7 @@ impl Default for ServerConfig {
             tls: None,
             token_file: None,
             connections: ConnectionLimits::default(),
-            standard: StandardServices::default(),
+            services: ServicesConfig::default(),
             metrics: None,
             collector: None,
         }
@@ -157,7 +158,7 @@ pub struct Server {
     ready: Readiness,
     metrics: Option<Metrics>,
     spans: Option<Spans>,
-    _ebb: memory::Ebb,
+    _heap_trim: HeapTrim,
     _watcher: Watcher,
     // Dropped last: its poll threads end with it.
     _env: Arc<Environment>,
@@ -204,7 +205,7 @@ impl Server {
                 config.tutorial.clone(),
                 config.max_request_bytes,
             ));
-        let (health, services) = config.standard.start(&workers)?;
+        let (health, services) = config.services.start(&workers)?;
         for service in services {
             builder = builder.register_service(service);
         }
@@ -226,7 +227,7 @@ impl Server {
             server,
             health,
             bound,
-            _ebb: memory::return_at_ebb(workers, streams.clone()),
+            _heap_trim: HeapTrim::start(workers, streams.clone()),
             _watcher: watcher,
             streams,
             _env: env,

@@ -8,7 +8,7 @@
 //! ```
 //! use std::sync::Arc;
 //! use fanstream::proto::DESCRIPTORS; // in your crate: the set that protoc made of your protos
-//! use fanstream::standard::{Health, Reflection, ServingStatus};
+//! use fanstream::services::{Health, Reflection, ServingStatus};
 //! use grpcio::{Environment, ServerBuilder};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
