@@ -12,7 +12,7 @@ use std::path::Path;
 
 use grpcio::{Server, ServerCredentials};
 
-use crate::address::Address;
+use crate::address::{unix_uri, Address};
 
 /// How often a free port is looked for that all addresses of a name have.
 const PORT_ATTEMPTS: u32 = 16;
@@ -213,7 +213,7 @@ fn bind_unix(
         }
         Ok(_) | Err(_) => {}
     }
-    match server.add_listening_port(address.to_string(), credentials()) {
+    match server.add_listening_port(unix_uri(path), credentials()) {
         Ok(_) => Ok(Bound {
             address,
             exposed: false,
