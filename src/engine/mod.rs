@@ -39,6 +39,7 @@ pub use job::{Job, Jobs, Produced, Producer};
 pub use limits::{Limits, Rate};
 pub use meter::{Counts, MethodSnapshot, StreamsSnapshot, CODES};
 pub use observe::{CallEnd, Observed, Observer};
+pub(crate) use peers::Peer;
 pub use receive::{receive, receive_sized, Patience, ReceiveError, Responses};
 pub use streams::{Streams, StreamsConfig};
 pub use watch::CallWatch;

@@ -17,7 +17,7 @@ const LOOKS: usize = 2;
 
 /// Whoever calls, as far as limits tell them apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Peer {
+pub(crate) enum Peer {
     V4(Ipv4Addr),
     /// The first 64 bits.
     V6(u64),
@@ -29,7 +29,7 @@ pub(super) enum Peer {
 
 impl Peer {
     /// Of the text that the C-core has: `ipv4:192.0.2.1:50`, `ipv6:%5B2001:db8::1%5D:50`, `unix:…`.
-    pub(super) fn of(text: &str) -> Peer {
+    pub(crate) fn of(text: &str) -> Peer {
         let Some((scheme @ ("ipv4" | "ipv6"), rest)) = text.split_once(':') else {
             return Peer::Local;
         };

@@ -175,7 +175,7 @@ impl Health {
         sink: ServerStreamingSink<HealthCheckResponse>,
     ) {
         let request = request.decode(MAX_REQUEST);
-        match request.and_then(|request| Ok((request, self.0.slots.take("Health/Watch")?))) {
+        match request.and_then(|request| Ok((request, self.0.slots.take("Health/Watch", ctx)?))) {
             Ok((request, slot)) => {
                 let watch = Watch::begin(self.0.clone(), request.service, slot);
                 ctx.spawn(watch.run(sink));

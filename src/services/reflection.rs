@@ -117,7 +117,7 @@ impl Reflection {
                 move |ctx: RpcContext<'_>,
                       requests: RequestStream<Raw<ServerReflectionRequest>>,
                       sink: DuplexSink<ServerReflectionResponse>| {
-                    match slots.take("ServerReflectionInfo") {
+                    match slots.take("ServerReflectionInfo", &ctx) {
                         Ok(slot) => ctx.spawn(converse(reflection.clone(), requests, sink, slot)),
                         Err(status) => ctx.spawn(sink.fail(status).map(|_| ())),
                     }
