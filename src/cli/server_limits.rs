@@ -7,7 +7,7 @@ use clap::Args;
 use super::units;
 use crate::engine::{Limits, Rate};
 use crate::keepalive::Keepalive;
-use crate::server::connections::ConnectionLimits;
+use crate::server::connections::{ConnectionLimits, MemoryQuota};
 
 /// What one client may take, and for how long. Without these flags there are no such limits.
 #[derive(Args, Clone, Debug)]
@@ -69,11 +69,13 @@ pub struct ServerLimitsArgs {
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = units::milliseconds)]
     pub keepalive_permit: Duration,
 
-    /// Memory that the C-core may take for connections and calls; above it new connections are
-    /// closed, then streams are ended; responses that wait to be sent do not count
-    /// [default: no limit]
-    #[arg(long, value_name = "SIZE", value_parser = units::memory)]
-    pub memory_quota: Option<usize>,
+    /// Memory for connections, calls and requests: a SIZE, `auto` (a quarter of the machine's memory
+    /// or of the control group's limit) or `none`
+    ///
+    /// Above it new connections are closed, then streams end with RESOURCE_EXHAUSTED. Responses that
+    /// wait to be sent are not counted.
+    #[arg(long, value_name = "SIZE", default_value = "auto", value_parser = memory_quota)]
+    pub memory_quota: MemoryQuota,
 }
 
 impl ServerLimitsArgs {
@@ -102,7 +104,17 @@ impl ServerLimitsArgs {
     }
 }
 
-/// What the two flags of a client or a server are together.
+fn memory_quota(text: &str) -> Result<MemoryQuota, String> {
+    match text {
+        "auto" => Ok(MemoryQuota::Automatic),
+        "none" => Ok(MemoryQuota::Unlimited),
+        size => units::memory(size)
+            .map(MemoryQuota::Bytes)
+            .map_err(|error| format!("{error}; or write `auto` or `none`")),
+    }
+}
+
+/// The two flags of a client or a server as one value.
 pub(super) fn keepalive(
     interval: Option<Duration>,
     timeout: Option<Duration>,

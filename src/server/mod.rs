@@ -4,6 +4,7 @@
 pub mod connections;
 mod heap_trim;
 pub mod listen;
+mod memory_limit;
 mod services;
 
 use std::fmt;
@@ -28,16 +29,20 @@ use crate::engine::{Streams, StreamsConfig, Workers, WorkersConfig};
 use crate::metrics::{Metrics, Readiness};
 use crate::security::{FileError, ServerIdentity, ServerTls, TokenChecker, TokenSet, Watcher};
 use crate::service::{stream_service, Tutorial};
-use crate::services::{DescriptorError, Health};
+use crate::services::{DescriptorError, Health, MAX_REQUEST};
 use crate::telemetry::{Collector, CollectorError, Spans, Telemetry};
 use connections::ConnectionLimits;
 use heap_trim::HeapTrim;
 use listen::{bind, Bound, ListenError};
 pub use services::ServicesConfig;
 
-/// Requests that each poll thread holds open slots for. More than these wait in the C-core, which
-/// costs nothing; with grpcio's default of 1024 a shutdown beside a long stream takes seconds.
-const REQUEST_SLOTS: usize = 64;
+/// Calls that may wait for their request message at the same time; a further call waits in the
+/// C-core until one of them has it. A slot takes 0.4 KB, and all poll threads share them. 20
+/// connections that hold [`MAX_STREAMS_PER_CONNECTION`] such calls each leave some for others.
+const REQUEST_SLOTS: usize = 20_480;
+
+/// Default of [`ServerConfig::max_streams_per_connection`].
+const MAX_STREAMS_PER_CONNECTION: u32 = 1_000;
 
 /// How long streams that were ended get to have their status read, before their connections are
 /// cut.
@@ -99,14 +104,14 @@ impl ServerConfig {
 
 impl Default for ServerConfig {
     /// The tutorial's server: `localhost:50005`, five responses a second apart; requests of up to
-    /// 4 KiB; in the clear, for everybody.
+    /// 4 KiB, 1,000 streams on a connection; in the clear, for everybody.
     fn default() -> ServerConfig {
         ServerConfig {
             listen: Address::tutorial(),
             tutorial: Tutorial::default(),
             workers: WorkersConfig::default(),
             streams: StreamsConfig::default(),
-            max_streams_per_connection: None,
+            max_streams_per_connection: Some(MAX_STREAMS_PER_CONNECTION),
             max_request_bytes: 4096,
             tls: None,
             token_file: None,
@@ -199,7 +204,7 @@ impl Server {
         let poll_threads = EnvBuilder::new().cq_count(processors);
         let env = Arc::new(poll_threads.name_prefix("fanstream-poll").build());
         let mut builder = with_limits(ServerBuilder::new(env.clone()), config, env.clone())
-            .requests_slot_per_cq(REQUEST_SLOTS)
+            .requests_slot_per_cq(REQUEST_SLOTS.div_ceil(processors))
             .register_service(stream_service(
                 streams.clone(),
                 config.tutorial.clone(),
@@ -318,6 +323,12 @@ fn with_limits(
         // sooner (it too looks at complete messages), but every response passes through it as
         // well, and without it sending one costs a quarter less.
         .max_receive_message_len(-1);
+    // Of the C-core that scripts/ccore.cmake patches: it refuses a larger message when it is
+    // announced, before it is read. Others ignore it.
+    let largest = config.max_request_bytes.max(MAX_REQUEST);
+    if let Ok(largest) = i32::try_from(largest) {
+        args = args.raw_cfg_int(c"fanstream.max_message_bytes".to_owned(), largest);
+    }
     if let Some(most) = config.max_streams_per_connection {
         args = args.max_concurrent_stream(at_most(most as usize));
     }

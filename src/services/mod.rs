@@ -39,7 +39,7 @@ pub use crate::proto::health::HealthCheckResponse_ServingStatus as ServingStatus
 use grpcio::{RpcStatus, RpcStatusCode};
 
 /// The largest request, in bytes: names and numbers only.
-const MAX_REQUEST: usize = 4096;
+pub(crate) const MAX_REQUEST: usize = 4096;
 
 fn status(code: RpcStatusCode, message: impl Into<String>) -> RpcStatus {
     RpcStatus::with_message(code, message.into())
