@@ -1,5 +1,5 @@
-//! `grpc.health.v1.Health`, as probes and load balancers use it: what is served, who watches is told
-//! of a drain first, and holds nothing up.
+//! `grpc.health.v1.Health`, as probes and load balancers use it: statuses, and Watch calls, which learn
+//! of a drain first and hold nothing up.
 
 mod common {
     pub mod certificates;

@@ -1,5 +1,4 @@
-//! Limits of streams and connections as their clients see them: who is refused, and who has to call
-//! again.
+//! Limits of streams, connections and memory, as clients see them: refusals, and streams that end.
 
 mod common {
     pub mod certificates;
@@ -315,6 +314,23 @@ fn half_open_calls_hold_up_nobody(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     assert_eq!(server.process.end().code, Some(0));
     assert!(began.elapsed() < Duration::from_secs(5));
     drop(calls);
+}
+
+#[test]
+fn half_open_calls_leave_no_memory_behind() {
+    let server = TestServer::start(Clear, &[]);
+    let memory = || {
+        let process = procfs::process::Process::new(server.process.id()).unwrap();
+        process.statm().unwrap().resident * procfs::page_size() / 1_000_000
+    };
+    let before = memory();
+    let channels: Vec<_> = (0..10).map(|_| server.channel()).collect();
+    let calls: Vec<_> = (channels.iter())
+        .flat_map(|channel| (0..990).map(|_| half_open(channel)))
+        .collect();
+    until(|| memory() > before + 90);
+    drop(calls);
+    until(|| memory() < before + 60);
 }
 
 #[test]

@@ -1,5 +1,4 @@
-//! Reflection, as tools use it: both versions tell the same, and what is asked wrongly is answered
-//! and harms nobody.
+//! Reflection, as tools use it: both versions answer alike, and wrong questions get an answer too.
 
 mod common {
     pub mod certificates;

@@ -1,4 +1,4 @@
-//! Bearer tokens: who has none gets nothing, over every wire.
+//! Bearer tokens: calls without one are refused over every wire, and a changed file counts.
 
 mod common {
     pub mod certificates;

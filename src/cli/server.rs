@@ -1,4 +1,5 @@
-//! The server's command line.
+//! The server's command line: its flags, what it announces, and how it reports a shutdown. It must not
+//! know how calls are served.
 
 use std::io::Write;
 use std::time::Duration;
@@ -119,7 +120,7 @@ pub struct ServerArgs {
 }
 
 impl ServerArgs {
-    /// What the server is started with.
+    /// The server's configuration.
     pub fn config(&self) -> ServerConfig {
         ServerConfig {
             listen: self.listen.clone(),
@@ -149,12 +150,11 @@ impl ServerArgs {
     }
 }
 
-/// Tells what a user must know of where the server listens: ports that the system chose, on
-/// standard output; and, in the log, what strangers may do or read.
+/// Prints the ports that the system chose, and warns in the log about exposure.
 pub fn announce(args: &ServerArgs, server: &Server) {
     let bound = server.bound();
     if matches!(args.listen, Address::Tcp { port: 0, .. }) {
-        // Whoever started the server may have closed its output; then nobody wants to know.
+        // Output that was closed is no failure: nobody reads it.
         let _ = writeln!(std::io::stdout(), "listening on {}", bound.address);
     }
     if let (Some(Address::Tcp { port: 0, .. }), Some(address)) =
@@ -178,8 +178,8 @@ pub fn announce(args: &ServerArgs, server: &Server) {
     }
 }
 
-/// Logs how a shutdown went, and returns the exit code for it. Streams that did not finish are what
-/// the grace period is for; connections that outlast them are a fault.
+/// Logs the outcome of a shutdown, and returns its exit code. Unfinished streams are no failure: the
+/// grace period is for them. Connections that outlast all streams are one.
 pub fn report(drained: Drained) -> Exit {
     if drained.aborted > 0 {
         tracing::warn!("{} streams did not finish in time", drained.aborted);

@@ -1,4 +1,4 @@
-//! What the server's help and manual page say besides its flags. Words only.
+//! The parts of the server's help and manual page that are not flags. Text only.
 
 use super::manual::Manual;
 use super::server::ServerArgs;

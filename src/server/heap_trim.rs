@@ -1,25 +1,36 @@
-//! Returns free heap memory to the system after many streams have ended. It only counts open
-//! streams and must not know what they are.
+//! Returns free heap memory to the system: at once after many streams have ended, and within seconds
+//! after anything else that took much. It must not know what streams are.
 //!
 //! glibc keeps a free page while the pages around it are in use. After 10,000 concurrent streams a
-//! server held 205 MB; one `malloc_trim` returned 184 MB.
+//! server held 205 MB; one `malloc_trim` returned 184 MB. A trim only walks free blocks of a page or
+//! more, so one that finds nothing is cheap.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use procfs::process::Process;
+
 use crate::engine::{Streams, Task, Timer, Workers};
 
-/// Interval between two counts of the open streams.
+/// Interval between two looks at open streams and resident memory.
 const INTERVAL: Duration = Duration::from_millis(300);
 
 /// A peak below this leaves too little behind to be worth walking the heap.
 const LEAST_PEAK: usize = 200;
 
-/// Counts the open streams periodically until it is dropped.
+/// Resident memory is high from twice the least that was seen on, and this much more.
+const SLACK: u64 = 16 << 20;
+
+/// Intervals between two trims while memory is high: doubled after a trim that returned less than an
+/// eighth of it.
+const FEWEST_INTERVALS: u32 = 3;
+const MOST_INTERVALS: u32 = 24;
+
+/// Trims when it is due, until it is dropped.
 pub(super) struct HeapTrim(Arc<Shared>);
 
 impl HeapTrim {
-    /// Starts counting `streams`. Counting and trimming run on `workers`.
+    /// Starts looking at `streams` and at resident memory, on `workers`.
     pub(super) fn start(workers: Workers, streams: Streams) -> HeapTrim {
         let shared = Arc::new(Shared {
             workers,
@@ -50,6 +61,7 @@ struct Shared {
 #[derive(Default)]
 struct State {
     peak: Peak,
+    resident: Resident,
     timer: Option<Timer>,
     stopped: bool,
 }
@@ -69,9 +81,15 @@ impl Shared {
 
 impl Task for Shared {
     fn run(self: Arc<Self>) {
-        let halved = self.lock().peak.has_halved(self.streams.open());
-        if halved {
+        let (open, before) = (self.streams.open(), resident());
+        let due = {
+            let State { peak, resident, .. } = &mut *self.lock();
+            // Both, so that both are kept up to date.
+            peak.has_halved(open) | resident.is_due(before)
+        };
+        if due {
             trim_heap();
+            self.lock().resident.trimmed(before, resident());
         }
         self.schedule(&mut self.lock());
     }
@@ -91,6 +109,53 @@ impl Peak {
         }
         halved
     }
+}
+
+/// Resident memory in bytes, and when a trim of it is due.
+struct Resident {
+    /// The least that was seen.
+    floor: u64,
+    /// Intervals between two trims.
+    every: u32,
+    /// Intervals until the next trim.
+    wait: u32,
+}
+
+impl Default for Resident {
+    fn default() -> Resident {
+        Resident {
+            floor: u64::MAX,
+            every: FEWEST_INTERVALS,
+            wait: 0,
+        }
+    }
+}
+
+impl Resident {
+    fn is_due(&mut self, now: u64) -> bool {
+        self.floor = self.floor.min(now);
+        self.wait = self.wait.saturating_sub(1);
+        let high = now > 2 * self.floor + SLACK;
+        if !high {
+            self.every = FEWEST_INTERVALS;
+        }
+        high && self.wait == 0
+    }
+
+    fn trimmed(&mut self, before: u64, after: u64) {
+        let returned = before.saturating_sub(after);
+        self.every = match returned >= before / 8 {
+            true => FEWEST_INTERVALS,
+            false => (2 * self.every).min(MOST_INTERVALS),
+        };
+        self.wait = self.every;
+    }
+}
+
+/// 0 where the kernel does not tell; then no trim is due.
+fn resident() -> u64 {
+    let memory = Process::myself().and_then(|this| this.statm());
+    memory.map_or(0, |memory| memory.resident * procfs::page_size())
 }
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -118,6 +183,24 @@ mod tests {
             .filter(|open| peak.has_halved(*open))
             .collect();
         assert_eq!(seen, [500, 250, 0]);
+    }
+
+    #[test]
+    fn high_memory_is_trimmed_ever_less_often_while_it_is_in_use() {
+        const MB: u64 = 1 << 20;
+        let mut resident = Resident::default();
+        assert!(!resident.is_due(20 * MB));
+        assert!(!resident.is_due(56 * MB), "less than twice that, and 16 MB");
+        let mut trims = Vec::new();
+        for interval in 0..100 {
+            if resident.is_due(100 * MB) {
+                trims.push(interval);
+                resident.trimmed(100 * MB, 99 * MB);
+            }
+        }
+        assert_eq!(trims, [0, 6, 18, 42, 66, 90]);
+        resident.trimmed(100 * MB, 80 * MB);
+        assert_eq!(resident.wait, FEWEST_INTERVALS);
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! The services that tools expect of any gRPC server: [`Health`], [`Reflection`] and [`Channelz`].
-//! Each makes a [`grpcio::Service`] to be registered beside those of your own; none of them knows
-//! what else a server has.
+//! Each makes a [`grpcio::Service`] to register beside your own. They must not know what else a server
+//! serves.
 //!
-//! They run on the poll threads, as futures that never block, or on workers where something takes
-//! its time. A request is small, and one that is not ends with RESOURCE_EXHAUSTED.
+//! They run on the poll threads, as futures that never block; channelz, which takes longer, runs on
+//! workers. A request of more than 4 KiB ends with RESOURCE_EXHAUSTED.
 //!
 //! ```
 //! use std::sync::Arc;
