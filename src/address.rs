@@ -1,16 +1,17 @@
-//! Where a server listens and a client connects: `host:port`, `[::1]:port`, `unix:path`. Parsing
-//! and printing only; resolving and binding are the business of whoever uses the address.
+//! Addresses that a server listens on and a client connects to: `host:port`, `[::1]:port`,
+//! `unix:path`. It parses and prints; it must not resolve or bind.
 
-use std::fmt;
-use std::path::PathBuf;
+use std::fmt::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// An address as people type it.
+/// An address as users type it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     /// A host name or IP address, and a port.
     Tcp {
-        /// Without the brackets of an IPv6 address; empty is every address of the machine.
+        /// Without the brackets of an IPv6 address; empty means all addresses of the machine.
         host: String,
         /// 0 lets the system choose one.
         port: u16,
@@ -20,7 +21,7 @@ pub enum Address {
 }
 
 impl Address {
-    /// `localhost:50005`, where the tutorial's server listens.
+    /// `localhost:50005`, the address of the tutorial's server.
     pub fn tutorial() -> Address {
         Address::Tcp {
             host: "localhost".into(),
@@ -29,21 +30,24 @@ impl Address {
     }
 }
 
-/// Why a text is no [`Address`].
+/// A text is not an [`Address`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
-    /// There is no port.
+    /// The port is missing.
     #[error("`{0}` has no port: an address is HOST:PORT, [IPV6]:PORT or unix:PATH")]
     NoPort(String),
-    /// The port is no number from 0 to 65535.
+    /// The port is not a number from 0 to 65535.
     #[error("`{0}` is no port: it must be a number from 0 to 65535")]
     BadPort(String),
     /// An IPv6 address without brackets.
     #[error("`{0}` looks like an IPv6 address: write it in brackets, as in [::1]:50005")]
     NoBrackets(String),
-    /// `unix:` and nothing behind it.
+    /// Nothing follows `unix:`.
     #[error("`unix:` needs the path of a socket behind it")]
     NoPath,
+    /// The path of a socket has a NUL in it.
+    #[error("the path of a socket cannot have a NUL in it")]
+    NulInPath,
 }
 
 impl FromStr for Address {
@@ -51,10 +55,10 @@ impl FromStr for Address {
 
     fn from_str(text: &str) -> Result<Address, AddressError> {
         if let Some(path) = text.strip_prefix("unix:") {
-            return if path.is_empty() {
-                Err(AddressError::NoPath)
-            } else {
-                Ok(Address::Unix(path.into()))
+            return match path {
+                "" => Err(AddressError::NoPath),
+                path if path.contains('\0') => Err(AddressError::NulInPath),
+                path => Ok(Address::Unix(path.into())),
             };
         }
         let no_port = || AddressError::NoPort(text.into());
@@ -82,6 +86,25 @@ impl fmt::Display for Address {
             Address::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
+}
+
+/// The C-core's URI of a Unix-domain socket. The C-core decodes escapes in it, on a server and on a
+/// client, so a path that looks like one has to be escaped.
+pub(crate) fn unix_uri(path: &Path) -> String {
+    format!("unix:{}", escape(path.as_os_str().as_bytes()))
+}
+
+/// Escapes every byte that has a meaning in a URI's path.
+pub(crate) fn escape(bytes: &[u8]) -> String {
+    let mut escaped = String::with_capacity(bytes.len());
+    for &byte in bytes {
+        if byte.is_ascii_alphanumeric() || b"-._~/:".contains(&byte) {
+            escaped.push(byte.into());
+        } else {
+            let _ = write!(escaped, "%{byte:02X}"); // writing to a String cannot fail
+        }
+    }
+    escaped
 }
 
 #[cfg(test)]
@@ -113,6 +136,13 @@ mod tests {
         assert!(error("::1:80").contains("in brackets"));
         assert!(error("[::1:80").contains("has no port"));
         assert!(error("unix:").contains("path"));
+        assert!(error("unix:/a\0b").contains("NUL"));
+    }
+
+    #[test]
+    fn a_path_is_never_taken_for_an_escape() {
+        assert_eq!(unix_uri("/run/a%41".as_ref()), "unix:/run/a%2541");
+        assert_eq!(unix_uri("a b?c".as_ref()), "unix:a%20b%3Fc");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! - [`engine`] is what a server or client of any proto can use: producers that may block run on
 //!   worker threads and push into a bounded channel for each call, which a future on the call's
 //!   poll thread drains into the sink; a blocking client iterates what arrives.
-//! - [`standard`] has the services that tools expect of any server: health, reflection, channelz.
+//! - [`services`] has the services that tools expect of any server: health, reflection, channelz.
 //! - [`server`], [`client`] and [`service`] are the tutorial's `StreamService` on that engine, and
 //!   [`cli`] and [`logging`] make the two binaries of them. [`metrics`] and [`telemetry`] are for
 //!   who watches a server.
@@ -35,7 +35,7 @@
 //! # Ok(())
 //! # }
 //! ```
-// One function of `server::memory` is the only exception.
+// One function of `server::heap_trim` is the only exception.
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
@@ -50,7 +50,7 @@ pub mod proto;
 pub mod security;
 pub mod server;
 pub mod service;
-pub mod standard;
+pub mod services;
 mod status;
 pub mod telemetry;
 

@@ -1,5 +1,4 @@
-//! Requests that no honest client sends: each gets a status that says what is wrong, and nobody
-//! else notices.
+//! Malformed requests: each ends with a status that names the fault, and other calls go on.
 
 mod common {
     pub mod certificates;

@@ -1,25 +1,28 @@
-//! `grpc.health.v1.Health`, as probes and load balancers use it: what is served, who watches is told
-//! of a drain first, and holds nothing up.
+//! `grpc.health.v1.Health`, as probes and load balancers use it: statuses, and Watch calls, which learn
+//! of a drain first and hold nothing up.
 
 mod common {
     pub mod certificates;
     pub mod process;
+    pub mod proxy;
     pub mod server;
     pub mod wire;
 }
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::certificates::write_secret;
 use common::process::LIMIT;
+use common::proxy::Proxy;
 use common::server::{send_raw, TestServer, FETCH};
 use common::wire::path;
 use common::wire::Wire::{self, Clear, MutualTls, Tls};
 use fanstream::engine::{receive, Capacity, ReceiveError, ReceiveTimeouts, Responses};
 use fanstream::proto::health::{HealthCheckRequest, HealthCheckResponse, HealthListRequest};
 use fanstream::proto::health_grpc::HealthClient;
-use fanstream::standard::{Health, ServingStatus};
+use fanstream::services::{Health, ServingStatus};
 use futures::executor::block_on;
 use grpcio::{
     CallOption, Channel, ChannelBuilder, Client, Environment, RpcStatusCode, ServerBuilder,
@@ -141,6 +144,26 @@ fn watches_hold_up_no_shutdown(#[values(Clear, Tls, MutualTls)] wire: Wire) {
         began.elapsed()
     );
     drop(unread);
+}
+
+#[test]
+fn one_peer_cannot_hold_all_watches() {
+    let server = TestServer::start(Clear, &["--max-streams-per-connection", "10000"]);
+    let channel = server.channel();
+    let mut held = Vec::new();
+    let refused = (0..=10_000).find_map(|_| {
+        let mut watch = Watch::new(&channel, "");
+        let next = watch.next();
+        held.push(watch);
+        next.err()
+    });
+    assert_eq!(refused, Some(RpcStatusCode::RESOURCE_EXHAUSTED));
+    assert_eq!(held.len(), 2501, "a quarter of 10,000 may be open");
+    // Another call is none of them.
+    assert_eq!(check(&channel, ""), Ok(ServingStatus::SERVING));
+    let proxy = Proxy::from(Ipv4Addr::new(127, 0, 0, 2), &server.address);
+    let other = ChannelBuilder::new(Arc::new(Environment::new(1))).connect(&proxy.address);
+    assert_eq!(Watch::new(&other, "").next(), Ok(ServingStatus::SERVING));
 }
 
 #[rstest]

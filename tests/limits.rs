@@ -1,5 +1,4 @@
-//! Limits of streams and connections as their clients see them: who is refused, and who has to call
-//! again.
+//! Limits of streams, connections and memory, as clients see them: refusals, and streams that end.
 
 mod common {
     pub mod certificates;
@@ -19,14 +18,17 @@ use common::harness::{counting, failure, response, texts, until, Harness, HOUR};
 use common::in_process::InProcess;
 use common::process::eventually;
 use common::proxy::Proxy;
-use common::server::TestServer;
+use common::server::{server, TestServer};
 use common::wire::Wire::{self, Clear, MutualTls, Tls};
 use fanstream::client::Client;
 use fanstream::engine::{
     Capacity, Job, Jobs, Limits, Produced, ReceiveError, StreamsConfig, WorkersConfig,
 };
+use fanstream::proto::health::HealthCheckRequest;
+use fanstream::proto::health_grpc::HealthClient;
 use fanstream::proto::stream::Response;
-use grpcio::{CallOption, RpcStatus, RpcStatusCode};
+use grpcio::{CallOption, Channel, Marshaller, Method, MethodType, RpcStatus, RpcStatusCode};
+use procfs::Current;
 use rstest::rstest;
 
 /// How a fetch ended: what came of it, and why there was no more.
@@ -254,6 +256,102 @@ fn an_idle_connection_is_closed_and_the_next_call_makes_another(
     until(|| proxy.open() == 0);
     assert!(fetch(&client).1.is_none());
     assert_eq!(proxy.accepted(), 2);
+}
+
+#[rstest]
+fn a_connection_has_a_thousand_streams_and_others_their_own(
+    #[values(Clear, Tls, MutualTls)] wire: Wire,
+) {
+    let server = InProcess::start(wire, &["--step", "1h"]);
+    let streams = server.server.streams();
+    let client = server.client(&server.address, &[]);
+    let mut open: Vec<_> = (0..1001).map(|_| client.fetch(1)).collect();
+    until(|| streams.open() >= 1000);
+    let mut other = server.client(&server.address, &[]).fetch(1);
+    assert!(other.next().unwrap().is_ok());
+    assert_eq!(streams.open(), 1001);
+    // The last call waits in its client until another one ends.
+    drop(open.swap_remove(0));
+    for stream in &mut open {
+        assert!(stream.next().unwrap().is_ok());
+    }
+}
+
+/// A call whose request never arrives.
+fn half_open(channel: &Channel) -> impl Sized {
+    const BYTES: Marshaller<Vec<u8>> = Marshaller {
+        ser: |_, _| Ok(()),
+        de: |_| Ok(Vec::new()),
+    };
+    let method = Method {
+        ty: MethodType::Duplex,
+        name: "/protobuf.StreamService/FetchResponse",
+        req_mar: BYTES,
+        resp_mar: BYTES,
+    };
+    let client = grpcio::Client::new(channel.clone());
+    client.duplex_streaming(&method, CallOption::default())
+}
+
+#[rstest]
+fn half_open_calls_hold_up_nobody(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let server = TestServer::start(wire, &["--grace", "0s"]);
+    let channels: Vec<_> = (0..3).map(|_| server.channel()).collect();
+    let health = |channel: &Channel| {
+        let stub = HealthClient::new(channel.clone());
+        let options = CallOption::default().timeout(Duration::from_secs(10));
+        stub.check_opt(&HealthCheckRequest::default(), options)
+    };
+    let mut calls = Vec::new();
+    for channel in &channels {
+        calls.extend((0..990).map(|_| half_open(channel)));
+        // Behind all of them on the same connection.
+        assert!(health(channel).is_ok());
+    }
+    assert!(health(&server.channel()).is_ok());
+    let began = Instant::now();
+    server.process.signal("-TERM");
+    assert_eq!(server.process.end().code, Some(0));
+    assert!(began.elapsed() < Duration::from_secs(5));
+    drop(calls);
+}
+
+#[test]
+fn half_open_calls_leave_no_memory_behind() {
+    let server = TestServer::start(Clear, &[]);
+    let memory = || {
+        let process = procfs::process::Process::new(server.process.id()).unwrap();
+        process.statm().unwrap().resident * procfs::page_size() / 1_000_000
+    };
+    let before = memory();
+    let channels: Vec<_> = (0..10).map(|_| server.channel()).collect();
+    let calls: Vec<_> = (channels.iter())
+        .flat_map(|channel| (0..990).map(|_| half_open(channel)))
+        .collect();
+    until(|| memory() > before + 90);
+    drop(calls);
+    until(|| memory() < before + 60);
+}
+
+#[test]
+fn there_is_a_memory_quota_unless_it_is_turned_off() {
+    let quota = |flags: &[&str]| {
+        let flags = [&["--listen", "127.0.0.1:0", "--log-level", "debug"], flags].concat();
+        let server = server(flags);
+        server.line();
+        server.signal("-TERM");
+        let log = server.end().errors.join("\n");
+        let (_, quota) = log.split_once("memory quota: ").expect("the quota");
+        quota.lines().next().unwrap().to_string()
+    };
+    assert_eq!(quota(&["--memory-quota", "none"]), "none");
+    assert_eq!(quota(&["--memory-quota", "64MiB"]), "67108864 bytes");
+    let automatic: u64 = quota(&[]).strip_suffix(" bytes").unwrap().parse().unwrap();
+    let memory = procfs::Meminfo::current().unwrap().mem_total;
+    assert!(
+        (1..=memory / 4).contains(&automatic),
+        "{automatic} of {memory}"
+    );
 }
 
 #[rstest]

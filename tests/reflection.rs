@@ -1,14 +1,18 @@
-//! Reflection, as tools use it: both versions tell the same, and what is asked wrongly is answered
-//! and harms nobody.
+//! Reflection, as tools use it: both versions answer alike, and wrong questions get an answer too.
 
 mod common {
     pub mod certificates;
     pub mod process;
+    pub mod proxy;
     pub mod server;
     pub mod wire;
 }
 
-use common::process::LIMIT;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use common::process::{eventually, LIMIT};
+use common::proxy::Proxy;
 use common::server::TestServer;
 use common::wire::Wire::{self, Clear, MutualTls, Tls};
 use fanstream::proto::reflection::{
@@ -16,12 +20,12 @@ use fanstream::proto::reflection::{
     ServerReflectionRequest_oneof_message_request as Asked, ServerReflectionResponse,
     ServerReflectionResponse_oneof_message_response as Answer,
 };
-use fanstream::standard::Reflection;
+use fanstream::services::Reflection;
 use futures::executor::block_on;
 use futures::{SinkExt, StreamExt};
 use grpcio::{
-    pb_de, pb_ser, CallOption, Channel, Client, ClientDuplexReceiver, ClientDuplexSender,
-    Marshaller, Method, MethodType, RpcStatusCode, WriteFlags,
+    pb_de, pb_ser, CallOption, Channel, ChannelBuilder, Client, ClientDuplexReceiver,
+    ClientDuplexSender, Environment, Marshaller, Method, MethodType, RpcStatusCode, WriteFlags,
 };
 use prost_reflect::prost_types::FileDescriptorProto;
 use rstest::rstest;
@@ -208,6 +212,29 @@ fn open_calls_hold_up_no_shutdown(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     assert!(call.files(symbol("protobuf.Request")).is_ok());
     server.process.signal("-TERM");
     assert_eq!(server.process.end().code, Some(0));
+}
+
+#[test]
+fn one_peer_cannot_hold_all_places() {
+    let server = TestServer::start(Clear, &[]);
+    let channel = server.channel();
+    let ask = |call: &mut Call| call.ask(Some(symbol("protobuf.Request"))).map(drop);
+    let mut held = Vec::new();
+    let refused = (0..=1000).find_map(|_| {
+        let mut call = Call::new(&channel, V1);
+        let answered = ask(&mut call);
+        held.push(call);
+        answered.err()
+    });
+    assert_eq!(refused, Some(RpcStatusCode::RESOURCE_EXHAUSTED));
+    assert_eq!(held.len(), 251, "a quarter of 1,000 may be open");
+    let proxy = Proxy::from(Ipv4Addr::new(127, 0, 0, 2), &server.address);
+    let environment = Arc::new(Environment::new(1));
+    let other = ChannelBuilder::new(environment).connect(&proxy.address);
+    assert_eq!(ask(&mut Call::new(&other, V1)), Ok(()));
+    // Places come back.
+    held.clear();
+    eventually(|| ask(&mut Call::new(&channel, V1)).ok());
 }
 
 #[test]

@@ -140,6 +140,30 @@ fn a_unix_socket_is_served_and_removed(#[values(Clear, Tls, MutualTls)] wire: Wi
     assert!(!path.exists());
 }
 
+/// The C-core decodes escapes in an address; a path is meant as it is typed.
+#[rstest]
+fn a_unix_socket_has_the_path_that_is_typed(
+    #[values("a%41", "50%", "a b?c#d", "%2e%2e%2fup")] name: &str,
+) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(name);
+    let address = format!("unix:{}", path.display());
+    let served = server(["--listen", &address, "--step", "0s"]);
+    assert_eq!(behind_stamp(&served.error_line()), "start server");
+    assert!(path.exists());
+    let flags = ["--addr", &address, "--format", "text"];
+    let client = Process::start(env!("CARGO_BIN_EXE_client"), flags).end();
+    assert_eq!(
+        (client.code, client.output.len()),
+        (Some(0), 5),
+        "{client:?}"
+    );
+    cannot_listen(&address, "address in use");
+    served.signal("-TERM");
+    assert_eq!(served.end().code, Some(0));
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
 /// Ends with exit code 3 and one line that says `why`.
 #[track_caller]
 fn cannot_listen(address: &str, why: &str) {

@@ -1,5 +1,5 @@
-//! A server that is told to end: streams may finish within the grace, the rest hear of it, and it
-//! is gone in time whatever clients do.
+//! Shutdown: streams may finish within the grace period, the rest end with UNAVAILABLE, and the process
+//! exits in time whatever clients do.
 
 mod common {
     pub mod certificates;

@@ -151,18 +151,18 @@ fn half_a_new_pair_changes_nothing_and_is_said_once() {
     assert!(server.process.error_line().contains("start server"));
     fs::write(pem, &new_pem).unwrap();
     let said = server.process.error_line();
-    assert!(said.contains("warning: the private key `"), "{said}");
+    assert!(said.contains("error: the private key `"), "{said}");
     assert!(said.contains("is not the key of the certificate"), "{said}");
     assert!(shown(&server.address).0 == old);
     // Cut short, as by a full disk.
     fs::write(pem, &new_pem[..new_pem.len() / 2]).unwrap();
     let said = server.process.error_line();
-    assert!(said.contains("warning: the certificate `"), "{said}");
+    assert!(said.contains("error: the certificate `"), "{said}");
     assert!(shown(&server.address).0 == old);
     fs::write(pem, &new_pem).unwrap();
     write_secret(key, &new_key);
     let said = server.process.error_line();
-    assert!(said.contains("read anew"), "{said}");
+    assert!(said.contains("reloaded"), "{said}");
     assert!(shown(&server.address).0 == certificate(pem));
 }
 

@@ -1,4 +1,4 @@
-//! Bearer tokens: who has none gets nothing, over every wire.
+//! Bearer tokens: calls without one are refused over every wire, and a changed file counts.
 
 mod common {
     pub mod certificates;
@@ -7,13 +7,15 @@ mod common {
     pub mod wire;
 }
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use common::certificates::write_secret;
 use common::process::{eventually, Ended, Process};
-use common::server::TestServer;
+use common::server::{send_raw, TestServer, FETCH};
 use common::wire::path;
 use common::wire::Wire::{self, Clear, MutualTls, Tls};
+use grpcio::RpcStatusCode;
 use rstest::rstest;
 use tempfile::TempDir;
 
@@ -72,10 +74,68 @@ fn tokens_change_with_their_file() {
     write_secret(&file, "new");
     eventually(|| (code("authorization: Bearer new") == Some(0)).then_some(()));
     assert_eq!(code("authorization: Bearer old"), Some(5));
-    // Nobody is locked out by a file that is empty for a moment, or for good.
-    write_secret(&file, "");
-    while !server.process.error_line().contains("no token in it") {}
-    assert_eq!(code("authorization: Bearer new"), Some(0));
+}
+
+#[rstest]
+#[case::emptied(|file: &Path| write_secret(file, "# none left\n"))]
+#[case::deleted(|file: &Path| fs::remove_file(file).unwrap())]
+fn a_file_without_tokens_revokes_all(#[case] revoke: fn(&Path)) {
+    let (_known, file) = tokens("first\nsecond");
+    let server = server(Clear, &path(&file));
+    let call = || server.client(&["-H", "authorization: Bearer first"]).end();
+    assert_eq!(call().code, Some(0));
+    revoke(&file);
+    let refused = eventually(|| Some(call()).filter(|ended| ended.code == Some(5)));
+    unauthenticated(&refused, "the token is not known here");
+    // A new token counts again, which also leaves time for a second warning.
+    write_secret(&file, "third");
+    let third = || server.client(&["-H", "authorization: Bearer third"]).end();
+    eventually(|| (third().code == Some(0)).then_some(()));
+    server.process.signal("-TERM");
+    let log = server.process.end().errors;
+    let warnings = log.iter().filter(|line| line.contains("no token is valid"));
+    assert_eq!(warnings.count(), 1, "{log:#?}");
+}
+
+#[test]
+fn a_malformed_line_keeps_the_tokens_and_is_an_error() {
+    let (_known, file) = tokens("first");
+    let server = server(Clear, &path(&file));
+    write_secret(&file, "second\nnot a token\n");
+    let error = loop {
+        let line = server.process.error_line();
+        if line.contains("error: ") {
+            break line;
+        }
+    };
+    assert!(error.contains(&path(&file)), "{error}");
+    assert!(error.contains("line 2"), "{error}");
+    let code = |header| server.client(&["-H", header]).end().code;
+    assert_eq!(code("authorization: Bearer first"), Some(0));
+    assert_eq!(code("authorization: Bearer second"), Some(5));
+}
+
+/// grpcio answers unknown methods before it asks any checker. A caller without a token learns only
+/// that a method does not exist.
+#[test]
+fn an_unknown_method_is_unimplemented_without_a_token() {
+    let (_known, file) = tokens("first");
+    let server = server(Clear, &path(&file));
+    let channel = server.channel();
+    for unknown in [
+        "/protobuf.StreamService/Fetch",
+        "/grpc.channelz.v1.Channelz/GetServers",
+    ] {
+        let (responses, status) = send_raw(&channel, unknown, Vec::new());
+        assert_eq!(responses, 0);
+        assert_eq!(status.code(), RpcStatusCode::UNIMPLEMENTED, "{unknown}");
+        assert_eq!(status.message(), "");
+    }
+    let (responses, status) = send_raw(&channel, FETCH, Vec::new());
+    assert_eq!(
+        (responses, status.code()),
+        (0, RpcStatusCode::UNAUTHENTICATED)
+    );
 }
 
 #[test]

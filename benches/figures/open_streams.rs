@@ -35,9 +35,10 @@ struct Call {
 pub fn measure(streams: usize, rate: usize) -> Result<()> {
     let step = step(streams, rate);
     let flags = format!(
-        "--listen 127.0.0.1:0 --responses {RESPONSES} --step {}s --max-streams {} --log-level warn",
+        "--listen 127.0.0.1:0 --responses {RESPONSES} --step {}s --max-streams {most} \
+         --max-streams-per-connection {most} --log-level warn",
         step.as_secs(),
-        streams + 1
+        most = streams + 1,
     );
     heading(3, &format!("{streams} streams open at once"));
     println!("server {flags}");

@@ -1,11 +1,11 @@
-//! The server's binary: flags in, signals in, exit code out. Everything else is the library's.
+//! The server's binary: flags and signals in, exit code out. It must not do what the library can.
 
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 use std::sync::Arc;
 
 use fanstream::cli::exit::Exit;
-use fanstream::cli::server::{announce, print, ServerArgs};
+use fanstream::cli::server::{announce, print, report, ServerArgs};
 use fanstream::cli::server_security::explain;
 use fanstream::cli::settings::{parse, Settings};
 use fanstream::logging;
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     }
     let _log = logging::start(args.watching.log_format, args.watching.log_level);
     match serve(&args) {
-        Ok(()) => Exit::Complete.into(),
+        Ok(exit) => exit.into(),
         Err(error) => {
             let (why, exit) = explain(&error);
             tracing::error!("{}", settings.attribute(&why));
@@ -49,7 +49,7 @@ fn check(args: &ServerArgs, settings: &Settings) -> ExitCode {
     }
 }
 
-fn serve(args: &ServerArgs) -> Result<(), StartError> {
+fn serve(args: &ServerArgs) -> Result<Exit, StartError> {
     // Before anything is served: a signal that comes early is not lost.
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
     let draining = Arc::new(AtomicBool::new(false));
@@ -65,9 +65,5 @@ fn serve(args: &ServerArgs) -> Result<(), StartError> {
 
     signals.forever().next();
     tracing::info!("draining, for {:?} at most", args.grace);
-    let drained = server.shutdown(args.grace);
-    if drained.aborted > 0 {
-        tracing::warn!("{} streams did not finish in time", drained.aborted);
-    }
-    Ok(())
+    Ok(report(server.shutdown(args.grace)))
 }

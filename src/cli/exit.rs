@@ -6,7 +6,7 @@
 pub enum Exit {
     /// Everything that was asked for was done.
     Complete = 0,
-    /// Something that should not happen, such as output that could not be written.
+    /// Output could not be written, or a shutdown left connections open.
     Failed = 1,
     /// The command line is wrong.
     Usage = 2,

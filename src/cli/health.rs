@@ -7,7 +7,7 @@ use clap::Args;
 use super::commands::{print, Ended};
 use super::exit::Exit;
 use crate::client::Client;
-use crate::standard::ServingStatus;
+use crate::services::ServingStatus;
 
 /// What to tell the health of, and for how long.
 #[derive(Args, Clone, Debug)]

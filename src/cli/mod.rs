@@ -24,7 +24,7 @@ pub mod server;
 pub mod server_limits;
 mod server_manual;
 pub mod server_security;
-pub mod server_standard;
+pub mod server_services;
 pub mod server_watching;
 pub mod settings;
 pub mod terminal;

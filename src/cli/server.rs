@@ -1,4 +1,5 @@
-//! The server's command line.
+//! The server's command line: its flags, what it announces, and how it reports a shutdown. It must not
+//! know how calls are served.
 
 use std::io::Write;
 use std::time::Duration;
@@ -8,12 +9,12 @@ use clap::Parser;
 use super::exit::Exit;
 use super::server_limits::ServerLimitsArgs;
 use super::server_security::ServerSecurityArgs;
-use super::server_standard::ServerStandardArgs;
+use super::server_services::ServerServicesArgs;
 use super::server_watching::ServerWatchingArgs;
 use super::units;
 use crate::address::Address;
 use crate::engine::{Capacity, StreamsConfig, WorkersConfig};
-use crate::server::{Server, ServerConfig};
+use crate::server::{Drained, Server, ServerConfig};
 use crate::service::Tutorial;
 
 const LIMITS: &str = "Limits";
@@ -74,16 +75,18 @@ pub struct ServerArgs {
     )]
     pub max_streams: u64,
 
-    /// The most streams open at once on one connection [default: no limit]
+    /// The most streams open at once on one connection
     ///
-    /// Further calls wait in their client until one ends.
+    /// A client holds back further calls until one of them ends. The connection of a client that
+    /// does not is closed.
     #[arg(
         long,
         value_name = "N",
+        default_value_t = 1_000,
         value_parser = clap::value_parser!(u32).range(1..=i32::MAX as i64),
         help_heading = LIMITS
     )]
-    pub max_streams_per_connection: Option<u32>,
+    pub max_streams_per_connection: u32,
 
     /// The largest request; a larger one ends with RESOURCE_EXHAUSTED
     #[arg(
@@ -109,7 +112,7 @@ pub struct ServerArgs {
 
     /// Services for tools
     #[command(flatten)]
-    pub standard: ServerStandardArgs,
+    pub services: ServerServicesArgs,
 
     /// Logs, metrics and traces
     #[command(flatten)]
@@ -117,7 +120,7 @@ pub struct ServerArgs {
 }
 
 impl ServerArgs {
-    /// What the server is started with.
+    /// The server's configuration.
     pub fn config(&self) -> ServerConfig {
         ServerConfig {
             listen: self.listen.clone(),
@@ -135,24 +138,23 @@ impl ServerArgs {
                 max_streams: self.max_streams as usize,
                 limits: self.limits.of_streams(),
             },
-            max_streams_per_connection: self.max_streams_per_connection,
+            max_streams_per_connection: Some(self.max_streams_per_connection),
             max_request_bytes: self.max_request_bytes,
             tls: self.security.tls(),
             token_file: self.security.token_file.clone(),
             connections: self.limits.of_connections(),
-            standard: self.standard.services(),
+            services: self.services.config(),
             metrics: self.watching.metrics.clone(),
             collector: self.watching.otlp.clone(),
         }
     }
 }
 
-/// Tells what a user must know of where the server listens: ports that the system chose, on
-/// standard output; and, in the log, what strangers may do or read.
+/// Prints the ports that the system chose, and warns in the log about exposure.
 pub fn announce(args: &ServerArgs, server: &Server) {
     let bound = server.bound();
     if matches!(args.listen, Address::Tcp { port: 0, .. }) {
-        // Whoever started the server may have closed its output; then nobody wants to know.
+        // Output that was closed is no failure: nobody reads it.
         let _ = writeln!(std::io::stdout(), "listening on {}", bound.address);
     }
     if let (Some(Address::Tcp { port: 0, .. }), Some(address)) =
@@ -176,7 +178,20 @@ pub fn announce(args: &ServerArgs, server: &Server) {
     }
 }
 
-/// Prints `text`, and tells whether somebody took it.
+/// Logs the outcome of a shutdown, and returns its exit code. Unfinished streams are no failure: the
+/// grace period is for them. Connections that outlast all streams are one.
+pub fn report(drained: Drained) -> Exit {
+    if drained.aborted > 0 {
+        tracing::warn!("{} streams did not finish in time", drained.aborted);
+    }
+    if drained.clean {
+        return Exit::Complete;
+    }
+    tracing::error!("connections were still open after all streams had ended; exiting regardless");
+    Exit::Failed
+}
+
+/// Prints `text` on standard output.
 pub fn print(text: &str) -> Exit {
     match std::io::stdout().write_all(text.as_bytes()) {
         Ok(()) => Exit::Complete,
@@ -200,6 +215,17 @@ mod tests {
         let args = ServerArgs::parse_from(["server"]);
         assert_eq!(args.config(), ServerConfig::default());
         assert_eq!(args.grace, Duration::from_secs(30));
+    }
+
+    #[test]
+    fn only_a_shutdown_that_is_not_clean_is_a_failure() {
+        for (aborted, clean, exit) in [
+            (0, true, Exit::Complete),
+            (7, true, Exit::Complete),
+            (0, false, Exit::Failed),
+        ] {
+            assert_eq!(report(Drained { aborted, clean }), exit);
+        }
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The server's flags for limits: how many, how often, how old, how slow; and keepalive.
+//! The server's flags for limits of peers, streams and connections, and for keepalive. It must not
+//! know how limits are enforced.
 
 use std::time::Duration;
 
@@ -7,9 +8,9 @@ use clap::Args;
 use super::units;
 use crate::engine::{Limits, Rate};
 use crate::keepalive::Keepalive;
-use crate::server::connections::ConnectionLimits;
+use crate::server::connections::{ConnectionLimits, MemoryQuota};
 
-/// What one client may take, and for how long. Without these flags there are no such limits.
+/// Limits of a peer, a stream and a connection. All but the memory quota are off by default.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Limits")]
 pub struct ServerLimitsArgs {
@@ -34,12 +35,12 @@ pub struct ServerLimitsArgs {
     #[arg(long, value_name = "DURATION", value_parser = units::positive_duration)]
     pub max_stream_age: Option<Duration>,
 
-    /// A reader that takes nothing of what waits for it for so long loses its stream
+    /// A client that reads nothing for so long, although responses wait for it, loses its stream
     /// [default: no limit]
     #[arg(long, value_name = "DURATION", value_parser = units::positive_duration)]
     pub write_stall_timeout: Option<Duration>,
 
-    /// How old a connection may get, give or take 10 %; its client goes on over another one
+    /// How old a connection may get, give or take 10 %; its client then opens another one
     /// [default: no limit]
     #[arg(long, value_name = "DURATION", value_parser = units::positive_milliseconds)]
     pub max_connection_age: Option<Duration>,
@@ -54,26 +55,27 @@ pub struct ServerLimitsArgs {
     #[arg(long, value_name = "DURATION", value_parser = units::positive_milliseconds)]
     pub max_connection_idle: Option<Duration>,
 
-    /// Ask a client from which nothing came for so long whether it is still there; 1s or more
-    /// [default: 2h]
+    /// Ping a client that was silent for so long; 1s or more [default: 2h]
     #[arg(long, value_name = "DURATION", value_parser = units::keepalive_interval)]
     pub keepalive_interval: Option<Duration>,
 
-    /// How long it may take to answer, before its connection is closed [default: 20s]
+    /// How long the answer may take before the connection is closed [default: 20s]
     #[arg(long, value_name = "DURATION", requires = "keepalive_interval",
           value_parser = units::positive_milliseconds)]
     pub keepalive_timeout: Option<Duration>,
 
-    /// How often clients may ask that of the server; one that does more often loses its connection
+    /// Shortest interval of a client's pings; a client that pings more often loses its connection
     /// (`too_many_pings`)
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = units::milliseconds)]
     pub keepalive_permit: Duration,
 
-    /// Memory that the C-core may take for connections and calls; above it new connections are
-    /// closed, then streams are ended; responses that wait to be sent do not count
-    /// [default: no limit]
-    #[arg(long, value_name = "SIZE", value_parser = units::memory)]
-    pub memory_quota: Option<usize>,
+    /// Memory for connections, calls and requests: a SIZE, `auto` (a quarter of the machine's memory
+    /// or of the control group's limit) or `none`
+    ///
+    /// Above it new connections are closed, then streams end with RESOURCE_EXHAUSTED. Responses that
+    /// wait to be sent are not counted.
+    #[arg(long, value_name = "SIZE", default_value = "auto", value_parser = memory_quota)]
+    pub memory_quota: MemoryQuota,
 }
 
 impl ServerLimitsArgs {
@@ -102,7 +104,17 @@ impl ServerLimitsArgs {
     }
 }
 
-/// What the two flags of a client or a server are together.
+fn memory_quota(text: &str) -> Result<MemoryQuota, String> {
+    match text {
+        "auto" => Ok(MemoryQuota::Automatic),
+        "none" => Ok(MemoryQuota::Unlimited),
+        size => units::memory(size)
+            .map(MemoryQuota::Bytes)
+            .map_err(|error| format!("{error}; or write `auto` or `none`")),
+    }
+}
+
+/// The two flags of a client or a server as one value.
 pub(super) fn keepalive(
     interval: Option<Duration>,
     timeout: Option<Duration>,

@@ -1,4 +1,4 @@
-//! What the server's help and manual page say besides its flags. Words only.
+//! The parts of the server's help and manual page that are not flags. Text only.
 
 use super::manual::Manual;
 use super::server::ServerArgs;
@@ -50,6 +50,10 @@ impl Program for ServerArgs {
         ],
         exit_codes: &[
             ("0", "drained"),
+            (
+                "1",
+                "drained, but connections were still open 5 s after the last stream had ended",
+            ),
             ("2", "wrong usage, or a file that cannot be used"),
             ("3", "cannot listen"),
             ("128 + N", "ended at once by a second signal N"),

@@ -1,4 +1,5 @@
-//! The server's flags for TLS and tokens, and the flag that a file came from.
+//! The server's flags for TLS and tokens, and errors that name the flag of a file. It must not read
+//! files.
 
 use std::path::PathBuf;
 
@@ -8,14 +9,14 @@ use super::exit::Exit;
 use crate::security::{readable_by_others, FileRole, ServerTls};
 use crate::server::StartError;
 
-/// Who the server is, and who may call it.
+/// The server's identity, and its callers' credentials.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Security")]
 pub struct ServerSecurityArgs {
     /// Serve TLS only, with this certificate (PEM)
     ///
-    /// Behind it in the file come those between it and its authority. This and the other files
-    /// here are read again when they change.
+    /// The certificates between it and its authority follow in the same file. This and the other
+    /// files here are reloaded when they change.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,
 
@@ -27,9 +28,10 @@ pub struct ServerSecurityArgs {
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub tls_client_ca: Option<PathBuf>,
 
-    /// Serve only calls that show a token of this file
+    /// Serve only calls with a token of this file
     ///
-    /// As the header `authorization: Bearer TOKEN`. Tokens are one a line; # begins a comment.
+    /// Calls send it as the header `authorization: Bearer TOKEN`. Tokens are one a line; # begins a
+    /// comment. Emptying or deleting the file revokes all tokens.
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
 }
@@ -43,7 +45,7 @@ impl ServerSecurityArgs {
         })
     }
 
-    /// What is allowed, but should not be.
+    /// Warnings about secrets that others can read.
     pub(super) fn warnings(&self) -> Vec<String> {
         let secrets = [
             ("--tls-key", &self.tls_key),
@@ -59,7 +61,7 @@ impl ServerSecurityArgs {
     }
 }
 
-/// Why the server did not start, for its user, and the exit code for that.
+/// The message and the exit code for a server that did not start.
 pub fn explain(error: &StartError) -> (String, Exit) {
     match error {
         StartError::File(file) => {

@@ -1,4 +1,4 @@
-//! The server's flags for who watches it: logs, metrics and traces.
+//! The server's flags for observability: logs, metrics and traces.
 
 use clap::Args;
 use tracing_subscriber::filter::LevelFilter;
@@ -7,7 +7,7 @@ use crate::address::Address;
 use crate::logging::LogFormat;
 use crate::telemetry::Collector;
 
-/// What can be seen of the server while it runs.
+/// Logs, metrics and traces.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Watching")]
 pub struct ServerWatchingArgs {

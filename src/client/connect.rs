@@ -1,9 +1,7 @@
 //! Connecting: from an address to a channel that is ready, or the reason why there is none. It
 //! makes no call of the service.
 
-use std::fmt::Write;
 use std::net::IpAddr;
-use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,7 +16,7 @@ use protobuf::well_known_types::Empty;
 use super::reason::reason;
 use super::retry::{deadline_after, time_left, Retry};
 use super::ClientConfig;
-use crate::address::Address;
+use crate::address::{escape, unix_uri, Address};
 
 /// Why there is no connection.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -186,20 +184,8 @@ fn target(address: &Address) -> String {
             let text = address.to_string();
             format!("dns:///{}", escape(text.as_bytes()))
         }
-        Address::Unix(path) => format!("unix:{}", escape(path.as_os_str().as_bytes())),
+        Address::Unix(path) => unix_uri(path),
     }
-}
-
-fn escape(bytes: &[u8]) -> String {
-    let mut escaped = String::with_capacity(bytes.len());
-    for &byte in bytes {
-        if byte.is_ascii_alphanumeric() || b"-._~/:".contains(&byte) {
-            escaped.push(byte.into());
-        } else {
-            let _ = write!(escaped, "%{byte:02X}"); // writing to a String cannot fail
-        }
-    }
-    escaped
 }
 
 enum Waited {

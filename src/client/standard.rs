@@ -22,7 +22,7 @@ use crate::proto::reflection::{
     ServerReflectionRequest, ServerReflectionRequest_oneof_message_request as Asked,
     ServerReflectionResponse, ServerReflectionResponse_oneof_message_response as Answer,
 };
-use crate::standard::ServingStatus;
+use crate::services::ServingStatus;
 
 impl Client {
     /// Whether `service` is served; `""` is the whole server.

@@ -27,6 +27,7 @@ mod workers;
 pub use call::{CallContext, Job, Jobs, Produced, Producer};
 pub use channel::Capacity;
 pub use client_stream::{receive, ReceiveError, ReceiveTimeouts, Responses};
+pub(crate) use limits::Peer;
 pub use limits::{Limits, Rate};
 pub use payload::Payload;
 pub use stats::{

@@ -1,13 +1,13 @@
-//! Who may call: the bearer token of each call, before its handler sees it. On a poll thread, so
-//! it must not block.
+//! Checks the bearer token of each call before its handler runs. It runs on a poll thread and must
+//! not block.
 
 use grpcio::{CheckResult, Metadata, RpcContext, RpcStatus, RpcStatusCode, ServerChecker};
 
 use super::token::TokenSet;
 use crate::engine::Streams;
 
-/// Lets calls with a known token through, and ends others with UNAUTHENTICATED; these are counted
-/// with the streams.
+/// Admits calls with a known token. Others end with UNAUTHENTICATED and are counted as refused.
+/// grpcio answers unknown methods before it calls any checker.
 #[derive(Clone)]
 pub(crate) struct TokenChecker(pub(crate) TokenSet, pub(crate) Streams);
 
@@ -28,7 +28,7 @@ impl ServerChecker for TokenChecker {
     }
 }
 
-/// What is wrong with the headers of a call; nothing that would help to guess a token.
+/// The reason to refuse a call with these headers. It tells nothing that helps to guess a token.
 fn refusal(known: &TokenSet, headers: &Metadata) -> Option<&'static str> {
     let mut given = headers
         .iter()

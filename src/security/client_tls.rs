@@ -1,5 +1,5 @@
-//! TLS on the client's side: what it shows and whom it trusts, and the credentials of a channel
-//! from that.
+//! A client's TLS: its certificate, the authorities it trusts, and channel credentials made from
+//! them. It must not know flags or addresses.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -10,13 +10,13 @@ use grpcio::{ChannelCredentials, ChannelCredentialsBuilder};
 use super::files::{FileError, FileRole, Source};
 use super::pem::{check_authorities, Identity};
 
-/// How a client knows its server, and proves who it is itself.
+/// Configuration of a client's TLS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClientTls {
-    /// Who may vouch for the server. `None` is those whom the system trusts (or the file that the
-    /// environment variable `GRPC_DEFAULT_SSL_ROOTS_FILE_PATH` names).
+    /// The authorities that the server's certificate must be from. `None` is the system's (or the file
+    /// in the environment variable `GRPC_DEFAULT_SSL_ROOTS_FILE_PATH`).
     pub authorities: Option<Authorities>,
-    /// For mutual TLS. `None` shows the server no certificate.
+    /// The client's certificate, for mutual TLS. `None` sends no certificate.
     pub identity: Option<ClientIdentity>,
     /// The name that the server's certificate must be for. `None` is the host of the address.
     pub server_name: Option<String>,
@@ -44,7 +44,7 @@ impl fmt::Debug for Authorities {
     }
 }
 
-/// A client's certificate and its private key. It does not print them.
+/// A client's certificate and its private key. Neither is printed.
 #[derive(Clone)]
 pub struct ClientIdentity(Arc<Identity>);
 

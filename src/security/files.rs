@@ -1,5 +1,5 @@
-//! The files that TLS and tokens come from: reading them, and saying which one is at fault. What
-//! is in them is the business of [`super::pem`] and [`super::token`].
+//! Reads the files of TLS and tokens, and names the file in every error. It must not know their
+//! formats: those are in [`super::pem`] and [`super::token`].
 
 use std::fmt;
 use std::fs::{self, File};
@@ -7,18 +7,17 @@ use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// More than any of these files has; it keeps a wrong path, such as that of a device, from being
-/// read for ever.
+/// Far more than such a file has. It bounds a read from a wrong path, such as a device.
 const LARGEST: u64 = 16 << 20;
 
 /// What a file is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileRole {
-    /// The certificate that proves who we are, and those between it and its authority.
+    /// A certificate, followed by those between it and its authority.
     Certificate,
     /// The private key of that certificate.
     Key,
-    /// The authorities that vouch for the other side.
+    /// The authorities that the other side's certificate must be from.
     Authorities,
     /// Bearer tokens.
     Tokens,
@@ -35,19 +34,19 @@ impl fmt::Display for FileRole {
     }
 }
 
-/// Why a file cannot be used.
+/// A file cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{role} `{}`: {reason}", path.display())]
 pub struct FileError {
-    /// What it should have been.
+    /// What the file is for.
     pub role: FileRole,
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// Why it cannot be used.
     pub reason: String,
 }
 
-/// A file and what it is for.
+/// A file and its role.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Source {
     pub(super) role: FileRole,
@@ -70,18 +69,35 @@ impl Source {
         }
     }
 
-    pub(super) fn read(&self) -> Result<Content, FileError> {
+    pub(super) fn read(&self) -> Result<Content, Unreadable> {
         match read_bounded(&self.path) {
             Ok(bytes) => Ok(Content {
                 source: self.clone(),
                 bytes,
             }),
-            Err(error) => Err(self.error(error)),
+            Err(error) => Err(Unreadable {
+                missing: error.kind() == io::ErrorKind::NotFound,
+                error: self.error(error),
+            }),
         }
     }
 }
 
-/// What was in a file.
+/// A file that cannot be read.
+#[derive(Debug)]
+pub(super) struct Unreadable {
+    pub(super) error: FileError,
+    /// It does not exist.
+    pub(super) missing: bool,
+}
+
+impl From<Unreadable> for FileError {
+    fn from(unreadable: Unreadable) -> FileError {
+        unreadable.error
+    }
+}
+
+/// The contents of a file.
 pub(crate) struct Content {
     pub(super) source: Source,
     pub(super) bytes: Vec<u8>,
@@ -98,8 +114,8 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Whether the group or everybody may do anything with this file, which for one with a secret in
-/// it is worth a warning. False when that cannot be told.
+/// Whether the group or others have any permission on this file, which deserves a warning for a
+/// secret. False when its permissions cannot be read.
 pub fn readable_by_others(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o077 != 0)
 }
@@ -110,8 +126,9 @@ mod tests {
 
     #[test]
     fn an_error_names_the_file_and_what_it_is_for() {
-        let error = Source::new(FileRole::Key, "/no/such").read().err().unwrap();
-        let text = error.to_string();
+        let unreadable = Source::new(FileRole::Key, "/no/such").read().err().unwrap();
+        assert!(unreadable.missing);
+        let text = unreadable.error.to_string();
         assert!(
             text.starts_with("the private key `/no/such`: No such file"),
             "{text}"
@@ -120,11 +137,9 @@ mod tests {
 
     #[test]
     fn a_device_is_not_read_for_ever() {
-        let error = Source::new(FileRole::Key, "/dev/zero")
-            .read()
-            .err()
-            .unwrap();
-        assert!(error.reason.contains("larger"), "{error}");
+        let source = Source::new(FileRole::Key, "/dev/zero");
+        let FileError { reason, .. } = source.read().err().unwrap().into();
+        assert!(reason.contains("larger"), "{reason}");
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! Who is who: TLS certificates, the authorities that vouch for them, and bearer tokens; read from
-//! files, checked before they are used, and on the server taken anew when the files change.
+//! TLS certificates, their authorities, and bearer tokens: read from files, checked before use, and
+//! reloaded by a server when the files change.
 //!
-//! Nothing here is on the way of a message: certificates matter when a connection is made, tokens
-//! when a call begins. Flags and their names are [`crate::cli`]'s.
+//! Nothing here runs for each message: certificates count when a connection begins, tokens when a
+//! call begins. It must not know flags: those are in [`crate::cli`].
 
 mod checker;
 mod client_tls;

@@ -1,6 +1,5 @@
-//! Checks of PEM files before the C-core gets them: it would say no more than that it does not
-//! like them. Made with the OpenSSL that the C-core uses too, so both take the same files. It
-//! reads nothing and keeps nothing.
+//! Checks PEM files before the C-core gets them, since the C-core gives no reasons. It uses the same
+//! OpenSSL as the C-core, so both accept the same files. It must not read files.
 
 use openssl::asn1::Asn1Time;
 use openssl::error::ErrorStack;
@@ -10,7 +9,7 @@ use openssl::x509::{X509Ref, X509};
 
 use super::files::{Content, FileError};
 
-/// A certificate with its key, of which it is certain that they go together.
+/// A certificate and its key, checked to belong together.
 pub(super) struct Identity {
     pub(super) certificate: Vec<u8>,
     pub(super) key: Vec<u8>,
@@ -41,7 +40,7 @@ impl Identity {
         })
     }
 
-    /// What is wrong with the certificate today, although it can be used: clients will refuse it.
+    /// Why clients refuse the certificate today, although it can be used: its dates.
     pub(super) fn untimely(&self) -> Option<String> {
         untimely(&self.leaf)
     }
@@ -90,7 +89,7 @@ fn private_key(file: &Content) -> Result<PKey<Private>, FileError> {
     })
 }
 
-/// What the C-core will do with them.
+/// Does what the C-core will do with them.
 fn acceptable(chain: &[X509], key: &PKey<Private>) -> Result<(), ErrorStack> {
     let mut context = SslContext::builder(SslMethod::tls())?;
     if let [leaf, between @ ..] = chain {
@@ -114,7 +113,7 @@ fn untimely(leaf: &X509Ref) -> Option<String> {
     None
 }
 
-/// The reason that OpenSSL gives first, which is the one that matters.
+/// OpenSSL's first reason, which is the cause of the others.
 fn first(error: &ErrorStack) -> String {
     match error.errors().first().and_then(|error| error.reason()) {
         Some(reason) => reason.to_string(),

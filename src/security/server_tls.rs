@@ -1,5 +1,5 @@
-//! TLS on the server's side: from files to credentials for each port, and to new ones for new
-//! connections when the files change. Connections that are open keep what they were made with.
+//! A server's TLS: makes credentials from files for each port, and new ones for new connections
+//! when the files change. Open connections keep theirs. It must not know flags or addresses.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,29 +10,29 @@ use grpcio::{
 
 use super::files::{Content, FileError, FileRole, Source};
 use super::pem::{check_authorities, Identity};
-use super::reload::Kept;
+use super::reload::{Poll, Reloadable};
 
-/// How a server proves who it is; all files are PEM. They are read again when they change, and
-/// what is in them then is used for new connections; files that cannot be used change nothing.
+/// Files of a server's TLS, all of them PEM. Changed files are reloaded, for new connections. Files
+/// that cannot be used change nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerTls {
-    /// The server's certificate, and behind it those between it and its authority.
+    /// The server's certificate, followed by those between it and its authority.
     pub certificate: PathBuf,
     /// The private key of the certificate, without a passphrase.
     pub key: PathBuf,
-    /// Mutual TLS: the authorities of which each client must have a certificate. `None` asks
-    /// clients for none.
+    /// Mutual TLS: every client needs a certificate from one of these authorities. `None` asks for no
+    /// certificate.
     pub client_authorities: Option<PathBuf>,
 }
 
-/// The files of a [`ServerTls`], as they were last usable.
+/// The last usable contents of a [`ServerTls`].
 #[derive(Clone)]
 pub(crate) struct ServerIdentity {
-    kept: Arc<Kept<Proof>>,
+    material: Arc<Reloadable<Material>>,
     request: CertificateRequestType,
 }
 
-struct Proof {
+struct Material {
     identity: Identity,
     client_authorities: Option<Vec<u8>>,
 }
@@ -55,7 +55,7 @@ impl ServerIdentity {
             None => CertificateRequestType::DontRequestClientCertificate,
         };
         Ok(ServerIdentity {
-            kept: Kept::load(sources, prove)?,
+            material: Reloadable::load(sources, check, |contents| check(contents?))?,
             request,
         })
     }
@@ -63,19 +63,19 @@ impl ServerIdentity {
     /// Credentials for one port.
     pub(crate) fn credentials(&self) -> ServerCredentials {
         let fetcher = Fetcher {
-            kept: self.kept.clone(),
-            given: Mutex::default(),
+            material: self.material.clone(),
+            fetched: Mutex::default(),
         };
         ServerCredentials::with_fetcher(Box::new(fetcher), self.request)
     }
 
-    /// For the thread that looks at the files.
-    pub(crate) fn watched(&self) -> Arc<dyn super::reload::Look> {
-        self.kept.clone()
+    /// For the thread that polls the files.
+    pub(crate) fn watched(&self) -> Arc<dyn Poll> {
+        self.material.clone()
     }
 }
 
-fn prove(contents: Vec<Content>) -> Result<Proof, FileError> {
+fn check(contents: Vec<Content>) -> Result<Material, FileError> {
     let mut contents = contents.into_iter();
     let (Some(certificate), Some(key)) = (contents.next(), contents.next()) else {
         unreachable!("both were asked for")
@@ -87,34 +87,37 @@ fn prove(contents: Vec<Content>) -> Result<Proof, FileError> {
     if let Some(why) = identity.untimely() {
         tracing::warn!("clients will refuse the certificate in `{path}`: {why}");
     }
-    Ok(Proof {
+    Ok(Material {
         identity,
         client_authorities: authorities.map(|file| file.bytes),
     })
 }
 
-/// The C-core asks it before each handshake, on a poll thread.
+/// Called by the C-core before each handshake, on a poll thread.
 struct Fetcher {
-    kept: Arc<Kept<Proof>>,
-    /// What the C-core has.
-    given: Mutex<Option<Arc<Proof>>>,
+    material: Arc<Reloadable<Material>>,
+    /// The C-core's current credentials were made from this.
+    fetched: Mutex<Option<Arc<Material>>>,
 }
 
 impl ServerCredentialsFetcher for Fetcher {
     fn fetch(
         &self,
     ) -> Result<Option<ServerCredentialsBuilder>, Box<dyn std::error::Error + 'static>> {
-        let current = self.kept.value();
-        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
-        if given.as_ref().is_some_and(|old| Arc::ptr_eq(old, &current)) {
+        let current = self.material.value();
+        let mut fetched = self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
+        if fetched
+            .as_ref()
+            .is_some_and(|old| Arc::ptr_eq(old, &current))
+        {
             return Ok(None);
         }
-        let Proof {
+        let Material {
             identity,
             client_authorities,
         } = &*current;
-        // The C-core takes the kind of request from the credentials, and in a debug build insists
-        // on authorities, also where nobody is asked for a certificate.
+        // The C-core takes the kind of request from the credentials. A debug build insists on
+        // authorities even where clients are asked for no certificate.
         let authorities = client_authorities.as_ref().unwrap_or(&identity.certificate);
         let credentials = ServerCredentialsBuilder::new()
             .root_cert(
@@ -122,7 +125,7 @@ impl ServerCredentialsFetcher for Fetcher {
                 CertificateRequestType::DontRequestClientCertificate,
             )
             .add_cert(identity.certificate.clone(), identity.key.clone());
-        *given = Some(current);
+        *fetched = Some(current);
         Ok(Some(credentials))
     }
 }

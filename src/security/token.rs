@@ -1,4 +1,4 @@
-//! Bearer tokens: one, that a client shows, and those that a server knows. It knows nothing of
+//! Bearer tokens: the one that a client sends, and the set that a server accepts. It must not know
 //! calls.
 
 use std::fmt;
@@ -10,19 +10,19 @@ use openssl::sha::sha256;
 use subtle::{Choice, ConstantTimeEq};
 
 use super::files::{Content, FileError, FileRole, Source};
-use super::reload::{Kept, Look};
+use super::reload::{Contents, Poll, Reloadable};
 
-/// A secret that a client shows with each call (RFC 6750). It prints as dots.
+/// A secret that a client sends with each call (RFC 6750). It is not printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
-/// Why a text is no [`Token`]. It does not repeat the text.
+/// A text is not a [`Token`]. The error does not repeat the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// There is nothing.
+    /// The text is empty.
     #[error("a token cannot be empty")]
     Empty,
-    /// It could not be sent as a header.
+    /// The text cannot be sent as a header.
     #[error("a token has letters, digits and punctuation only, and no spaces")]
     NotPrintable,
 }
@@ -46,14 +46,14 @@ impl fmt::Debug for Token {
 }
 
 impl Token {
-    /// The first token of a file: one a line; empty lines and those that begin with `#` are none.
-    /// Blocks while the file is read.
+    /// The first token of a file. Each line is a token, except empty lines and those that begin with
+    /// `#`. Blocks while the file is read.
     ///
     /// # Errors
-    /// When it cannot be read, has no token, or a line that is none.
+    /// When the file cannot be read, has no token, or has a malformed line.
     pub fn from_file(path: &Path) -> Result<Token, FileError> {
         let file = Source::new(FileRole::Tokens, path).read()?;
-        tokens(&file).map(|mut all| all.swap_remove(0))
+        at_least_one(&file).map(|mut all| all.swap_remove(0))
     }
 
     /// The value of the header `authorization`.
@@ -62,7 +62,13 @@ impl Token {
     }
 }
 
-/// At least one.
+fn at_least_one(file: &Content) -> Result<Vec<Token>, FileError> {
+    match tokens(file)? {
+        none if none.is_empty() => Err(file.source.error("there is no token in it; one a line")),
+        tokens => Ok(tokens),
+    }
+}
+
 fn tokens(file: &Content) -> Result<Vec<Token>, FileError> {
     let text = std::str::from_utf8(&file.bytes)
         .map_err(|_| file.source.error("it is no text file (UTF-8)"))?;
@@ -78,37 +84,30 @@ fn tokens(file: &Content) -> Result<Vec<Token>, FileError> {
         })?;
         tokens.push(token);
     }
-    if tokens.is_empty() {
-        return Err(file.source.error("there is no token in it; one a line"));
-    }
     Ok(tokens)
 }
 
-/// The tokens of a file, read again when it changes.
+/// The tokens of a file, reloaded when it changes. At the start there must be one. Later a file that
+/// is emptied or deleted revokes all tokens; a file with a malformed line, or one that cannot be
+/// read, changes nothing: a typing mistake locks nobody out.
 #[derive(Clone)]
-pub(crate) struct TokenSet(Arc<Kept<Vec<Hash>>>);
+pub(crate) struct TokenSet(Arc<Reloadable<Vec<Hash>>>);
 
-/// Of equal length, whatever the token; and the tokens themselves are not kept.
+/// The server keeps hashes only. All have the same length, whatever the token's.
 type Hash = [u8; 32];
 
 impl TokenSet {
     /// Reads the file, which blocks.
     ///
     /// # Errors
-    /// When it cannot be read, has no token, or a line that is none.
+    /// When the file cannot be read, has no token, or has a malformed line.
     pub(crate) fn load(path: &Path) -> Result<TokenSet, FileError> {
         let source = Source::new(FileRole::Tokens, path);
-        let kept = Kept::load(vec![source], |contents| {
-            let mut hashes = Vec::new();
-            for file in &contents {
-                hashes.extend(tokens(file)?.iter().map(|token| hash(token.0.as_bytes())));
-            }
-            Ok(hashes)
-        })?;
-        Ok(TokenSet(kept))
+        let first = |files: Vec<Content>| hashes(&files, at_least_one);
+        Ok(TokenSet(Reloadable::load(vec![source], first, reload)?))
     }
 
-    /// Takes equally long for each token, so that nobody can find one out by trying.
+    /// Takes equally long for every token, so that its time tells nothing about the known ones.
     pub(crate) fn contains(&self, token: &[u8]) -> bool {
         let token = hash(token);
         let all = self.0.value();
@@ -119,10 +118,33 @@ impl TokenSet {
         found.into()
     }
 
-    /// For the thread that looks at the file.
-    pub(crate) fn watched(&self) -> Arc<dyn Look> {
+    /// For the thread that polls the file.
+    pub(crate) fn watched(&self) -> Arc<dyn Poll> {
         self.0.clone()
     }
+}
+
+fn reload(contents: Contents) -> Result<Vec<Hash>, FileError> {
+    let (tokens, why) = match contents {
+        Ok(files) => (hashes(&files, tokens)?, "the token file is empty".into()),
+        Err(file) if file.missing => (Vec::new(), file.error.to_string()),
+        Err(file) => return Err(file.error),
+    };
+    if tokens.is_empty() {
+        tracing::warn!("{why}: no token is valid now, and every call is refused");
+    }
+    Ok(tokens)
+}
+
+fn hashes(
+    files: &[Content],
+    tokens: fn(&Content) -> Result<Vec<Token>, FileError>,
+) -> Result<Vec<Hash>, FileError> {
+    let mut hashes = Vec::new();
+    for file in files {
+        hashes.extend(tokens(file)?.iter().map(|token| hash(token.0.as_bytes())));
+    }
+    Ok(hashes)
 }
 
 fn hash(token: &[u8]) -> Hash {

@@ -1,39 +1,37 @@
-//! The limits of a server's connections, which the C-core keeps: what they are, and how it is told.
-//! Those of streams are the engine's.
+//! Limits of a server's connections and of their memory, as channel arguments of the C-core, which
+//! enforces them. Limits of streams are the engine's.
 
 use std::ffi::CStr;
 use std::time::Duration;
 
 use grpcio::{ChannelBuilder, ResourceQuota};
 
+use super::memory_limit::memory_limit;
 use crate::keepalive::{permit_pings, Keepalive};
 
-/// Limits of each connection, and of the memory of all; `None` is no limit. The C-core counts in
-/// milliseconds, of which it can tell 24 days; more is no limit.
+/// Limits of each connection, and of the memory of all; `None` is no limit. The C-core counts
+/// milliseconds in 31 bits, which is 24 days; a longer limit is cut to that.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionLimits {
-    /// How old one may get, give or take a tenth, by chance. Its client is told to go on over
-    /// another one; open streams go on.
+    /// Age at which a connection is closed to new calls, give or take a tenth at random. Its client
+    /// opens another connection; open streams go on.
     pub max_age: Option<Duration>,
-    /// How long open streams may go on over one that has reached that age; then it is cut, and
-    /// they end with UNAVAILABLE.
+    /// Time that open streams have left when their connection reaches that age. Then the connection
+    /// is closed, and they end with UNAVAILABLE.
     pub age_grace: Option<Duration>,
-    /// How long one may be without a stream before it is closed.
+    /// Time without a stream after which a connection is closed.
     pub max_idle: Option<Duration>,
-    /// Find out whether clients are still there. `None` leaves the C-core's: after two hours of
-    /// silence.
+    /// Probing of silent clients. `None` leaves the C-core's default, which is after two hours.
     pub keepalive: Option<Keepalive>,
-    /// How often clients may ping. One that does more often loses its connection.
+    /// Shortest interval of a client's pings. A client that pings more often loses its connection.
     pub permitted_pings: Duration,
-    /// Memory that the C-core may take for connections and calls, in bytes, as far as it counts
-    /// it: buffers that it reads into, and what it holds for each call and connection, but no
-    /// responses that wait to be sent. Above it new connections are closed at once, idle ones are
-    /// told to go, and then streams are ended, one after the other, by chance.
-    pub memory_quota: Option<usize>,
+    /// Memory for what clients send.
+    pub memory_quota: MemoryQuota,
 }
 
 impl Default for ConnectionLimits {
-    /// No limits; pings every 10 s are fine, which is as often as a client in Go can.
+    /// A memory quota and no other limit; pings every 10 s are permitted, which is as often as a
+    /// client in Go can.
     fn default() -> ConnectionLimits {
         ConnectionLimits {
             max_age: None,
@@ -41,7 +39,41 @@ impl Default for ConnectionLimits {
             max_idle: None,
             keepalive: None,
             permitted_pings: Duration::from_secs(10),
-            memory_quota: None,
+            memory_quota: MemoryQuota::default(),
+        }
+    }
+}
+
+/// Memory that the C-core may use for connections and calls, as far as it counts it: the buffers it
+/// reads into, and the state of each call and connection, but not responses that wait to be sent.
+/// Above the quota it closes new connections, then idle ones, then ends streams at random.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MemoryQuota {
+    /// A quarter of what this process may use: the smallest limit of its control groups, or the
+    /// machine's memory. Unlimited where the kernel tells neither.
+    #[default]
+    Automatic,
+    /// So many bytes.
+    Bytes(usize),
+    /// No quota.
+    Unlimited,
+}
+
+/// The share of the automatic quota. Requests that arrive are counted in full, and they may overshoot
+/// while the C-core reclaims; open streams are counted at about half of what they take. A quarter
+/// leaves room for both, and for responses.
+const AUTOMATIC_SHARE: u64 = 4;
+
+impl MemoryQuota {
+    /// `None` for no quota. Blocks while the limits are read.
+    fn bytes(self) -> Option<usize> {
+        match self {
+            MemoryQuota::Automatic => {
+                let quota = memory_limit()? / AUTOMATIC_SHARE;
+                usize::try_from(quota).ok()
+            }
+            MemoryQuota::Bytes(bytes) => Some(bytes),
+            MemoryQuota::Unlimited => None,
         }
     }
 }
@@ -59,10 +91,16 @@ impl ConnectionLimits {
         if let Some(keepalive) = self.keepalive {
             builder = keepalive.of_either(builder);
         }
-        if let Some(bytes) = self.memory_quota {
-            builder = builder.set_resource_quota(ResourceQuota::new(None).resize_memory(bytes));
+        match self.memory_quota.bytes() {
+            Some(bytes) => {
+                tracing::debug!("memory quota: {bytes} bytes");
+                builder.set_resource_quota(ResourceQuota::new(None).resize_memory(bytes))
+            }
+            None => {
+                tracing::debug!("memory quota: none");
+                builder
+            }
         }
-        builder
     }
 }
 

@@ -1,8 +1,9 @@
-//! Binding a grpcio server to an [`Address`], with the reason when that fails.
+//! Binds a grpcio server to an [`Address`], with the reason when that fails. It must not know what is
+//! served.
 //!
-//! The C-core says only that it could not bind, and would share a port or take over a socket file
-//! that another server is using. So names are resolved here, every address of a name is bound for
-//! itself, and a failed one is tried once more by the standard library to learn why.
+//! The C-core only reports that it could not bind, and it would share a port or take over a socket
+//! file that another server uses. So names are resolved here, each address of a name is bound
+//! separately, and after a failure the standard library tries again to learn the reason.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
@@ -12,42 +13,42 @@ use std::path::Path;
 
 use grpcio::{Server, ServerCredentials};
 
-use crate::address::Address;
+use crate::address::{unix_uri, Address};
 
-/// How often a free port is looked for that all addresses of a name have.
+/// Attempts to find a port that is free on all addresses of a name.
 const PORT_ATTEMPTS: u32 = 16;
 
-/// Why a server cannot listen.
+/// A server cannot listen.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// The host name is unknown.
     #[error("cannot resolve `{host}`: {reason}")]
     Resolve {
-        /// The name as it was given.
+        /// The configured name.
         host: String,
-        /// What the resolver said.
+        /// The resolver's error.
         reason: io::Error,
     },
-    /// The address is in use, may not be used, or is not of this machine.
+    /// The address is in use, not permitted, or not of this machine.
     #[error("cannot listen on {address}: {reason}")]
     Bind {
         /// The address, resolved.
         address: String,
-        /// What the system said.
+        /// The system's error.
         reason: io::Error,
     },
 }
 
-/// What a server listens on.
+/// The address that a server listens on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bound {
-    /// As it was asked for, with the port that the system chose.
+    /// The configured address, with the port that the system chose.
     pub address: Address,
     /// Other machines can reach it.
     pub exposed: bool,
 }
 
-/// Makes the credentials of one port.
+/// Makes the credentials for one port.
 pub type Credentials<'a> = &'a dyn Fn() -> ServerCredentials;
 
 /// Binds `server`, which must not have been started, to `address`, with `credentials` for each
@@ -57,7 +58,7 @@ pub type Credentials<'a> = &'a dyn Fn() -> ServerCredentials;
 /// resolved.
 ///
 /// # Errors
-/// When nothing could be bound, or an address of the name is taken: half a name is no success.
+/// When nothing could be bound, or any address of the name is in use.
 pub fn bind(
     server: &mut Server,
     address: &Address,
@@ -79,7 +80,7 @@ pub fn bind(
     }
 }
 
-/// Whether there can be such an address: its name has addresses, its path has a directory. Blocks
+/// Checks that the name of an address resolves, or that the directory of its path exists. Blocks
 /// while a name is resolved, and binds nothing.
 pub(super) fn check(address: &Address) -> Result<(), ListenError> {
     match address {
@@ -119,7 +120,7 @@ fn resolve(host: &str, port: u16) -> Result<Vec<IpAddr>, ListenError> {
     Ok(hosts)
 }
 
-/// Binds all of `hosts` that this machine has to one port, which it returns.
+/// Binds those of `hosts` that this machine has to one port, and returns the port.
 fn bind_tcp(
     server: &mut Server,
     hosts: &[IpAddr],
@@ -160,9 +161,9 @@ fn bind_tcp(
     }
 }
 
-/// A port that is free on all of `hosts` now; another process may still be faster.
+/// A port that is free on all of `hosts` now; another process may still take it.
 fn free_port(hosts: &[IpAddr]) -> Result<u16, ListenError> {
-    // The system's own choice is enough for one address.
+    // For one address the system's choice is enough.
     if hosts.len() < 2 {
         return Ok(0);
     }
@@ -200,7 +201,7 @@ fn bind_unix(
 ) -> Result<Bound, ListenError> {
     let address = Address::Unix(path.into());
     let refuse = |reason| Err(refused(&address, reason));
-    // The C-core removes whatever socket is in its way, also one that is being listened on.
+    // The C-core removes an existing socket, even one that another server listens on.
     match std::fs::symlink_metadata(path) {
         Ok(found) if !found.file_type().is_socket() => {
             return refuse(io::Error::new(
@@ -213,7 +214,7 @@ fn bind_unix(
         }
         Ok(_) | Err(_) => {}
     }
-    match server.add_listening_port(address.to_string(), credentials()) {
+    match server.add_listening_port(unix_uri(path), credentials()) {
         Ok(_) => Ok(Bound {
             address,
             exposed: false,

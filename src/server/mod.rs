@@ -1,10 +1,11 @@
-//! The server: from a configuration to listening, and from a shutdown to the end. Flags, signals
-//! and logs are its caller's; what happens in a call is the engine's.
+//! Starts a server from its configuration, and shuts it down. It must not know flags or signals;
+//! calls are the engine's.
 
 pub mod connections;
+mod heap_trim;
 pub mod listen;
-mod memory;
-mod standard;
+mod memory_limit;
+mod services;
 
 use std::fmt;
 use std::future::Future;
@@ -28,63 +29,68 @@ use crate::engine::{Streams, StreamsConfig, Workers, WorkersConfig};
 use crate::metrics::{Metrics, Readiness};
 use crate::security::{FileError, ServerIdentity, ServerTls, TokenChecker, TokenSet, Watcher};
 use crate::service::{stream_service, Tutorial};
-use crate::standard::{DescriptorError, Health};
+use crate::services::{DescriptorError, Health, MAX_REQUEST};
 use crate::telemetry::{Collector, CollectorError, Spans, Telemetry};
 use connections::ConnectionLimits;
+use heap_trim::HeapTrim;
 use listen::{bind, Bound, ListenError};
-pub use standard::StandardServices;
+pub use services::ServicesConfig;
 
-/// Requests that each poll thread holds open slots for. More than these wait in the C-core, which
-/// costs nothing; with grpcio's default of 1024 a shutdown beside a long stream takes seconds.
-const REQUEST_SLOTS: usize = 64;
+/// Calls that may wait for their request message at the same time; a further call waits in the
+/// C-core until one of them has it. A slot takes 0.4 KB, and all poll threads share them. 20
+/// connections that hold [`MAX_STREAMS_PER_CONNECTION`] such calls each leave some for others.
+const REQUEST_SLOTS: usize = 20_480;
 
-/// How long streams that were ended get to have their status read, before their connections are
-/// cut.
-const LAST_WORDS: Duration = Duration::from_millis(300);
+/// Default of [`ServerConfig::max_streams_per_connection`].
+const MAX_STREAMS_PER_CONNECTION: u32 = 1_000;
 
-/// How long those who watch the server's health get to hear that it is about to end.
-const LAST_HEALTH: Duration = Duration::from_millis(200);
+/// Time for clients to read the status of an aborted stream, before their connections are closed.
+const STATUS_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// How long cut connections get to go away.
-const CUT: Duration = Duration::from_secs(5);
+/// Time for Watch calls to receive NOT_SERVING at a shutdown.
+const HEALTH_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// All that a server is started with.
+/// Time for cancelled connections to close.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Configuration of a [`Server`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerConfig {
-    /// Where it listens.
+    /// The address to listen on.
     pub listen: Address,
-    /// What it answers.
+    /// The responses of the tutorial's service.
     pub tutorial: Tutorial,
-    /// The threads that make the responses.
+    /// The threads that run producers.
     pub workers: WorkersConfig,
-    /// The limits of its streams.
+    /// Limits of streams.
     pub streams: StreamsConfig,
-    /// The most streams open at once on one connection; a client keeps further calls back until
-    /// one ends. `None` is no limit.
+    /// The most streams open at once on one connection. A client holds back further calls until one of
+    /// them ends. `None` is no limit.
     pub max_streams_per_connection: Option<u32>,
-    /// The largest request, in bytes; a larger one ends with RESOURCE_EXHAUSTED.
+    /// The largest request, in bytes. A larger one ends with RESOURCE_EXHAUSTED.
     pub max_request_bytes: usize,
     /// Serve TLS only. `None` serves in the clear.
     pub tls: Option<ServerTls>,
-    /// A file of bearer tokens, one a line; lines that begin with `#` are none. Every call must
-    /// show one of them, or ends with UNAUTHENTICATED. Read again when it changes.
+    /// A file of bearer tokens, one a line, with comments after `#`. A call without one of them ends
+    /// with UNAUTHENTICATED. The file is reloaded when it changes; an emptied or deleted file revokes
+    /// all tokens.
     pub token_file: Option<PathBuf>,
-    /// The limits of its connections.
+    /// Limits of connections and their memory.
     pub connections: ConnectionLimits,
-    /// The services for tools, beside the tutorial's.
-    pub standard: StandardServices,
-    /// Serve metrics, health and readiness over HTTP here: a TCP address. `None` serves none.
+    /// Services for tools, beside the tutorial's.
+    pub services: ServicesConfig,
+    /// The TCP address of metrics, health and readiness over HTTP. `None` serves none.
     pub metrics: Option<Address>,
-    /// Send a span of each call to this collector. `None` makes no spans.
+    /// The collector that receives a span of each call. `None` makes no spans.
     pub collector: Option<Collector>,
 }
 
 impl ServerConfig {
-    /// Whether a server could be started with it: its files are read and its host names are
-    /// resolved, which blocks. Nothing is bound.
+    /// Checks whether a server could start: reads the files and resolves host names, which blocks.
+    /// Binds nothing.
     ///
     /// # Errors
-    /// When a file cannot be used, or there can be no such address.
+    /// When a file or an address cannot be used.
     pub fn check(&self) -> Result<(), StartError> {
         self.tls.as_ref().map(ServerIdentity::load).transpose()?;
         let token_file = self.token_file.as_deref();
@@ -98,57 +104,57 @@ impl ServerConfig {
 
 impl Default for ServerConfig {
     /// The tutorial's server: `localhost:50005`, five responses a second apart; requests of up to
-    /// 4 KiB; in the clear, for everybody.
+    /// 4 KiB, 1,000 streams on a connection; in the clear, for everybody.
     fn default() -> ServerConfig {
         ServerConfig {
             listen: Address::tutorial(),
             tutorial: Tutorial::default(),
             workers: WorkersConfig::default(),
             streams: StreamsConfig::default(),
-            max_streams_per_connection: None,
+            max_streams_per_connection: Some(MAX_STREAMS_PER_CONNECTION),
             max_request_bytes: 4096,
             tls: None,
             token_file: None,
             connections: ConnectionLimits::default(),
-            standard: StandardServices::default(),
+            services: ServicesConfig::default(),
             metrics: None,
             collector: None,
         }
     }
 }
 
-/// Why a server cannot start.
+/// A server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// It cannot listen.
+    /// The address cannot be listened on.
     #[error(transparent)]
     Listen(#[from] ListenError),
     /// A file for TLS or of tokens cannot be used.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The system gives no threads, or takes no signals.
+    /// The system refuses threads or signals.
     #[error("the system refuses threads or signals: {0}")]
     Threads(#[from] io::Error),
-    /// The protos that reflection is to tell of are broken.
+    /// The descriptors for reflection are broken.
     #[error(transparent)]
     Descriptors(#[from] DescriptorError),
     /// The address for metrics cannot be listened on.
     #[error("cannot listen on {address}: {reason}")]
     Metrics {
-        /// As it was given.
+        /// The configured address.
         address: Address,
-        /// What the system said.
+        /// The system's error.
         reason: io::Error,
     },
-    /// There can be no such collector.
+    /// The collector's URL cannot be used.
     #[error(transparent)]
     Collector(#[from] CollectorError),
-    /// The C-core refuses.
+    /// The C-core refuses to start.
     #[error("the C-core cannot start a server: {0}")]
     Core(#[from] grpcio::Error),
 }
 
-/// A server that serves.
+/// A running server.
 pub struct Server {
     server: grpcio::Server,
     streams: Streams,
@@ -157,18 +163,19 @@ pub struct Server {
     ready: Readiness,
     metrics: Option<Metrics>,
     spans: Option<Spans>,
-    _ebb: memory::Ebb,
+    _heap_trim: HeapTrim,
     _watcher: Watcher,
     // Dropped last: its poll threads end with it.
     _env: Arc<Environment>,
 }
 
-/// How a shutdown went.
+/// Outcome of a shutdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Drained {
-    /// Streams that were still open at the end of the grace period and ended with UNAVAILABLE.
+    /// Streams that were open at the end of the grace period, and ended with UNAVAILABLE.
     pub aborted: usize,
-    /// False when connections were still there after all; nothing is served on them any more.
+    /// False when connections stayed open for 5 s after the last stream had ended. They serve nothing
+    /// any more.
     pub clean: bool,
 }
 
@@ -191,20 +198,20 @@ impl Server {
         let streams = config.streams.clone();
         let streams = Streams::with_observer(workers.clone(), streams, Some(telemetry));
         let ready = Readiness::default();
-        // Before the rest is bound: whoever watches sees how it becomes ready.
+        // Before the rest is bound, so that probes see NOT READY first.
         let metrics = metrics_of(config, &streams, &workers, &ready)?;
-        // As many as this process may use, which can be fewer than the machine has.
+        // Those that this process may use, which can be fewer than the machine's.
         let processors = thread::available_parallelism().map_or(1, usize::from);
         let poll_threads = EnvBuilder::new().cq_count(processors);
         let env = Arc::new(poll_threads.name_prefix("fanstream-poll").build());
         let mut builder = with_limits(ServerBuilder::new(env.clone()), config, env.clone())
-            .requests_slot_per_cq(REQUEST_SLOTS)
+            .requests_slot_per_cq(REQUEST_SLOTS.div_ceil(processors))
             .register_service(stream_service(
                 streams.clone(),
                 config.tutorial.clone(),
                 config.max_request_bytes,
             ));
-        let (health, services) = config.standard.start(&workers)?;
+        let (health, services) = config.services.start(&workers)?;
         for service in services {
             builder = builder.register_service(service);
         }
@@ -226,19 +233,19 @@ impl Server {
             server,
             health,
             bound,
-            _ebb: memory::return_at_ebb(workers, streams.clone()),
+            _heap_trim: HeapTrim::start(workers, streams.clone()),
             _watcher: watcher,
             streams,
             _env: env,
         })
     }
 
-    /// What it listens on.
+    /// The addresses it listens on.
     pub fn bound(&self) -> &Bound {
         &self.bound
     }
 
-    /// Where metrics are served, if they are.
+    /// The address of the metrics, if there are any.
     pub fn metrics_address(&self) -> Option<SocketAddr> {
         self.metrics.as_ref().map(Metrics::address)
     }
@@ -248,29 +255,29 @@ impl Server {
         &self.streams
     }
 
-    /// What it says of its health: SERVING as a whole (`""`), and of each service.
+    /// Its health: SERVING as a whole (`""`) and for each service.
     pub fn health(&self) -> &Health {
         &self.health
     }
 
-    /// Drains and ends: NOT_SERVING before anything else, then no new calls, open streams may
-    /// finish within `grace`, the rest end with UNAVAILABLE. Blocks until then, and for a few
-    /// hundred milliseconds more at most where clients do not read.
+    /// Drains and stops: reports NOT_SERVING, refuses new calls, lets open streams finish within
+    /// `grace`, and ends the rest with UNAVAILABLE. Blocks until then, and half a second longer where
+    /// clients do not read; 5 s more at most where connections do not close.
     pub fn shutdown(mut self, grace: Duration) -> Drained {
         self.ready.set(false);
-        // Who does not read that in time is cut off with the rest.
-        self.health.shut_down(LAST_HEALTH);
+        // Watch calls that are not read in time end with the rest.
+        self.health.shut_down(HEALTH_TIMEOUT);
         self.streams.refuse(unavailable("the server is draining"));
-        let mut gone = self.server.shutdown();
+        let mut stopped = self.server.shutdown();
         let mut aborted = 0;
         if !self.streams.wait_until_none(grace) {
             let status = unavailable("the server is shutting down; call again");
             aborted = self.streams.abort_all(&status);
-            self.streams.wait_until_none(LAST_WORDS);
+            self.streams.wait_until_none(STATUS_TIMEOUT);
         }
-        // Cuts the connections of those that did not read their status, and idle ones.
+        // Closes idle connections, and those whose clients did not read their status.
         self.server.cancel_all_calls();
-        let clean = wait_for(&mut gone, CUT);
+        let clean = wait_for(&mut stopped, CLOSE_TIMEOUT);
         if let Some(spans) = &self.spans {
             spans.shut_down();
         }
@@ -313,10 +320,16 @@ fn with_limits(
     let mut args = ChannelBuilder::new(env)
         // Otherwise a second server on the same port is no error, and they share its connections.
         .reuse_port(false)
-        // The services check the size of a request themselves. The C-core's filter would do it no
-        // sooner (it too looks at complete messages), but every response passes through it as
-        // well, and without it sending one costs a quarter less.
+        // The services check the size of a request themselves. The C-core's filter checks no
+        // sooner, on complete messages, and every response passes through it too: without it,
+        // sending costs a quarter less.
         .max_receive_message_len(-1);
+    // The C-core that scripts/ccore.cmake patches refuses a larger message when it is announced,
+    // before it arrives. An unpatched C-core ignores this.
+    let largest = config.max_request_bytes.max(MAX_REQUEST);
+    if let Ok(largest) = i32::try_from(largest) {
+        args = args.raw_cfg_int(c"fanstream.max_message_bytes".to_owned(), largest);
+    }
     if let Some(most) = config.max_streams_per_connection {
         args = args.max_concurrent_stream(at_most(most as usize));
     }
@@ -327,13 +340,13 @@ fn unavailable(message: &str) -> RpcStatus {
     RpcStatus::with_message(RpcStatusCode::UNAVAILABLE, message.into())
 }
 
-/// Blocks until the server is gone, at most for `timeout`; false when it is not.
-fn wait_for(gone: &mut ShutdownFuture, timeout: Duration) -> bool {
+/// Blocks until the C-core has shut down, at most for `timeout`; false when it has not.
+fn wait_for(stopped: &mut ShutdownFuture, timeout: Duration) -> bool {
     let sleeper = Sleeper::current();
     let mut cx = Context::from_waker(&sleeper.waker);
     let deadline = Instant::now() + timeout;
     loop {
-        if let Poll::Ready(ended) = Pin::new(&mut *gone).poll(&mut cx) {
+        if let Poll::Ready(ended) = Pin::new(&mut *stopped).poll(&mut cx) {
             return ended.is_ok();
         }
         if !sleeper.sleep(Some(deadline)) {

@@ -48,7 +48,10 @@ impl TestServer {
 
     pub fn channel(&self) -> Channel {
         let poll = Arc::new(Environment::new(1));
-        let builder = ChannelBuilder::new(poll).max_receive_message_len(-1);
+        // A connection of its own.
+        let builder = ChannelBuilder::new(poll)
+            .max_receive_message_len(-1)
+            .use_local_subchannel_pool(true);
         self.line.connect(builder, &self.address)
     }
 

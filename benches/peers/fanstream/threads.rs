@@ -51,7 +51,6 @@ fn fetch(connection: &Connection, request: &Request) -> grpcio::Result<Responses
         &connection.poller,
         stream,
         Capacity::default(),
-        |response| response.result.len(),
         ReceiveTimeouts::default(),
     ))
 }

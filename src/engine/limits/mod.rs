@@ -18,7 +18,8 @@ use humantime::format_duration;
 
 use super::stats::{CallEnd, MethodMetrics};
 pub(super) use enforcer::LimitEnforcer;
-pub(super) use peers::{Peer, Peers};
+pub(crate) use peers::Peer;
+pub(super) use peers::Peers;
 pub(super) use registry::{refused_end, OpenStream, Place, Registry};
 
 /// Limits of a server's streams; `None` is no limit, and costs nothing.

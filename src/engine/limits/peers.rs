@@ -16,8 +16,8 @@ const MAX_PEERS: usize = 65_536;
 const CHECKS: usize = 2;
 
 /// A remote address, as far as limits tell addresses apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::engine) enum Peer {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Peer {
     V4(Ipv4Addr),
     /// The first 64 bits.
     V6(u64),
@@ -29,7 +29,7 @@ pub(in crate::engine) enum Peer {
 
 impl Peer {
     /// From the C-core's text: `ipv4:192.0.2.1:50`, `ipv6:%5B2001:db8::1%5D:50`, `unix:…`.
-    pub(in crate::engine) fn of(text: &str) -> Peer {
+    pub(crate) fn of(text: &str) -> Peer {
         let Some((scheme @ ("ipv4" | "ipv6"), rest)) = text.split_once(':') else {
             return Peer::Local;
         };

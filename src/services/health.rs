@@ -1,5 +1,5 @@
-//! `grpc.health.v1.Health`: who serves, for probes and load balancers. It knows names and their
-//! status; what makes a service healthy is its owner's to say.
+//! `grpc.health.v1.Health`: the status of services, for probes and load balancers. It must not know
+//! what makes a service healthy.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -25,7 +25,7 @@ use crate::proto::health::{
 /// The most Watch calls at once. Each holds a few KB, nearly all of it the C-core's.
 const MOST_WATCHES: usize = 10_000;
 
-/// The most services that List tells of, as in other implementations.
+/// The most services of a List response, as in other implementations.
 const MOST_LISTED: usize = 100;
 
 const CHECK: Method<Raw<HealthCheckRequest>, HealthCheckResponse> =
@@ -35,13 +35,13 @@ const LIST: Method<Raw<HealthListRequest>, HealthListResponse> =
 const WATCH: Method<Raw<HealthCheckRequest>, HealthCheckResponse> =
     raw_requests(MethodType::ServerStreaming, "/grpc.health.v1.Health/Watch");
 
-/// The health of a server's services; clones are the same. The name of the whole server is `""`.
+/// The health of a server's services; clones share it. The name of the whole server is `""`.
 #[derive(Clone)]
 pub struct Health(Arc<Shared>);
 
 struct Shared {
     state: Mutex<State>,
-    /// Told when the last Watch call ends.
+    /// Notified when the last Watch call ends.
     unwatched: Condvar,
     slots: Slots,
 }
@@ -49,10 +49,10 @@ struct Shared {
 #[derive(Default)]
 struct State {
     services: BTreeMap<String, ServingStatus>,
-    /// Whom to wake when something changes, by Watch call; `None` while it is not asleep.
+    /// A waker for each Watch call, to wake it on a change; `None` while the call is being polled.
     watches: HashMap<u64, Option<Waker>>,
     next_watch: u64,
-    /// Nothing changes any more, and whoever watches is told so.
+    /// Nothing changes any more, and Watch calls end.
     over: bool,
 }
 
@@ -63,7 +63,7 @@ impl Default for Health {
 }
 
 impl Health {
-    /// The whole server is SERVING; there is no other service yet.
+    /// Starts with the whole server SERVING and no other service.
     pub fn new() -> Health {
         let state = State {
             services: [(String::new(), ServingStatus::SERVING)].into(),
@@ -76,7 +76,7 @@ impl Health {
         }))
     }
 
-    /// Sets what `service` is, and tells whoever watches it. Without effect after
+    /// Sets the status of `service`, and notifies its Watch calls. Has no effect after
     /// [`Health::shut_down`]. Never blocks.
     pub fn set(&self, service: impl Into<String>, status: ServingStatus) {
         self.change(|services| {
@@ -84,20 +84,20 @@ impl Health {
         });
     }
 
-    /// Forgets `service`, for which Check ends with NOT_FOUND from now on. Never blocks.
+    /// Removes `service`: Check then ends with NOT_FOUND. Never blocks.
     pub fn remove(&self, service: &str) {
         self.change(|services| {
             services.remove(service);
         });
     }
 
-    /// What `service` is; `None` for one that is not known.
+    /// The status of `service`; `None` for an unknown one.
     pub fn get(&self, service: &str) -> Option<ServingStatus> {
         self.0.lock().services.get(service).copied()
     }
 
-    /// Every service is NOT_SERVING from now on, for good. Watch calls are told, and end with
-    /// UNAVAILABLE. Blocks until they have, at most for `timeout`; false when some still have not.
+    /// Sets every service to NOT_SERVING for good. Watch calls receive that, and end with UNAVAILABLE.
+    /// Blocks until they have ended, at most for `timeout`; false when some have not.
     pub fn shut_down(&self, timeout: Duration) -> bool {
         self.change(|services| {
             let all = services.values_mut();
@@ -175,7 +175,7 @@ impl Health {
         sink: ServerStreamingSink<HealthCheckResponse>,
     ) {
         let request = request.decode(MAX_REQUEST);
-        match request.and_then(|request| Ok((request, self.0.slots.take("Health/Watch")?))) {
+        match request.and_then(|request| Ok((request, self.0.slots.take("Health/Watch", ctx)?))) {
             Ok((request, slot)) => {
                 let watch = Watch::begin(self.0.clone(), request.service, slot);
                 ctx.spawn(watch.run(sink));
@@ -202,7 +202,8 @@ impl Shared {
 }
 
 impl State {
-    /// Whom to wake, once the lock is released: a waker may own a call, whose end wants the lock.
+    /// The wakers to wake once the lock is released: a waker may own a call, and ending that call takes
+    /// the lock.
     fn asleep(&mut self) -> Vec<Waker> {
         self.watches.values_mut().filter_map(Option::take).collect()
     }
@@ -232,14 +233,14 @@ struct Watch {
     shared: Arc<Shared>,
     id: u64,
     service: String,
-    told: Option<ServingStatus>,
+    sent: Option<ServingStatus>,
     _slot: Slot,
 }
 
 enum Event {
     Changed(ServingStatus),
     Over,
-    /// The client is gone, or its deadline has passed.
+    /// The client has cancelled or disconnected, or the deadline has passed.
     Gone,
 }
 
@@ -254,7 +255,7 @@ impl Watch {
             shared,
             id,
             service,
-            told: None,
+            sent: None,
             _slot: slot,
         }
     }
@@ -267,7 +268,7 @@ impl Watch {
                     if sink.send(message).await.is_err() {
                         return;
                     }
-                    self.told = Some(status);
+                    self.sent = Some(status);
                 }
                 Event::Over => {
                     let end = status(RpcStatusCode::UNAVAILABLE, "the server is draining");
@@ -284,7 +285,7 @@ impl Watch {
         sink: &mut ServerStreamingSink<HealthCheckResponse>,
         cx: &mut Context<'_>,
     ) -> Poll<Event> {
-        // Also hears of the end of the call, while there is nothing to send.
+        // Also registers for the end of the call, while there is nothing to send.
         match Pin::new(sink).poll_ready(cx) {
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(_)) => return Poll::Ready(Event::Gone),
@@ -293,7 +294,7 @@ impl Watch {
         let mut state = self.shared.lock();
         let status = state.services.get(&self.service).copied();
         let status = status.unwrap_or(ServingStatus::SERVICE_UNKNOWN);
-        if self.told != Some(status) {
+        if self.sent != Some(status) {
             return Poll::Ready(Event::Changed(status));
         }
         if state.over {

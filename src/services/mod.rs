@@ -1,14 +1,14 @@
 //! The services that tools expect of any gRPC server: [`Health`], [`Reflection`] and [`Channelz`].
-//! Each makes a [`grpcio::Service`] to be registered beside those of your own; none of them knows
-//! what else a server has.
+//! Each makes a [`grpcio::Service`] to register beside your own. They must not know what else a server
+//! serves.
 //!
-//! They run on the poll threads, as futures that never block, or on workers where something takes
-//! its time. A request is small, and one that is not ends with RESOURCE_EXHAUSTED.
+//! They run on the poll threads, as futures that never block; channelz, which takes longer, runs on
+//! workers. A request of more than 4 KiB ends with RESOURCE_EXHAUSTED.
 //!
 //! ```
 //! use std::sync::Arc;
 //! use fanstream::proto::DESCRIPTORS; // in your crate: the set that protoc made of your protos
-//! use fanstream::standard::{Health, Reflection, ServingStatus};
+//! use fanstream::services::{Health, Reflection, ServingStatus};
 //! use grpcio::{Environment, ServerBuilder};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -39,7 +39,7 @@ pub use crate::proto::health::HealthCheckResponse_ServingStatus as ServingStatus
 use grpcio::{RpcStatus, RpcStatusCode};
 
 /// The largest request, in bytes: names and numbers only.
-const MAX_REQUEST: usize = 4096;
+pub(crate) const MAX_REQUEST: usize = 4096;
 
 fn status(code: RpcStatusCode, message: impl Into<String>) -> RpcStatus {
     RpcStatus::with_message(code, message.into())

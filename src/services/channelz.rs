@@ -1,6 +1,6 @@
-//! `grpc.channelz.v1.Channelz`: what the C-core knows of the servers, channels and sockets of this
-//! process. The C-core tells it as JSON; here that becomes the messages of the proto. It knows no
-//! more of them than their descriptors say.
+//! `grpc.channelz.v1.Channelz`: the C-core's view of the servers, channels and sockets of this
+//! process. It converts the C-core's JSON to the messages of the proto, by their descriptors; it must
+//! not know the messages.
 
 use std::fmt;
 use std::io::Read;
@@ -19,7 +19,7 @@ use super::{status, MAX_REQUEST};
 use crate::engine::{Task, Workers};
 use crate::proto::DESCRIPTORS;
 
-/// Each method: its name on the wire, in the proto, and how the C-core is asked.
+/// Each method: its name on the wire, its name in the proto, and the call to the C-core.
 const METHODS: [(&str, &str, Ask); 7] = [
     (
         "/grpc.channelz.v1.Channelz/GetTopChannels",
@@ -66,14 +66,14 @@ const METHODS: [(&str, &str, Ask); 7] = [
     ),
 ];
 
-/// The most sockets of one response; the rest is asked for from the last one on.
+/// The most sockets of one response; a client asks for the rest from the last one on.
 const MOST_SOCKETS: usize = 500;
 
 type Ask = fn(&Request) -> String;
 
-/// The service, on the workers of a server: to look at many sockets takes a while.
+/// The service. It runs on workers, since reading many sockets takes a while.
 ///
-/// It shows the addresses of all clients to everybody who may call it.
+/// It shows every caller the addresses of all clients.
 #[derive(Clone)]
 pub struct Channelz {
     workers: Workers,
@@ -81,9 +81,9 @@ pub struct Channelz {
 }
 
 impl Channelz {
-    /// Of this process, answered on `workers`.
+    /// A service for this process that answers on `workers`.
     pub fn new(workers: Workers) -> Channelz {
-        // What the build made of the proto is right, or no test passes.
+        // The build makes the descriptors; the tests fail if they are wrong.
         let pool = DescriptorPool::decode(DESCRIPTORS).unwrap_or_default();
         Channelz { workers, pool }
     }
@@ -135,10 +135,10 @@ impl fmt::Debug for Channelz {
 
 type Answer = Result<Vec<u8>, RpcStatus>;
 
-/// A request, `None` for one that is too large, and where its answer goes.
+/// A request, `None` for one that is too large, and the sender of its answer.
 type Asked = (Option<Vec<u8>>, oneshot::Sender<Answer>);
 
-/// A call, for a worker.
+/// A call, as a task for a worker.
 struct Question {
     pool: DescriptorPool,
     name: &'static str,
@@ -188,7 +188,7 @@ fn internal(what: &str) -> RpcStatus {
 struct Request(DynamicMessage);
 
 impl Request {
-    /// A field; 0 for one that is negative, and nothing has that id.
+    /// The value of a field. A negative value becomes 0, which is no id.
     fn number(&self, field: &str) -> u64 {
         let value = self.0.get_field_by_name(field);
         let number = value.and_then(|value| value.as_i64()).unwrap_or(0);
@@ -196,7 +196,7 @@ impl Request {
     }
 }
 
-/// Requests as they come, `None` for one that is too large, and responses as they go.
+/// A method with requests and responses as bytes; a request is `None` if it is too large.
 fn bytes(name: &'static str) -> Method<Option<Vec<u8>>, Vec<u8>> {
     Method {
         ty: MethodType::Unary,

@@ -1,11 +1,11 @@
-//! Which of the services of [`crate::standard`] the server has beside its own, and what they say of
-//! it.
+//! Selects the services of [`crate::services`] that the server offers beside its own, and sets
+//! their health. It must not know how they work.
 
 use grpcio::Service;
 
 use crate::engine::Workers;
 use crate::proto::DESCRIPTORS;
-use crate::standard::{Channelz, DescriptorError, Health, Reflection, ServingStatus};
+use crate::services::{Channelz, DescriptorError, Health, Reflection, ServingStatus};
 
 /// The tutorial's service.
 const STREAM: &str = "protobuf.StreamService";
@@ -16,27 +16,27 @@ const REFLECTION: [&str; 2] = [
 ];
 const CHANNELZ: &str = "grpc.channelz.v1.Channelz";
 
-/// The services for tools that a server has. Health is always one of them.
+/// The services for tools that a server offers. Health is always one of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StandardServices {
-    /// Tells whoever may call what services and messages there are.
+pub struct ServicesConfig {
+    /// Shows every caller the services and their messages.
     pub reflection: bool,
-    /// Tells whoever may call what connections there are, and their addresses.
+    /// Shows every caller the connections and the addresses of all clients.
     pub channelz: bool,
 }
 
-impl Default for StandardServices {
-    /// Reflection, since the proto is public; no channelz, since clients are not.
-    fn default() -> StandardServices {
-        StandardServices {
+impl Default for ServicesConfig {
+    /// Reflection, since the proto is public; no channelz, since clients' addresses are not.
+    fn default() -> ServicesConfig {
+        ServicesConfig {
             reflection: true,
             channelz: false,
         }
     }
 }
 
-impl StandardServices {
-    /// The services, and the health that is SERVING for each of them.
+impl ServicesConfig {
+    /// Returns the services, and the health in which each of them is SERVING.
     pub(super) fn start(
         &self,
         workers: &Workers,

@@ -1,5 +1,5 @@
-//! `grpc.reflection`, v1 and v1alpha: tells tools such as grpcurl what a server's protos are. It
-//! knows descriptors; whether the services they describe are served is its owner's to say.
+//! `grpc.reflection`, v1 and v1alpha: a server's protos, for tools such as grpcurl. It knows
+//! descriptors; it must not know which services are served.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -40,12 +40,12 @@ const V1ALPHA: Info = raw_requests(
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
 );
 
-/// Why descriptors cannot be used: they cannot be decoded, or lack what they import.
+/// Descriptors cannot be decoded, or lack a file that they import.
 #[derive(Debug, thiserror::Error)]
 #[error("these descriptors cannot be used: {0}")]
 pub struct DescriptorError(String);
 
-/// The protos that tools are told of.
+/// The protos that tools may see.
 #[derive(Clone)]
 pub struct Reflection {
     pool: DescriptorPool,
@@ -117,7 +117,7 @@ impl Reflection {
                 move |ctx: RpcContext<'_>,
                       requests: RequestStream<Raw<ServerReflectionRequest>>,
                       sink: DuplexSink<ServerReflectionResponse>| {
-                    match slots.take("ServerReflectionInfo") {
+                    match slots.take("ServerReflectionInfo", &ctx) {
                         Ok(slot) => ctx.spawn(converse(reflection.clone(), requests, sink, slot)),
                         Err(status) => ctx.spawn(sink.fail(status).map(|_| ())),
                     }
@@ -277,7 +277,7 @@ fn with_imports(file: FileDescriptor) -> Vec<FileDescriptor> {
     files
 }
 
-/// One call: an answer to each request, and the next request only when that is sent.
+/// One call: answers each request before it reads the next one.
 async fn converse(
     reflection: Arc<Reflection>,
     mut requests: RequestStream<Raw<ServerReflectionRequest>>,
