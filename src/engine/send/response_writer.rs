@@ -152,12 +152,18 @@ impl<T: Send + 'static> ResponseWriter<T> {
             let more = !matches!(next, Err(TryRecvError::Empty)) && !batch_is_used;
             *held = next.ok();
             let flags = WriteFlags::default().buffer_hint(more);
+            // Before it is sent: a message whose `Drop` panics is on its way by then.
+            self.call.counters().sent(size);
             match Pin::new(&mut *sink).start_send((queued.message, flags)) {
                 Ok(()) => {}
-                Err(grpcio::Error::Codec(error)) => return Poll::Ready(Sent::Failed(error)),
-                Err(_) => return Poll::Ready(Sent::ClientGone),
+                Err(error) => {
+                    self.call.counters().not_sent(size);
+                    return Poll::Ready(match error {
+                        grpcio::Error::Codec(error) => Sent::Failed(error),
+                        _ => Sent::ClientGone,
+                    });
+                }
             }
-            self.call.counters().sent(size);
             if self.awaits_first {
                 self.awaits_first = false;
                 let after = self.call.arrived().elapsed();

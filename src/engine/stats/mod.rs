@@ -49,6 +49,16 @@ impl CallCounters {
         add(&self.bytes, bytes.into());
     }
 
+    /// The message that was counted last was not sent after all.
+    pub(super) fn not_sent(&self, bytes: u32) {
+        let less = |counter: &AtomicU64, n| {
+            let before = counter.load(Ordering::Relaxed);
+            counter.store(before.saturating_sub(n), Ordering::Relaxed);
+        };
+        less(&self.messages, 1);
+        less(&self.bytes, bytes.into());
+    }
+
     pub(super) fn first_after(&self, duration: Duration) {
         let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         self.first.store(nanoseconds.max(1), Ordering::Relaxed);

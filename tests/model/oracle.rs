@@ -1,0 +1,356 @@
+//! The model: what a call may come to, given what its own code did, what its reader did and what happened to the
+//! server. The order of things on several threads is not known, so it is a set of allowed ends, with the conditions of
+//! each. It only judges; it runs nothing.
+
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::{Duration, Instant};
+
+use grpcio::RpcStatusCode;
+
+use super::adapter::{End, DRAINING};
+use super::probe::{Failure, Probe};
+use super::reader::Observation;
+use super::scenario::{Event, OpenOutcome, ServerPlan};
+
+/// A thread may stand still for so long between a failure and the moment in which the engine takes note of it.
+const SLACK: Duration = Duration::from_secs(1);
+
+/// The C-core's timers work with a time that is a few milliseconds old.
+const EARLY: Duration = Duration::from_millis(10);
+
+/// What an abort of all calls ends them with.
+pub const ABORT: (RpcStatusCode, &str) = (RpcStatusCode::UNAUTHENTICATED, "planned: an abort");
+
+/// What was done to all calls, and when.
+pub struct Surroundings<'a> {
+    pub server: &'a ServerPlan,
+    pub event: &'a Event,
+    pub event_at: Option<Instant>,
+}
+
+pub struct Judge<'a> {
+    around: &'a Surroundings<'a>,
+    probe: &'a Probe,
+    seen: &'a Observation,
+    violations: Vec<String>,
+}
+
+/// All that is wrong with a call that is over.
+pub fn judge(around: &Surroundings, probe: &Probe, seen: &Observation) -> Vec<String> {
+    let mut judge = Judge {
+        around,
+        probe,
+        seen,
+        violations: probe.violations(),
+    };
+    judge.messages();
+    judge.end();
+    judge.bounds();
+    judge.observer();
+    judge.violations
+}
+
+impl Judge<'_> {
+    fn object(&mut self, what: impl Into<String>) {
+        self.violations.push(what.into());
+    }
+
+    fn made(&self, job: usize) -> u32 {
+        self.probe.jobs[job].made.load(SeqCst)
+    }
+
+    /// All that this job made has arrived.
+    fn is_complete(&self, job: usize) -> bool {
+        self.seen.received[job] == self.made(job)
+    }
+
+    fn messages(&mut self) {
+        for job in 0..self.probe.jobs.len() {
+            let (received, made) = (self.seen.received[job], self.made(job));
+            if received > made {
+                self.object(format!(
+                    "job {job} made {made} messages, and {received} arrived"
+                ));
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        match self.seen.end.clone() {
+            None => {}
+            Some(End::Ok) => self.ok(),
+            Some(End::TimedOut(after)) => self.timed_out(after),
+            Some(End::Broken(how)) => self.object(format!("the call broke: {how}")),
+            Some(End::Status(code, message)) => {
+                if let Err(why) = self.failed(code, &message) {
+                    self.object(format!("ended with {code} ({message}): {why}"));
+                }
+            }
+        }
+    }
+
+    /// OK: every producer has ended, nothing has failed, and everything has arrived.
+    fn ok(&mut self) {
+        let plan = &self.probe.plan;
+        if matches!(
+            plan.open.outcome,
+            OpenOutcome::Fails(_) | OpenOutcome::Panics
+        ) {
+            self.object("OK, but its opening failed");
+        }
+        if !self.probe.feed_ended.load(SeqCst) {
+            self.object("OK, but its feed has not ended");
+        }
+        if let Some(failure) = self.counting_failures().first() {
+            let job = failure.job;
+            self.object(format!("OK, but it failed (job {job:?})"));
+        }
+        for job in 0..plan.jobs.len() {
+            if !self.probe.jobs[job].ended.load(SeqCst) {
+                self.object(format!("OK, but job {job} has not ended"));
+            }
+            if !self.is_complete(job) {
+                let (received, made) = (self.seen.received[job], self.made(job));
+                self.object(format!(
+                    "OK, but {received} of {made} messages of job {job} arrived"
+                ));
+            }
+        }
+    }
+
+    /// Failures that exclude an end with OK.
+    fn counting_failures(&self) -> Vec<Failure> {
+        let mut failures = self.probe.failures();
+        failures.retain(|failure| {
+            let ended = |job: usize| self.probe.jobs[job].ended.load(SeqCst);
+            // A status of OK in `Err` may count as the end of its producer.
+            !failure.job.is_some_and(ended)
+        });
+        failures
+    }
+
+    fn timed_out(&mut self, after: Duration) {
+        let planned = self.probe.plan.reader.timeout_ms.map(Duration::from_millis);
+        if planned != Some(after) {
+            self.object(format!("no end within {after:?}"));
+        } else if self.seen.longest_gap < after {
+            let gap = self.seen.longest_gap;
+            self.object(format!("timed out, but never waited longer than {gap:?}"));
+        }
+    }
+
+    /// Whether the call may end with this status, and if so whether with what came before it.
+    fn failed(&self, code: RpcStatusCode, message: &str) -> Result<(), String> {
+        let took = self.seen.ended - self.probe.began;
+        let opened = self.probe.opened.load(SeqCst) > 0;
+        let server = self.around.server;
+        let reader = &self.probe.plan.reader;
+        match code {
+            RpcStatusCode::DEADLINE_EXCEEDED => match reader.deadline_ms {
+                Some(ms) if took + EARLY >= Duration::from_millis(ms) => Ok(()),
+                Some(_) => Err(format!("after {took:?}, too early")),
+                None => Err("it has no deadline".into()),
+            },
+            RpcStatusCode::RESOURCE_EXHAUSTED => match (server.limits_calls(), opened) {
+                (true, false) => Ok(()),
+                (true, true) => Err("it was opened before it was refused".into()),
+                (false, _) => Err("there is no limit".into()),
+            },
+            RpcStatusCode::INTERNAL => self.internal(),
+            RpcStatusCode::UNKNOWN => self.internal(),
+            _ if (code, message) == ABORT => match self.around.event {
+                Event::AbortAll { .. } => Ok(()),
+                _ => Err("nobody aborted it".into()),
+            },
+            RpcStatusCode::UNAVAILABLE | RpcStatusCode::CANCELLED => {
+                self.ended_by_the_server(code, message, took, opened)
+            }
+            _ => self.natural(code, message),
+        }
+    }
+
+    /// The status of its own opening or of one of its producers: of the first that failed.
+    fn natural(&self, code: RpcStatusCode, message: &str) -> Result<(), String> {
+        let failures = self.probe.failures();
+        let is_it = |f: &&Failure| {
+            f.status
+                .as_ref()
+                .is_some_and(|s| s.0 == code && s.1 == message)
+        };
+        let Some(failure) = failures.iter().find(is_it) else {
+            return Err("nothing failed like that".into());
+        };
+        self.is_first(failure, &failures)?;
+        match failure.job {
+            Some(job) if !self.is_complete(job) && !self.may_be_aborted() => {
+                let (received, made) = (self.seen.received[job], self.made(job));
+                Err(format!(
+                    "only {received} of {made} messages of job {job} came before it"
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// An abort of a call that has failed already leaves out what is still in its channel.
+    fn may_be_aborted(&self) -> bool {
+        self.around.event_at.is_some() || self.around.server.write_stall_ms.is_some()
+    }
+
+    fn is_first(&self, failure: &Failure, failures: &[Failure]) -> Result<(), String> {
+        let Some(first) = failures.iter().map(|f| f.at).min() else {
+            return Ok(());
+        };
+        // One thread runs one producer after the other.
+        let slack = if self.around.server.workers == 1 {
+            Duration::ZERO
+        } else {
+            SLACK
+        };
+        let after = failure.at.saturating_duration_since(first);
+        if after > slack {
+            return Err(format!("another failure came {after:?} earlier"));
+        }
+        Ok(())
+    }
+
+    /// A panic, or a message that can't be sent.
+    fn internal(&self) -> Result<(), String> {
+        let failures = self.probe.failures();
+        let internal: Vec<_> = failures.iter().filter(|f| f.status.is_none()).collect();
+        if self.probe.drop_panicked.load(SeqCst) {
+            return Ok(());
+        }
+        let Some(first) = internal.first() else {
+            return Err("nothing panicked".into());
+        };
+        self.is_first(first, &failures)?;
+        // With several the client can't tell which one it was.
+        if let [Failure { job: Some(job), .. }] = internal[..] {
+            let poison = self.probe.plan.jobs[*job].poison;
+            let end = poison.map_or(u32::MAX, |(at, _)| at);
+            let (received, made) = (self.seen.received[*job], self.made(*job).min(end));
+            if received < made && !self.may_be_aborted() {
+                return Err(format!(
+                    "only {received} of {made} messages of job {job} came before it"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn ended_by_the_server(
+        &self,
+        code: RpcStatusCode,
+        message: &str,
+        took: Duration,
+        opened: bool,
+    ) -> Result<(), String> {
+        let server = self.around.server;
+        if let (Event::Shutdown { .. }, Some(_)) = (self.around.event, self.around.event_at) {
+            return if message == DRAINING && opened {
+                Err("it was open when the server began to drain".into())
+            } else {
+                Ok(())
+            };
+        }
+        if server.connection_age_ms.is_some() {
+            return Ok(());
+        }
+        let mut why = "the server has no reason to end it".to_string();
+        if let Some(stall) = server.write_stall() {
+            // Also of a reader that reads on: the server sees no progress while the client works off what its side
+            // of the connection holds.
+            if took >= stall {
+                return Ok(());
+            }
+            why = format!("after {took:?}, and a stall takes {stall:?}");
+        }
+        if let (Some(ms), RpcStatusCode::UNAVAILABLE) = (server.max_age_ms, code) {
+            let least = Duration::from_millis(ms).mul_f64(0.9);
+            if took >= least {
+                return Ok(());
+            }
+            why = format!("it was {took:?} old, and {least:?} are allowed");
+        }
+        Err(why)
+    }
+
+    /// What the call held, at most.
+    fn bounds(&mut self) {
+        let (server, probe) = (self.around.server, self.probe);
+        let jobs = probe.plan.jobs.iter();
+        if jobs.clone().any(|job| job.poison.is_some()) {
+            return;
+        }
+        // Each worker may have a message in hand, and the writer two: the next one and the one after it.
+        let in_hand = server.workers.min(probe.jobs.len()) + 2;
+        let most = server.messages + in_hand;
+        let held = probe.messages.most();
+        if held > most {
+            self.object(format!("{held} messages were held, and {most} are allowed"));
+        }
+        // The channel may be overrun by its last message.
+        let largest = jobs.map(|job| job.size).max().unwrap_or(0) + 20;
+        let most = server.bytes.max(server.messages) + (in_hand + 1) * largest;
+        let held = probe.bytes.most();
+        if held > most {
+            self.object(format!("{held} bytes were held, and {most} are allowed"));
+        }
+        // Besides the channel: one that has no room, and the one that the reader looks at.
+        let most = probe.plan.reader.capacity + 2;
+        let held = probe.received.most();
+        if held > most {
+            self.object(format!(
+                "the client held {held} messages, and {most} are allowed"
+            ));
+        }
+    }
+
+    /// The server's view agrees with the client's.
+    fn observer(&mut self) {
+        let (arrivals, ends) = self.probe.observed();
+        if arrivals > 1 || ends.len() != arrivals as usize {
+            let ends = ends.len();
+            self.object(format!(
+                "it arrived {arrivals} times and ended {ends} times"
+            ));
+        }
+        let Some(end) = ends.first() else { return };
+        let received: u64 = self.seen.received.iter().map(|n| u64::from(*n)).sum();
+        if end.messages < received {
+            let sent = end.messages;
+            self.object(format!(
+                "{received} messages arrived, and the server counts {sent}"
+            ));
+        }
+        if end.refused && self.probe.opened.load(SeqCst) > 0 {
+            self.object("it was refused and opened");
+        }
+        let (code, local) = match &self.seen.end {
+            Some(End::Ok) => (RpcStatusCode::OK, false),
+            // Both may come from the client's own side, or from a connection that was cut.
+            Some(End::Status(RpcStatusCode::DEADLINE_EXCEEDED | RpcStatusCode::CANCELLED, _)) => {
+                return
+            }
+            Some(End::Status(code, _)) => {
+                let cut = self.around.server.connection_age_ms.is_some();
+                let down = matches!(self.around.event, Event::Shutdown { .. });
+                (*code, down || cut && *code == RpcStatusCode::UNAVAILABLE)
+            }
+            _ => return,
+        };
+        if end.code != code && !local {
+            let counted = end.code;
+            self.object(format!(
+                "its client saw {code}, and the server counts {counted}"
+            ));
+        }
+        if code == RpcStatusCode::OK && end.messages != received {
+            let sent = end.messages;
+            self.object(format!(
+                "OK with {received} messages, and the server counts {sent}"
+            ));
+        }
+    }
+}
