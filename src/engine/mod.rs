@@ -19,6 +19,7 @@ mod linger;
 mod meter;
 mod observe;
 mod overseer;
+pub(crate) mod panic;
 mod peers;
 mod receive;
 mod registry;
@@ -27,7 +28,6 @@ mod streams;
 mod sync;
 #[cfg(test)]
 mod testing;
-mod thread_state;
 mod turns;
 mod wake;
 mod watch;

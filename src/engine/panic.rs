@@ -1,0 +1,51 @@
+//! Panics of code that belongs to the user: caught and logged, so that they end neither a thread nor the process. It must
+//! not know what it runs.
+
+use std::panic::{catch_unwind, AssertUnwindSafe};
+
+/// Runs `run` and logs a panic in it, with `name` saying what panicked; `None` then.
+pub(crate) fn run_caught<R>(name: &str, run: impl FnOnce() -> R) -> Option<R> {
+    // A caller uses nothing afterwards that `run` could have left half changed.
+    let result = catch_unwind(AssertUnwindSafe(run));
+    result
+        .map_err(|payload| {
+            tracing::error!("{name} panicked");
+            drop_payload(payload);
+        })
+        .ok()
+}
+
+/// Drops `value` and logs a panic in its `Drop`. Drop several values one by one: two panics in one drop abort the
+/// process.
+pub(crate) fn drop_caught<T>(value: T) {
+    run_caught("the drop of a value", || drop(value));
+}
+
+/// A payload is any value, so its own `Drop` may panic; such a payload is leaked.
+fn drop_payload(payload: Box<dyn std::any::Any + Send>) {
+    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(second);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct PanicOnDrop;
+
+    impl Drop for PanicOnDrop {
+        fn drop(&mut self) {
+            panic!("as it should");
+        }
+    }
+
+    #[test]
+    fn panics_are_caught_also_those_of_a_payload() {
+        assert_eq!(run_caught("a test", || 1), Some(1));
+        assert_eq!(run_caught("a test", || panic!("as it should")), None::<()>);
+        let payload = || std::panic::panic_any(PanicOnDrop);
+        assert_eq!(run_caught("a test", payload), None::<()>);
+        drop_caught(PanicOnDrop);
+    }
+}
