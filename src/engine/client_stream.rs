@@ -15,7 +15,7 @@ use futures::Stream;
 use grpcio::{Client, ClientSStreamReceiver, Metadata, RpcStatus};
 
 use super::channel::{bounded_by_size, Capacity, Receiver, RecvTimeoutError, Sender, TrySendError};
-use super::panic::catch;
+use super::panic::run_caught;
 use super::payload::Payload;
 
 /// How long the last messages of a call may take when its status, a failure, is known already. They
@@ -271,7 +271,7 @@ impl<T> Future for Forward<T> {
             forward.give_up()
         } else {
             // A marshaller is user code: a panic must not end the poll thread.
-            match catch(|| forward.poll_messages(cx)) {
+            match run_caught("decoding a response", || forward.poll_messages(cx)) {
                 Some(end) => ready!(end),
                 None => {
                     forward.stream.cancel();

@@ -12,7 +12,7 @@ pub mod channel;
 mod client_stream;
 pub mod codec;
 mod limits;
-mod panic;
+pub(crate) mod panic;
 mod payload;
 mod send;
 pub(crate) mod sleeper;
@@ -21,7 +21,6 @@ mod streams;
 mod sync;
 #[cfg(test)]
 mod testing;
-mod thread_state;
 mod workers;
 
 pub use call::{CallContext, Job, Jobs, Produced, Producer};

@@ -1,18 +1,51 @@
-//! Running user code where a panic must not spread: to a thread of the engine, or to another call.
-//! It knows nothing of the code that it runs.
+//! Panics of code that belongs to the user: caught and logged, so that they end neither a thread nor the process. It must
+//! not know what it runs.
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
-/// Runs `code`; `None` when it panicked. The panic hook has reported the panic by then.
-pub(crate) fn catch<R>(code: impl FnOnce() -> R) -> Option<R> {
-    // The caller discards what a panic may have left in pieces.
-    catch_unwind(AssertUnwindSafe(code)).ok()
+/// Runs `run` and logs a panic in it, with `name` saying what panicked; `None` then.
+pub(crate) fn run_caught<R>(name: &str, run: impl FnOnce() -> R) -> Option<R> {
+    // A caller uses nothing afterwards that `run` could have left half changed.
+    let result = catch_unwind(AssertUnwindSafe(run));
+    result
+        .map_err(|payload| {
+            tracing::error!("{name} panicked");
+            drop_payload(payload);
+        })
+        .ok()
 }
 
-/// Drops `value`. A panic in its `Drop` ends here: while another value is dropped it would abort
-/// the process, and on a poll thread it would end that thread.
+/// Drops `value` and logs a panic in its `Drop`. Drop several values one by one: two panics in one drop abort the
+/// process.
 pub(crate) fn drop_caught<T>(value: T) {
-    if catch(move || drop(value)).is_none() {
-        tracing::error!("a Drop panicked; what it left is leaked");
+    run_caught("the drop of a value", || drop(value));
+}
+
+/// A payload is any value, so its own `Drop` may panic; such a payload is leaked.
+fn drop_payload(payload: Box<dyn std::any::Any + Send>) {
+    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(second);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct PanicOnDrop;
+
+    impl Drop for PanicOnDrop {
+        fn drop(&mut self) {
+            panic!("as it should");
+        }
+    }
+
+    #[test]
+    fn panics_are_caught_also_those_of_a_payload() {
+        assert_eq!(run_caught("a test", || 1), Some(1));
+        assert_eq!(run_caught("a test", || panic!("as it should")), None::<()>);
+        let payload = || std::panic::panic_any(PanicOnDrop);
+        assert_eq!(run_caught("a test", payload), None::<()>);
+        drop_caught(PanicOnDrop);
     }
 }

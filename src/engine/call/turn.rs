@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use grpcio::RpcStatus;
 
-use super::super::panic::{catch, drop_caught};
+use super::super::panic::{drop_caught, run_caught};
 use super::super::workers::Task;
 use super::feed::Feed;
 use super::job::Producer;
@@ -88,7 +88,7 @@ impl<T: Send + 'static> Call<T> {
 
     /// Takes one step of the feed; returns the producer that is to run now.
     fn advance(self: &Arc<Self>, mut feed: Feed<T>) -> Option<Started<T>> {
-        let step = catch(|| feed.step(&self.context, self.arrived));
+        let step = run_caught("a feed", || feed.step(&self.context, self.arrived));
         let producer = match step.unwrap_or_else(|| Err(panicked())) {
             Ok(producer) => producer,
             Err(status) => {
@@ -112,7 +112,8 @@ impl<T: Send + 'static> Call<T> {
     }
 
     fn run_producer(&self, mut producer: Started<T>) -> Left<T> {
-        let slice = catch(|| self.produce(&mut *producer)).unwrap_or(Slice::Failed(panicked()));
+        let slice = run_caught("a producer", || self.produce(&mut *producer))
+            .unwrap_or(Slice::Failed(panicked()));
         match slice {
             Slice::Used => return Left::Ready(producer),
             Slice::Full => return Left::Full(producer),

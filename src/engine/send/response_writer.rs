@@ -26,7 +26,7 @@ use grpcio::{Deadline, RpcStatusCode, ServerStreamingSink, WriteFlags};
 use super::super::call::{internal, Call, Level};
 use super::super::channel::{Queued, Receiver, TryRecvError};
 use super::super::limits::{Place, StreamTable};
-use super::super::panic::{catch, drop_caught};
+use super::super::panic::{drop_caught, run_caught};
 use super::super::stats::{ended, CallEnd, MethodMetrics, Observation};
 use super::batching::yield_for_batching;
 use super::scheduler::{WriteSlot, SMALL};
@@ -305,7 +305,6 @@ impl<T: Send + 'static> ResponseWriter<T> {
 
     /// After a panic of user code.
     fn fail(&mut self) {
-        tracing::error!("user code panicked on a poll thread");
         match &self.phase {
             Phase::Sending { .. } => {
                 self.call.fail(internal("the server panicked"));
@@ -334,7 +333,7 @@ impl<T: Send + 'static> Future for ResponseWriter<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let writer = &mut *self;
         loop {
-            match catch(|| writer.poll_phases(cx)) {
+            match run_caught("user code on a poll thread", || writer.poll_phases(cx)) {
                 Some(poll) => return poll,
                 // The phase is `Closing` or `Over` after this, so a second panic ends the loop.
                 None => writer.fail(),
@@ -345,9 +344,7 @@ impl<T: Send + 'static> Future for ResponseWriter<T> {
 
 impl<T: Send + 'static> Drop for ResponseWriter<T> {
     fn drop(&mut self) {
-        if catch(|| self.cut()).is_none() {
-            tracing::error!("user code panicked while a call was cut");
-        }
+        run_caught("user code on a poll thread", || self.cut());
         self.call.terminator().detach();
         let end = CallEnd {
             code: self.code,

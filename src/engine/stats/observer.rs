@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use grpcio::{RpcContext, RpcStatusCode};
 
-use super::super::panic::catch;
+use super::super::panic::run_caught;
 use super::Counts;
 
 /// Observes every call.
@@ -45,16 +45,13 @@ pub(in crate::engine) type Observation = Option<Box<dyn Observed>>;
 
 /// Reports an arrival.
 pub(in crate::engine) fn arrived(observer: &Observers, ctx: &RpcContext<'_>) -> Observation {
-    let observed = catch(|| observer.as_ref().map(|observer| observer.arrived(ctx)));
-    observed.unwrap_or_else(|| {
-        tracing::error!("an observer panicked when a call arrived");
-        None
-    })
+    let arrived = || observer.as_ref().map(|observer| observer.arrived(ctx));
+    run_caught("an observer", arrived).flatten()
 }
 
 /// Reports an end.
 pub(in crate::engine) fn ended(observation: Observation, end: &CallEnd) {
-    if catch(|| observation.map(|observed| observed.ended(end))).is_none() {
-        tracing::error!("an observer panicked when a call ended");
-    }
+    run_caught("an observer", || {
+        observation.map(|observed| observed.ended(end))
+    });
 }

@@ -1,44 +1,77 @@
-//! The clock of the pool: a thread that hands out what is due, and starts further workers while
-//! those there are seem blocked. It runs no tasks but brief ones.
+//! The clock thread of the pool: it hands due tasks to the workers, and adjusts the number of threads while tasks wait.
+//! It runs brief tasks only, so a blocked task never delays a due one.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{run_caught, Pool, State, Task};
+use super::super::panic::run_caught;
+use super::growth::{Growth, Load, Verdict};
+use super::pool::{Attention, Pool, State, Wakes};
+use super::Task;
 
-/// A thread that has been in one slice for so long, and sleeps, counts as blocked. A slice of a
-/// producer that is not blocked takes well under a millisecond.
-pub(super) const BLOCKED_AFTER: Duration = Duration::from_millis(5);
+/// Due tasks move to the ready queue in batches, so that a poll thread that submits a task meanwhile waits for the lock
+/// at most 30 µs.
+const DUE_BATCH: usize = 16;
 
-/// Due tasks move to the ready queue in portions, so that a poll thread that submits something
-/// meanwhile never waits long for the lock.
-const DUE_PORTION: usize = 256;
+/// Time from the first task that waits to the first check, from a raised limit to the next, and at most while tasks wait
+/// and while none does. A check takes 0.4 µs a thread.
+const FIRST_CHECK: Duration = Duration::from_millis(2);
+const NEXT_CHECK: Duration = Duration::from_millis(1);
+const SLOWEST_FAST_CHECK: Duration = Duration::from_millis(8);
+const SLOWEST_CHECK: Duration = Duration::from_millis(64);
+
+/// While nothing changes slices are measured between two checks in eight: it makes tiny slices 1.5 times as expensive.
+const MEASURED_CHECKS: u32 = 8;
+
+/// When the load is checked next.
+struct Checks {
+    growth: Growth,
+    next: Option<Instant>,
+    interval: Duration,
+    /// Checks since the last one that was urgent.
+    calm: u32,
+}
 
 impl Pool {
     /// The life of the clock thread.
     pub(super) fn keep_time(self: Arc<Self>) {
+        let mut checks = Checks {
+            growth: Growth::new(self.core_threads, self.max_threads),
+            next: None,
+            interval: FIRST_CHECK,
+            calm: 0,
+        };
         let mut state = self.lock();
         while !state.stopping {
             let now = Instant::now();
+            let mut wakes = Wakes::default();
             let mut brief = Vec::new();
-            let more = self.release_due(&mut state, now, &mut brief);
-            if more || !brief.is_empty() {
-                // Let go of the lock for a moment, then come back.
+            let more = self.release_due(&mut state, now, &mut brief, &mut wakes);
+            let next_due = state.scheduled.first_key_value();
+            let next_due = next_due.map(|(timer, _)| timer.due);
+            let begins = checks.plan(&mut state, now);
+            let is_check = checks.next.is_some_and(|next| next <= now);
+            if more || begins || is_check || !brief.is_empty() || wakes.is_any() {
+                let load = Load {
+                    limit: state.limit,
+                    busy: state.busy,
+                    ready: state.ready(),
+                };
                 drop(state);
-                brief.into_iter().for_each(run_caught);
+                self.wake(wakes);
+                for task in brief {
+                    run_caught("a brief task", || task.run());
+                }
+                if begins {
+                    checks.growth.begin(&self.roster, &self.evidence);
+                } else if is_check {
+                    self.check(&mut checks, load);
+                }
                 state = self.lock();
                 continue;
             }
-            let next_due = state
-                .scheduled
-                .first_key_value()
-                .map(|(timer, _)| timer.due);
-            state.clock_watches = !state.ready.is_empty();
-            let next_look = state.clock_watches.then(|| now + BLOCKED_AFTER);
-            if state.clock_watches {
-                self.grow(&mut state);
-            }
-            state = match next_due.into_iter().chain(next_look).min() {
+            let until = next_due.into_iter().chain(checks.next).min();
+            state = match until {
                 None => self.clock.wait(state).unwrap_or_else(|e| e.into_inner()),
                 Some(until) => {
                     let wait = until.saturating_duration_since(Instant::now());
@@ -49,16 +82,21 @@ impl Pool {
         }
     }
 
-    /// Hands one portion of what is due to the workers, and what is brief to the clock; true if
-    /// there is more.
-    fn release_due(&self, state: &mut State, now: Instant, brief: &mut Vec<Arc<dyn Task>>) -> bool {
-        for _ in 0..DUE_PORTION {
+    /// Hands one batch of due tasks to the workers, and the brief ones to the clock; true if there are more.
+    pub(super) fn release_due(
+        &self,
+        state: &mut State,
+        now: Instant,
+        brief: &mut Vec<Arc<dyn Task>>,
+        wakes: &mut Wakes,
+    ) -> bool {
+        for _ in 0..DUE_BATCH {
             match state.scheduled.first_entry() {
                 Some(first) if first.key().due <= now => {
                     let task = first.remove();
                     match task.is_brief() {
                         true => brief.push(task),
-                        false => self.make_ready(state, task),
+                        false => self.make_ready(state, task, wakes),
                     }
                 }
                 _ => return false,
@@ -67,31 +105,68 @@ impl Pool {
         true
     }
 
-    /// Starts threads where those there are seem blocked while tasks wait: as many as are blocked,
-    /// and when all of them are, as many again.
-    fn grow(self: &Arc<Self>, state: &mut State) {
-        let threads = state.threads.len();
-        let allowed = self.max_threads.saturating_sub(threads);
-        if allowed == 0 {
-            return;
+    /// Adjusts the limit on busy threads, and starts those that are missing.
+    fn check(self: &Arc<Self>, checks: &mut Checks, load: Load) {
+        let Verdict { limit, is_open } = checks.growth.check(&self.roster, &self.evidence, load);
+        let mut wakes = Wakes::default();
+        let mut state = self.lock();
+        let mut started = 0;
+        // It may have fallen meanwhile, because threads ended.
+        if state.limit == load.limit {
+            state.limit = limit;
+            started = self.fill_limit(&mut state, &mut wakes);
         }
-        let since = self.now().saturating_sub(BLOCKED_AFTER.as_nanos() as u64);
-        let blocked = state
-            .threads
-            .iter()
-            .filter(|worker| worker.is_blocked(since))
-            .count();
-        let wanted = if blocked == threads {
-            threads
-        } else {
-            self.core_threads.saturating_sub(threads - blocked)
-        };
-        for _ in 0..wanted.min(state.ready.len()).min(allowed) {
-            if let Err(error) = self.start_worker(state) {
-                // The threads there are go on; the next look tries again.
-                tracing::warn!(%error, threads, "cannot start another worker thread");
-                break;
+        let is_surplus_busy = state.busy > self.core_threads;
+        checks.plan_next(&mut state, limit > load.limit || is_open, is_surplus_busy);
+        drop(state);
+        self.wake(wakes);
+        if let Err(error) = self.start_workers(started) {
+            // The other threads go on; a later check tries again.
+            tracing::warn!(%error, "cannot start another worker thread");
+        }
+    }
+}
+
+impl Checks {
+    /// Begins or ends a series of checks; true if it begins.
+    fn plan(&mut self, state: &mut State, now: Instant) -> bool {
+        let is_slow = self.interval > SLOWEST_FAST_CHECK;
+        match state.attention {
+            Attention::None => {
+                self.next = None;
+                state.measuring = false;
+                false
+            }
+            Attention::Slow if self.next.is_some() => false,
+            Attention::Fast if self.next.is_some() && !is_slow => false,
+            _ => {
+                self.interval = FIRST_CHECK;
+                self.next = Some(now + FIRST_CHECK);
+                self.calm = 0;
+                true
             }
         }
+    }
+
+    /// After a check: the next one comes soon if the limit rose or may rise, else later and later while nothing changes.
+    fn plan_next(&mut self, state: &mut State, is_urgent: bool, is_surplus_busy: bool) {
+        let is_waiting = state.ready() > 0;
+        let slowest = match is_waiting {
+            true => SLOWEST_FAST_CHECK,
+            false => SLOWEST_CHECK,
+        };
+        self.interval = match is_urgent {
+            true => NEXT_CHECK,
+            false => (2 * self.interval).min(slowest),
+        };
+        self.calm = if is_urgent { 0 } else { self.calm + 1 };
+        state.measuring = (is_waiting || is_surplus_busy) && self.calm % MEASURED_CHECKS < 2;
+        if !is_waiting && self.interval > SLOWEST_FAST_CHECK {
+            state.attention = match is_surplus_busy {
+                true => Attention::Slow,
+                false => Attention::None,
+            };
+        }
+        self.next = Some(Instant::now() + self.interval);
     }
 }

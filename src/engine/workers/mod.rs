@@ -1,0 +1,160 @@
+//! The worker threads, which run blocking code: a pool that grows while its threads are blocked, with a queue of due
+//! times. It runs [`Task`]s and knows nothing of calls, channels or gRPC.
+//!
+//! A task is expected to do a slice of its work and to submit itself again for the next; the pool interrupts no task.
+//! [`pool`] has the queue and the life of a worker, [`clock`] the due times, [`growth`] the number of threads, and
+//! [`usage`] the measurements behind that number.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::panic::drop_caught;
+use super::stats::HistogramSnapshot;
+use pool::{Pool, Wakes};
+
+mod clock;
+mod growth;
+mod pool;
+mod queue;
+mod usage;
+
+/// Something to run on a worker thread.
+pub trait Task: Send + Sync + 'static {
+    /// Does one slice of the work. May block. A panic ends the slice and nothing else.
+    fn run(self: Arc<Self>);
+
+    /// True for a task that takes microseconds and never blocks. The clock thread runs it when it is due, so it is in
+    /// time even if all workers are blocked.
+    fn is_brief(&self) -> bool {
+        false
+    }
+}
+
+/// Size of the pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkersConfig {
+    /// Maximum number of worker threads. At least 1.
+    pub max_threads: usize,
+    /// A thread beyond the number of processors ends after it was idle for this time.
+    pub keep_alive: Duration,
+}
+
+impl Default for WorkersConfig {
+    /// At most 64 threads, kept for half a second: starting a thread takes some 50 µs.
+    fn default() -> WorkersConfig {
+        WorkersConfig {
+            max_threads: 64,
+            keep_alive: Duration::from_millis(500),
+        }
+    }
+}
+
+/// A snapshot of the pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WorkersStatus {
+    /// Worker threads, busy or idle; the clock thread is not one of them.
+    pub threads: usize,
+    /// Idle worker threads.
+    pub idle: usize,
+    /// Tasks that are due and wait for a thread.
+    pub ready: usize,
+    /// Tasks that are not due yet.
+    pub scheduled: usize,
+}
+
+/// A handle to the pool; clones refer to the same pool. When the last handle is dropped, waiting tasks are dropped too
+/// and each thread ends after its current slice. Nothing waits for the threads.
+#[derive(Clone)]
+pub struct Workers {
+    pool: Arc<Pool>,
+    _stop: Arc<StopOnDrop>,
+}
+
+/// Names a scheduled task, to cancel it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timer {
+    due: Instant,
+    /// Tells apart tasks that are due at the same instant; they run in the order in which they were scheduled.
+    sequence: u64,
+}
+
+impl Timer {
+    pub(super) fn due(&self) -> Instant {
+        self.due
+    }
+}
+
+impl Workers {
+    /// Starts the pool: its clock and one worker a processor.
+    ///
+    /// # Errors
+    /// The system refused a thread.
+    pub fn new(config: WorkersConfig) -> io::Result<Workers> {
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        let pool = Arc::new(Pool::new(&config, processors));
+        // The handle exists before the first thread starts: an error half way ends those that did start.
+        let workers = Workers {
+            _stop: Arc::new(StopOnDrop(pool.clone())),
+            pool,
+        };
+        workers.pool.start()?;
+        Ok(workers)
+    }
+
+    /// Runs `task` as soon as a thread is free. Never blocks.
+    pub fn submit(&self, task: Arc<dyn Task>) {
+        let mut wakes = Wakes::default();
+        self.pool
+            .make_ready(&mut self.pool.lock(), task, &mut wakes);
+        self.pool.wake(wakes);
+    }
+
+    /// Runs `task` at `due`, or as soon after it as a thread is free. Never blocks.
+    pub fn submit_at(&self, due: Instant, task: Arc<dyn Task>) -> Timer {
+        self.pool.schedule(due, task)
+    }
+
+    /// Cancels a scheduled task and drops it now. False if it is already with the threads.
+    pub fn cancel(&self, timer: Timer) -> bool {
+        let task = self.pool.unschedule(timer);
+        // Dropped outside the lock: the drop is the task's own code.
+        task.map(drop_caught).is_some()
+    }
+
+    /// True while a task waits for a thread, so a slice should end soon.
+    #[inline]
+    pub fn is_contended(&self) -> bool {
+        self.pool.is_contended()
+    }
+
+    /// What the pool is doing now.
+    pub fn status(&self) -> WorkersStatus {
+        self.pool.status()
+    }
+
+    /// How long tasks that were due waited for a thread: a sample, of at most one task at a time.
+    pub fn queue_delay(&self) -> HistogramSnapshot {
+        self.pool.queue_delay()
+    }
+}
+
+impl fmt::Debug for Workers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Workers").field(&self.status()).finish()
+    }
+}
+
+/// Ends the threads when the last [`Workers`] is dropped; the threads hold the [`Pool`] but not this.
+struct StopOnDrop(Arc<Pool>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+#[cfg(test)]
+mod tests;

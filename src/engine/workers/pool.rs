@@ -1,0 +1,381 @@
+//! The queue of the pool and the life of a worker thread. It obeys the limit on busy threads; [`growth`](super::growth)
+//! sets the limit, and it must not know why.
+//!
+//! Poll threads take the lock to submit, so nothing under it may take long: threads are started and woken, clocks read
+//! and tasks dropped outside it, and the queue grows by blocks, not by moving 100,000 tasks.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::mem;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::super::panic::{drop_caught, run_caught};
+use super::super::stats::{Histogram, HistogramSnapshot};
+use super::growth::Roster;
+use super::queue::BlockQueue;
+use super::usage::{Evidence, SliceMeter, Worker};
+use super::{Task, Timer, WorkersConfig, WorkersStatus};
+
+/// How often an idle worker yields before it sleeps. A yield costs half a microsecond where no other thread is ready;
+/// calls of five messages cost 0.79 with 4, and 0.77 with 16.
+const YIELDS_BEFORE_SLEEP: u32 = 4;
+
+pub(super) struct Pool {
+    state: Mutex<State>,
+    /// As many idle workers as there are processors sleep here.
+    core: Condvar,
+    /// The other idle workers sleep here. They are woken only if those above are not enough, so the surplus ones time
+    /// out and end.
+    surplus: Condvar,
+    /// The clock thread sleeps here.
+    pub(super) clock: Condvar,
+    /// The waiting tasks plus the busy threads beyond the limit; read without the lock.
+    pressure: AtomicUsize,
+    pub(super) roster: Roster,
+    pub(super) evidence: Evidence,
+    pub(super) core_threads: usize,
+    pub(super) max_threads: usize,
+    keep_alive: Duration,
+    queue_delay: Histogram,
+}
+
+pub(super) struct State {
+    ready: BlockQueue<Arc<dyn Task>>,
+    /// The task whose delay is measured: how many ready tasks leave before it, and when it came.
+    timed: Option<(usize, Instant)>,
+    pub(super) scheduled: BTreeMap<Timer, Arc<dyn Task>>,
+    next_sequence: u64,
+    /// Worker threads, those that are starting included.
+    pub(super) threads: usize,
+    /// Threads in a slice.
+    pub(super) busy: usize,
+    /// No thread begins a slice while so many are in one; at least the number of core threads.
+    pub(super) limit: usize,
+    /// Workers asleep in [`Pool::core`] and in [`Pool::surplus`].
+    idle_core: usize,
+    idle_surplus: usize,
+    /// A worker is idle but not asleep yet; see [`Pool::yield_before_sleep`].
+    yielding: bool,
+    /// Whether the clock thread checks the load.
+    pub(super) attention: Attention,
+    /// Slices are measured, which takes 60 ns each.
+    pub(super) measuring: bool,
+    pub(super) stopping: bool,
+}
+
+impl State {
+    pub(super) fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
+    fn idle(&self) -> usize {
+        usize::from(self.yielding) + self.idle_core + self.idle_surplus
+    }
+
+    /// A task has left the queue; returns when it came, if its delay is measured.
+    fn timed_leaves(&mut self) -> Option<Instant> {
+        let (before, came) = self.timed?;
+        self.timed = before.checked_sub(1).map(|before| (before, came));
+        self.timed.is_none().then_some(came)
+    }
+}
+
+/// How closely the clock thread checks whether the busy threads are blocked.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Attention {
+    /// No task waits, and there are at most as many busy threads as processors.
+    None,
+    /// More threads are busy than there are processors.
+    Slow,
+    /// Tasks wait.
+    Fast,
+}
+
+/// Threads to wake once the lock is free: a thread that is woken earlier would wait for it.
+#[derive(Default)]
+pub(super) struct Wakes {
+    core: usize,
+    surplus: usize,
+    clock: bool,
+}
+
+impl Wakes {
+    pub(super) fn is_any(&self) -> bool {
+        self.core + self.surplus > 0 || self.clock
+    }
+}
+
+/// A task that left the queue.
+pub(super) struct Taken {
+    task: Arc<dyn Task>,
+    came: Option<Instant>,
+    measured: bool,
+}
+
+impl Pool {
+    pub(super) fn new(config: &WorkersConfig, processors: usize) -> Pool {
+        let max_threads = config.max_threads.max(1);
+        let core_threads = processors.min(max_threads);
+        Pool {
+            state: Mutex::new(State {
+                ready: BlockQueue::default(),
+                timed: None,
+                scheduled: BTreeMap::new(),
+                next_sequence: 0,
+                threads: 0,
+                busy: 0,
+                limit: core_threads,
+                idle_core: 0,
+                idle_surplus: 0,
+                yielding: false,
+                attention: Attention::None,
+                measuring: false,
+                stopping: false,
+            }),
+            core: Condvar::new(),
+            surplus: Condvar::new(),
+            clock: Condvar::new(),
+            pressure: AtomicUsize::new(0),
+            roster: Roster::default(),
+            evidence: Evidence::default(),
+            core_threads,
+            max_threads,
+            keep_alive: config.keep_alive,
+            queue_delay: Histogram::default(),
+        }
+    }
+
+    /// Starts the clock and the core threads.
+    pub(super) fn start(self: &Arc<Self>) -> io::Result<()> {
+        let clock = self.clone();
+        thread::Builder::new()
+            .name("fanstream-clock".into())
+            .spawn(move || clock.keep_time())?;
+        self.lock().threads = self.core_threads;
+        self.start_workers(self.core_threads)
+    }
+
+    /// Starts `count` threads, which are counted in [`State::threads`] already; an error takes the rest off again.
+    pub(super) fn start_workers(self: &Arc<Self>, count: usize) -> io::Result<()> {
+        for started in 0..count {
+            let pool = self.clone();
+            let thread = thread::Builder::new().name("fanstream-work".into());
+            if let Err(error) = thread.spawn(move || pool.work()) {
+                let mut state = self.lock();
+                state.threads -= count - started;
+                self.lower_limit_to_threads(&mut state);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        // No task runs under the lock, so a poisoned state is whole.
+        self.state.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Queues a task and adds the thread that has to wake for it to `wakes`.
+    pub(super) fn make_ready(&self, state: &mut State, task: Arc<dyn Task>, wakes: &mut Wakes) {
+        let before = state.ready.len();
+        if state.timed.is_none() {
+            state.timed = Some((before, Instant::now()));
+        }
+        state.ready.push(task);
+        self.publish(state);
+        let ready = before + 1;
+        let awake = usize::from(state.yielding);
+        if ready > state.limit.saturating_sub(state.busy) || ready > state.idle() {
+            // No thread is free: the clock has to check whether the busy ones are blocked.
+            Self::call_attention(state, Attention::Fast, wakes);
+        } else if ready <= awake {
+            // The yielding thread takes it.
+        } else if ready <= awake + state.idle_core {
+            wakes.core += 1;
+        } else {
+            wakes.surplus += 1;
+        }
+    }
+
+    fn call_attention(state: &mut State, attention: Attention, wakes: &mut Wakes) {
+        if state.attention < attention {
+            state.attention = attention;
+            wakes.clock = true;
+        }
+    }
+
+    /// Wakes threads for a raised limit, and returns how many more are to be started for it.
+    pub(super) fn fill_limit(&self, state: &mut State, wakes: &mut Wakes) -> usize {
+        let free = state.limit.saturating_sub(state.busy);
+        let wanted = free.min(state.ready.len());
+        wakes.core += wanted.min(state.idle_core);
+        let wanted = wanted.saturating_sub(state.idle_core);
+        wakes.surplus += wanted.min(state.idle_surplus);
+        let missing = wanted.saturating_sub(state.idle_surplus);
+        let started = missing.min(self.max_threads.saturating_sub(state.threads));
+        state.threads += started;
+        self.lower_limit_to_threads(state);
+        self.publish(state);
+        started
+    }
+
+    /// The memory of an earlier load ends with its threads.
+    fn lower_limit_to_threads(&self, state: &mut State) {
+        state.limit = state.limit.min(state.threads.max(self.core_threads));
+    }
+
+    /// Updates the count that [`Pool::is_contended`] reads.
+    fn publish(&self, state: &State) {
+        let beyond = state.busy.saturating_sub(state.limit);
+        let pressure = state.ready.len() + beyond;
+        self.pressure.store(pressure, Ordering::Relaxed);
+    }
+
+    pub(super) fn wake(&self, wakes: Wakes) {
+        (0..wakes.core).for_each(|_| self.core.notify_one());
+        (0..wakes.surplus).for_each(|_| self.surplus.notify_one());
+        if wakes.clock {
+            self.clock.notify_one();
+        }
+    }
+
+    pub(super) fn schedule(&self, due: Instant, task: Arc<dyn Task>) -> Timer {
+        let mut state = self.lock();
+        let timer = Timer {
+            due,
+            sequence: state.next_sequence,
+        };
+        state.next_sequence += 1;
+        let first = state.scheduled.first_key_value();
+        let is_first = first.is_none_or(|(first, _)| timer < *first);
+        state.scheduled.insert(timer, task);
+        drop(state);
+        if is_first {
+            self.clock.notify_one();
+        }
+        timer
+    }
+
+    pub(super) fn unschedule(&self, timer: Timer) -> Option<Arc<dyn Task>> {
+        self.lock().scheduled.remove(&timer)
+    }
+
+    pub(super) fn is_contended(&self) -> bool {
+        self.pressure.load(Ordering::Relaxed) > 0
+    }
+
+    pub(super) fn status(&self) -> WorkersStatus {
+        let state = self.lock();
+        WorkersStatus {
+            threads: state.threads,
+            idle: state.idle(),
+            ready: state.ready.len(),
+            scheduled: state.scheduled.len(),
+        }
+    }
+
+    pub(super) fn queue_delay(&self) -> HistogramSnapshot {
+        self.queue_delay.snapshot()
+    }
+
+    /// Ends the threads and drops all tasks that wait.
+    pub(super) fn stop(&self) {
+        let mut state = self.lock();
+        state.stopping = true;
+        let ready = mem::take(&mut state.ready);
+        let scheduled = mem::take(&mut state.scheduled);
+        self.publish(&state);
+        drop(state);
+        self.core.notify_all();
+        self.surplus.notify_all();
+        self.clock.notify_all();
+        // One by one: two tasks that panic in one drop would abort the process.
+        ready.into_iter().for_each(drop_caught);
+        scheduled.into_values().for_each(drop_caught);
+    }
+
+    /// The life of a worker thread.
+    fn work(&self) {
+        let own = Arc::new(Worker::current());
+        self.roster.add(own.clone());
+        let mut meter = SliceMeter::default();
+        let mut state = self.lock();
+        while !state.stopping {
+            let mut wakes = Wakes::default();
+            if let Some(taken) = self.take(&mut state, &mut wakes) {
+                drop(state);
+                self.wake(wakes);
+                if let Some(came) = taken.came {
+                    self.queue_delay.record(came.elapsed());
+                }
+                let task = taken.task;
+                let slice = || {
+                    run_caught("a task", || task.run());
+                };
+                own.run(|| meter.run(taken.measured, &self.evidence, slice));
+                state = self.lock();
+                state.busy -= 1;
+                self.publish(&state);
+                if state.ready.is_empty() && !state.yielding {
+                    state = self.yield_before_sleep(state);
+                }
+            } else if state.idle_core < self.core_threads {
+                state.idle_core += 1;
+                state = self.core.wait(state).unwrap_or_else(|e| e.into_inner());
+                state.idle_core -= 1;
+            } else {
+                state.idle_surplus += 1;
+                let woken = self.surplus.wait_timeout(state, self.keep_alive);
+                let (guard, timeout) = woken.unwrap_or_else(|e| e.into_inner());
+                state = guard;
+                state.idle_surplus -= 1;
+                let useless = state.ready.is_empty() || state.busy >= state.limit;
+                if timeout.timed_out() && useless {
+                    break;
+                }
+            }
+        }
+        state.threads -= 1;
+        self.lower_limit_to_threads(&mut state);
+        drop(state);
+        self.roster.remove(&own);
+    }
+
+    pub(super) fn take(&self, state: &mut State, wakes: &mut Wakes) -> Option<Taken> {
+        if state.busy >= state.limit {
+            return None;
+        }
+        let task = state.ready.pop()?;
+        state.busy += 1;
+        self.publish(state);
+        let came = state.timed_leaves();
+        if state.busy > self.core_threads {
+            // The clock has to check that the threads beyond the processors are needed.
+            Self::call_attention(state, Attention::Slow, wakes);
+        }
+        Some(Taken {
+            task,
+            came,
+            measured: state.measuring,
+        })
+    }
+
+    /// Lets other threads run before this one sleeps, in case they submit more: waking a thread costs a system call
+    /// and two switches. One worker at a time, so the cost stays small if nothing comes.
+    fn yield_before_sleep<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        state.yielding = true;
+        drop(state);
+        for _ in 0..YIELDS_BEFORE_SLEEP {
+            if self.is_contended() {
+                break;
+            }
+            thread::yield_now();
+        }
+        let mut state = self.lock();
+        state.yielding = false;
+        state
+    }
+}

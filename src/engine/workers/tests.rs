@@ -1,0 +1,392 @@
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{mpsc, Mutex};
+
+use super::super::testing::{eventually, DEADLINE};
+use super::*;
+
+struct Run<F>(F);
+
+impl<F: Fn() + Send + Sync + 'static> Task for Run<F> {
+    fn run(self: Arc<Self>) {
+        (self.0)();
+    }
+}
+
+fn task(run: impl Fn() + Send + Sync + 'static) -> Arc<dyn Task> {
+    Arc::new(Run(run))
+}
+
+/// A task that sends `what` when it runs.
+fn send(sender: &mpsc::Sender<u32>, what: u32) -> Arc<dyn Task> {
+    let sender = Mutex::new(sender.clone());
+    task(move || sender.lock().unwrap().send(what).unwrap())
+}
+
+/// A task that blocks until the other half of the gate is dropped.
+fn blocked(gate: &crossbeam_channel::Receiver<()>) -> Arc<dyn Task> {
+    let gate = gate.clone();
+    task(move || {
+        let _ = gate.recv();
+    })
+}
+
+fn pool(max_threads: usize, keep_alive: Duration) -> Workers {
+    Workers::new(WorkersConfig {
+        max_threads,
+        keep_alive,
+    })
+    .unwrap()
+}
+
+#[test]
+fn tasks_run_in_the_order_of_submission() {
+    let workers = pool(1, DEADLINE);
+    let (tx, rx) = mpsc::channel();
+    for n in 0..100 {
+        workers.submit(send(&tx, n));
+    }
+    let sent: Vec<_> = (0..100)
+        .map(|_| rx.recv_timeout(DEADLINE).unwrap())
+        .collect();
+    assert_eq!(sent, (0..100).collect::<Vec<_>>());
+}
+
+#[test]
+fn tasks_run_in_the_order_of_their_due_times_and_never_early() {
+    let workers = pool(1, DEADLINE);
+    let (tx, rx) = mpsc::channel();
+    let now = Instant::now();
+    for delay in [30, 10, 20] {
+        workers.submit_at(now + Duration::from_millis(delay.into()), send(&tx, delay));
+    }
+    for delay in [10, 20, 30] {
+        assert_eq!(rx.recv_timeout(DEADLINE), Ok(delay));
+        assert!(now.elapsed() >= Duration::from_millis(delay.into()));
+    }
+}
+
+#[test]
+fn an_earlier_task_wakes_the_sleeping_clock() {
+    let workers = pool(1, DEADLINE);
+    let (tx, rx) = mpsc::channel();
+    let hour = Duration::from_secs(3600);
+    workers.submit_at(Instant::now() + hour, send(&tx, 1));
+    workers.submit_at(Instant::now() + Duration::from_millis(5), send(&tx, 2));
+    assert_eq!(rx.recv_timeout(DEADLINE), Ok(2));
+}
+
+#[test]
+fn a_cancelled_task_is_dropped_at_once() {
+    let workers = pool(1, DEADLINE);
+    let held = Arc::new(());
+    let owned = held.clone();
+    let timer = workers.submit_at(
+        Instant::now() + Duration::from_secs(3600),
+        task(move || drop(owned.clone())),
+    );
+    assert_eq!(workers.status().scheduled, 1);
+    assert!(workers.cancel(timer));
+    assert_eq!(Arc::strong_count(&held), 1);
+    assert_eq!(workers.status().scheduled, 0);
+    assert!(!workers.cancel(timer), "only once");
+}
+
+#[test]
+fn the_pool_grows_while_threads_are_blocked_up_to_the_maximum() {
+    const CAP: usize = 12;
+    let workers = pool(CAP, DEADLINE);
+    let (release, gate) = crossbeam_channel::bounded::<()>(0);
+    for _ in 0..2 * CAP {
+        workers.submit(blocked(&gate));
+    }
+    eventually("all threads are blocked", || {
+        workers.status().threads == CAP
+    });
+    eventually("the other tasks wait", || workers.status().ready == CAP);
+    // More would be started within a few checks.
+    thread::sleep(Duration::from_millis(50));
+    assert_eq!(workers.status().threads, CAP);
+    drop(release);
+    eventually("all is done", || workers.status().idle == CAP);
+}
+
+#[test]
+fn a_due_task_runs_though_all_threads_are_blocked() {
+    let workers = pool(64, DEADLINE);
+    let (release, gate) = crossbeam_channel::bounded::<()>(0);
+    let (tx, rx) = mpsc::channel();
+    let cores = workers.status().threads;
+    for _ in 0..cores {
+        workers.submit(blocked(&gate));
+    }
+    workers.submit_at(Instant::now() + Duration::from_millis(20), send(&tx, 1));
+    assert_eq!(rx.recv_timeout(DEADLINE), Ok(1));
+    drop(release);
+}
+
+#[test]
+fn idle_threads_end_down_to_the_number_of_processors() {
+    let workers = pool(16, Duration::from_millis(20));
+    let at_rest = workers.status().threads;
+    let (release, gate) = crossbeam_channel::bounded::<()>(0);
+    for _ in 0..16 {
+        workers.submit(blocked(&gate));
+    }
+    eventually("the pool grows", || workers.status().threads == 16);
+    drop(release);
+    eventually("the pool shrinks", || workers.status().threads == at_rest);
+}
+
+#[test]
+fn a_panic_ends_its_task_and_no_thread() {
+    let workers = pool(1, DEADLINE);
+    let (tx, rx) = mpsc::channel();
+    workers.submit(task(|| panic!("as it should")));
+    workers.submit(send(&tx, 1));
+    assert_eq!(rx.recv_timeout(DEADLINE), Ok(1));
+}
+
+#[test]
+fn dropping_the_pool_drops_waiting_tasks_and_ends_its_threads() {
+    let workers = pool(4, DEADLINE);
+    let pool = Arc::downgrade(&workers.pool);
+    let held = Arc::new(());
+    let owned = held.clone();
+    workers.submit_at(
+        Instant::now() + Duration::from_secs(3600),
+        task(move || drop(owned.clone())),
+    );
+    drop(workers);
+    assert_eq!(Arc::strong_count(&held), 1);
+    eventually("the threads end", || pool.strong_count() == 0);
+}
+
+struct Brief<F>(F);
+
+impl<F: Fn() + Send + Sync + 'static> Task for Brief<F> {
+    fn run(self: Arc<Self>) {
+        (self.0)();
+    }
+
+    fn is_brief(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn a_brief_task_runs_in_time_though_all_threads_are_blocked() {
+    let workers = pool(1, DEADLINE);
+    let (open, gate) = crossbeam_channel::bounded(0);
+    workers.submit(blocked(&gate));
+    let (tx, rx) = mpsc::channel();
+    let sender = Mutex::new(tx);
+    let brief = Brief(move || sender.lock().unwrap().send(()).unwrap());
+    workers.submit_at(Instant::now(), Arc::new(brief));
+    rx.recv_timeout(DEADLINE).unwrap();
+    // A panic in one does not stop the clock.
+    workers.submit_at(Instant::now(), Arc::new(Brief(|| panic!("as it should"))));
+    let (tx, rx) = mpsc::channel();
+    workers.submit_at(Instant::now(), send(&tx, 1));
+    drop(open);
+    assert_eq!(rx.recv_timeout(DEADLINE), Ok(1));
+}
+
+/// A task of `slices` slices that submits itself again after each.
+struct Slices {
+    workers: Workers,
+    slice: fn(),
+    left: AtomicU32,
+    done: mpsc::Sender<()>,
+}
+
+impl Task for Slices {
+    fn run(self: Arc<Self>) {
+        (self.slice)();
+        if self.left.fetch_sub(1, Ordering::Relaxed) > 1 {
+            self.workers.clone().submit(self);
+        } else {
+            self.done.send(()).unwrap();
+        }
+    }
+}
+
+/// Submits `tasks` tasks of `slices` slices each; the receiver gets one message a task.
+fn submit_slices(workers: &Workers, tasks: u32, slices: u32, slice: fn()) -> mpsc::Receiver<()> {
+    let (tx, rx) = mpsc::channel();
+    for _ in 0..tasks {
+        workers.submit(Arc::new(Slices {
+            workers: workers.clone(),
+            slice,
+            left: AtomicU32::new(slices),
+            done: tx.clone(),
+        }));
+    }
+    rx
+}
+
+fn wait_for(tasks: u32, done: &mpsc::Receiver<()>) {
+    for _ in 0..tasks {
+        done.recv_timeout(DEADLINE).unwrap();
+    }
+}
+
+fn block() {
+    thread::sleep(Duration::from_millis(3));
+}
+
+/// Uses `time` of CPU.
+fn compute(time: Duration) {
+    let own = usage::Worker::current();
+    let end = own.cpu().unwrap() + time;
+    while own.cpu().unwrap() < end {}
+}
+
+fn busy(workers: &Workers) -> usize {
+    let status = workers.status();
+    status.threads - status.idle
+}
+
+#[test]
+fn the_pool_grows_for_tasks_that_block_for_3_ms() {
+    let workers = pool(64, DEADLINE);
+    let began = Instant::now();
+    wait_for(64, &submit_slices(&workers, 64, 20, block));
+    // 60 ms with all threads from the start, 80 ms on an idle machine, 2 s with two threads.
+    let took = began.elapsed();
+    assert!(took < Duration::from_millis(600), "{took:?}");
+}
+
+/// Tasks that only compute, in slices of various lengths: the samples with more busy threads than processors.
+fn share_beyond_processors(tasks: u32, slices: u32, slice: fn()) -> f64 {
+    let workers = pool(64, DEADLINE);
+    let processors = workers.status().threads;
+    let done = submit_slices(&workers, tasks, slices, slice);
+    let (samples, beyond) = (Cell::new(0), Cell::new(0));
+    let finished = Cell::new(0);
+    eventually("all tasks are done", || {
+        samples.set(samples.get() + 1);
+        beyond.set(beyond.get() + u32::from(busy(&workers) > processors));
+        finished.set(finished.get() + done.try_iter().count());
+        finished.get() == tasks as usize
+    });
+    f64::from(beyond.get()) / f64::from(samples.get())
+}
+
+#[test]
+fn computing_tasks_get_no_more_threads_than_processors() {
+    let tiny = || compute(Duration::from_micros(5));
+    let short = || compute(Duration::from_millis(1));
+    let long = || compute(Duration::from_millis(30));
+    for (slices, slice) in [(4000, tiny as fn()), (20, short), (2, long)] {
+        // A machine that stops all its processors for a while looks like threads that are blocked.
+        let beyond = share_beyond_processors(12, slices, slice);
+        assert!(beyond < 0.2, "{beyond} of the samples");
+    }
+}
+
+#[test]
+fn the_pool_grows_for_blocking_tasks_beside_computing_ones_and_only_for_these() {
+    let workers = pool(64, DEADLINE);
+    let processors = workers.status().threads;
+    let stop = Arc::new(AtomicBool::new(false));
+    for _ in 0..processors + 2 {
+        let (stop, again) = (stop.clone(), workers.clone());
+        fn compute_until(stop: Arc<AtomicBool>, again: Workers) {
+            compute(Duration::from_millis(1));
+            if !stop.load(Ordering::Relaxed) {
+                let next = again.clone();
+                again.submit(task(move || compute_until(stop.clone(), next.clone())));
+            }
+        }
+        workers.submit(task(move || compute_until(stop.clone(), again.clone())));
+    }
+    let blocking = submit_slices(&workers, 32, 40, block);
+    eventually("the pool grows", || busy(&workers) > processors + 4);
+    wait_for(32, &blocking);
+    eventually("the computing tasks share the processors", || {
+        busy(&workers) <= processors
+    });
+    stop.store(true, Ordering::Relaxed);
+    eventually("all is done", || busy(&workers) == 0);
+}
+
+struct PanicOnDrop;
+
+impl Task for PanicOnDrop {
+    fn run(self: Arc<Self>) {}
+}
+
+impl Drop for PanicOnDrop {
+    fn drop(&mut self) {
+        panic!("as it should");
+    }
+}
+
+#[test]
+fn tasks_that_panic_when_they_are_dropped_harm_nobody() {
+    let workers = pool(1, DEADLINE);
+    let later = Instant::now() + Duration::from_secs(3600);
+    let timers = [(); 4].map(|()| workers.submit_at(later, Arc::new(PanicOnDrop)));
+    assert!(workers.cancel(timers[0]));
+    let (_open, gate) = crossbeam_channel::bounded(0);
+    workers.submit(blocked(&gate));
+    workers.submit(Arc::new(PanicOnDrop));
+    workers.submit(Arc::new(PanicOnDrop));
+    // Two panics in one drop would abort the process.
+    drop(workers);
+}
+
+/// The longest CPU time of one step, of the least among three runs: reallocations come at the same step of each run.
+fn longest_step(mut run: impl FnMut(&mut dyn FnMut(&mut dyn FnMut()))) -> Duration {
+    let own = usage::Worker::current();
+    let mut least: Vec<Duration> = Vec::new();
+    for _ in 0..3 {
+        let mut index = 0;
+        run(&mut |step| {
+            let before = own.cpu().unwrap();
+            step();
+            let took = own.cpu().unwrap() - before;
+            match least.get_mut(index) {
+                Some(least) => *least = took.min(*least),
+                None => least.push(took),
+            }
+            index += 1;
+        });
+    }
+    least.into_iter().max().unwrap()
+}
+
+#[test]
+fn nothing_holds_the_lock_for_long_with_100_000_tasks() {
+    const TASKS: usize = 100_000;
+    let longest = longest_step(|step| {
+        // Without threads, so that only the steps take the lock.
+        let pool = Arc::new(Pool::new(&WorkersConfig::default(), 2));
+        let due = Instant::now();
+        for _ in 0..TASKS {
+            let task = task(|| ());
+            step(&mut || {
+                pool.schedule(due, task.clone());
+            });
+        }
+        let mut more = true;
+        while more {
+            step(&mut || {
+                let (mut brief, mut wakes) = (Vec::new(), Wakes::default());
+                let mut state = pool.lock();
+                more = pool.release_due(&mut state, Instant::now(), &mut brief, &mut wakes);
+            });
+        }
+        assert_eq!(pool.status().ready, TASKS);
+        step(&mut || {
+            pool.fill_limit(&mut pool.lock(), &mut Wakes::default());
+        });
+        for _ in 0..TASKS {
+            step(&mut || drop(pool.take(&mut pool.lock(), &mut Wakes::default())));
+            pool.lock().busy = 0;
+        }
+    });
+    eprintln!("longest {longest:?}");
+    assert!(longest < Duration::from_micros(100), "{longest:?}");
+}

@@ -1,0 +1,206 @@
+//! What the worker threads use: their CPU clocks, and how long their slices were blocked. It measures, and must not know
+//! what follows from it.
+//!
+//! A blocked thread and one that waits for a processor look alike in the CPU clock. The kernel's count of involuntary
+//! switches tells them apart, but only the thread itself can read its own. So each thread measures its slices.
+
+use std::mem;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::sys::resource::{getrusage, UsageWho};
+use nix::time::ClockId;
+use nix::unistd::gettid;
+
+/// A thread reads its clocks at most this often: 0.5 µs for each 500 µs.
+const REPORT_EVERY: Duration = Duration::from_micros(500);
+
+/// One worker thread, as the clock thread sees it.
+pub(super) struct Worker {
+    cpu_clock: ClockId,
+    /// Slices begun plus slices ended, so odd while the thread is in one.
+    steps: AtomicU64,
+}
+
+impl Worker {
+    /// The calling thread.
+    pub(super) fn current() -> Worker {
+        // Linux's id for the CPU clock of a thread; `pthread_getcpuclockid` makes the same.
+        let id = (!gettid().as_raw() << 3) | 6;
+        Worker {
+            cpu_clock: ClockId::from_raw(id),
+            steps: AtomicU64::new(0),
+        }
+    }
+
+    /// Marks the time of `slice` as a slice.
+    pub(super) fn run(&self, slice: impl FnOnce()) {
+        let steps = self.steps.load(Ordering::Relaxed);
+        self.steps.store(steps + 1, Ordering::Relaxed);
+        slice();
+        self.steps.store(steps + 2, Ordering::Relaxed);
+    }
+
+    /// Names the slice that the thread is in.
+    pub(super) fn slice(&self) -> Option<u64> {
+        let steps = self.steps.load(Ordering::Relaxed);
+        (steps % 2 == 1).then_some(steps)
+    }
+
+    /// CPU time of the thread so far; `None` when it has ended.
+    pub(super) fn cpu(&self) -> Option<Duration> {
+        self.cpu_clock.now().ok().map(Duration::from)
+    }
+}
+
+/// Time in finished slices, summed over all threads, in nanoseconds.
+#[derive(Default)]
+pub(super) struct Evidence {
+    seen: AtomicU64,
+    blocked: AtomicU64,
+    maybe_blocked: AtomicU64,
+}
+
+impl Evidence {
+    fn add(to: &AtomicU64, time: Duration) {
+        to.fetch_add(time.as_nanos() as u64, Ordering::Relaxed);
+    }
+
+    /// Takes what was added since the last call, in seconds: the time in slices, the part that was blocked, and the part
+    /// that was blocked unless
+    /// the thread waited for a lock whose holder was preempted.
+    pub(super) fn take(&self) -> [f64; 3] {
+        [&self.seen, &self.blocked, &self.maybe_blocked]
+            .map(|sum| sum.swap(0, Ordering::Relaxed) as f64 / 1e9)
+    }
+}
+
+/// How often the kernel took a processor away from a thread of this process that could have gone on.
+pub(super) fn preemptions() -> i64 {
+    let usage = getrusage(UsageWho::RUSAGE_SELF);
+    usage.map_or(0, |usage| usage.involuntary_context_switches())
+}
+
+/// How often the calling thread gave its processor up so far.
+struct Switches {
+    voluntary: i64,
+    preemptions: i64,
+}
+
+impl Switches {
+    fn now() -> Switches {
+        let usage = getrusage(UsageWho::RUSAGE_THREAD).ok();
+        Switches {
+            voluntary: usage.map_or(0, |usage| usage.voluntary_context_switches()),
+            preemptions: usage.map_or(0, |usage| usage.involuntary_context_switches()),
+        }
+    }
+}
+
+/// Measures the slices of the calling thread.
+#[derive(Default)]
+pub(super) struct SliceMeter {
+    last: Option<Reading>,
+    /// Since the last reading.
+    in_slices: Duration,
+    slices: u32,
+}
+
+struct Reading {
+    at: Instant,
+    cpu: Duration,
+    switches: Switches,
+}
+
+impl SliceMeter {
+    pub(super) fn run(&mut self, measured: bool, evidence: &Evidence, slice: impl FnOnce()) {
+        if !measured {
+            if self.slices > 0 {
+                self.report(Instant::now(), evidence);
+            }
+            self.last = None;
+            return slice();
+        }
+        let began = Instant::now();
+        let is_recent = |last: &Reading| began.duration_since(last.at) < REPORT_EVERY;
+        if !self.last.as_ref().is_some_and(is_recent) {
+            self.report(began, evidence);
+        }
+        slice();
+        self.in_slices += began.elapsed();
+        self.slices += 1;
+    }
+
+    fn report(&mut self, now: Instant, evidence: &Evidence) {
+        let cpu = ClockId::CLOCK_THREAD_CPUTIME_ID.now();
+        let reading = Reading {
+            at: now,
+            cpu: cpu.map_or(Duration::ZERO, Duration::from),
+            switches: Switches::now(),
+        };
+        let seen = mem::take(&mut self.in_slices);
+        let slices = mem::take(&mut self.slices);
+        if let (Some(last), true) = (&self.last, slices > 0) {
+            Evidence::add(&evidence.seen, seen);
+            let off_cpu = seen.saturating_sub(reading.cpu.saturating_sub(last.cpu));
+            let blocks = reading.switches.voluntary - last.switches.voluntary;
+            let preemptions = reading.switches.preemptions - last.switches.preemptions;
+            if blocks > 0 && slices == 1 {
+                let share = blocks as f64 / (blocks + preemptions) as f64;
+                Evidence::add(&evidence.blocked, off_cpu.mul_f64(share));
+            } else if blocks > 0 && preemptions == 0 {
+                Evidence::add(&evidence.maybe_blocked, off_cpu);
+            }
+        }
+        self.last = Some(reading);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::testing::DEADLINE;
+    use super::*;
+
+    fn spin(time: Duration) {
+        let began = Instant::now();
+        while began.elapsed() < time {
+            std::hint::spin_loop();
+        }
+    }
+
+    /// Share of the time in slices that was blocked.
+    fn blocked_share(slice: impl Fn()) -> f64 {
+        let (mut meter, evidence) = (SliceMeter::default(), Evidence::default());
+        (0..20).for_each(|_| meter.run(true, &evidence, &slice));
+        let [seen, blocked, maybe_blocked] = evidence.take();
+        assert!(seen > 0.0);
+        (blocked + maybe_blocked) / seen
+    }
+
+    #[test]
+    fn sleeping_slices_are_blocked_and_computing_ones_are_not() {
+        let sleeping = blocked_share(|| std::thread::sleep(Duration::from_millis(3)));
+        assert!(sleeping > 0.5, "{sleeping}");
+        let computing = blocked_share(|| spin(Duration::from_millis(1)));
+        assert!(computing < 0.3, "{computing}");
+    }
+
+    #[test]
+    fn the_cpu_clock_of_another_thread_advances_while_it_computes() {
+        let (tell, told) = std::sync::mpsc::channel();
+        let (release, gate) = std::sync::mpsc::channel::<()>();
+        let other = std::thread::spawn(move || {
+            let own = std::sync::Arc::new(Worker::current());
+            tell.send(own.clone()).unwrap();
+            spin(Duration::from_millis(20));
+            tell.send(own).unwrap();
+            let _ = gate.recv();
+        });
+        let worker = told.recv_timeout(DEADLINE).unwrap();
+        let before = worker.cpu().unwrap();
+        told.recv_timeout(DEADLINE).unwrap();
+        assert!(worker.cpu().unwrap() > before);
+        drop(release);
+        other.join().unwrap();
+    }
+}
