@@ -96,6 +96,13 @@ impl<T: Send + 'static> Call<T> {
         self.sender.wake_both();
     }
 
+    /// The response writer cannot send a message. So the messages before an earlier failure do not
+    /// all arrive, and this failure takes its place.
+    pub(super) fn fail_writing(&self, message: &str) {
+        self.terminator.fail_anew(internal(message));
+        self.sender.close();
+    }
+
     /// The call is over for its client: no producer is called again, and what it holds is freed.
     /// Does not block: a worker drops it, since that is user code. So the call keeps its permit
     /// until its last producer has come back.
@@ -220,6 +227,6 @@ fn no_ok(status: RpcStatus) -> RpcStatus {
     }
 }
 
-pub(super) fn internal(message: &str) -> RpcStatus {
+fn internal(message: &str) -> RpcStatus {
     RpcStatus::with_message(RpcStatusCode::INTERNAL, message.into())
 }

@@ -80,6 +80,14 @@ impl Terminator {
         }
     }
 
+    /// Sets the failure in place of an earlier one: messages that were made before that are lost.
+    pub(crate) fn fail_anew(&self, status: RpcStatus) {
+        let mut state = lock(&self.state);
+        if !state.sealed {
+            state.failure = Some(Box::new(status));
+        }
+    }
+
     /// Raises the level and wakes the writer.
     pub(crate) fn raise(&self, level: Level) {
         let state = lock(&self.state);

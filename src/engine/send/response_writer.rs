@@ -23,7 +23,7 @@ use std::task::{Context, Poll};
 use futures::Sink;
 use grpcio::{Deadline, RpcStatusCode, ServerStreamingSink, WriteFlags};
 
-use super::super::call::{internal, Call, Level};
+use super::super::call::{Call, Level};
 use super::super::channel::{Queued, Receiver, TryRecvError};
 use super::super::limits::{Place, StreamTable};
 use super::super::panic::{drop_caught, run_caught};
@@ -290,7 +290,7 @@ impl<T: Send + 'static> ResponseWriter<T> {
                     Poll::Ready(Sent::ClientGone) => self.lose_client(),
                     Poll::Ready(Sent::Failed(error)) => {
                         tracing::error!(%error, "a response cannot be encoded");
-                        self.call.fail(internal("a response cannot be encoded"));
+                        self.call.fail_writing("a response cannot be encoded");
                         self.close();
                     }
                     Poll::Pending => return Poll::Pending,
@@ -307,7 +307,7 @@ impl<T: Send + 'static> ResponseWriter<T> {
     fn fail(&mut self) {
         match &self.phase {
             Phase::Sending { .. } => {
-                self.call.fail(internal("the server panicked"));
+                self.call.fail_writing("the server panicked");
                 self.close();
             }
             Phase::Closing { .. } | Phase::Over => self.cut(),
