@@ -27,7 +27,10 @@ use fanstream::engine::{
 use fanstream::proto::health::HealthCheckRequest;
 use fanstream::proto::health_grpc::HealthClient;
 use fanstream::proto::stream::Response;
-use grpcio::{CallOption, Channel, Marshaller, Method, MethodType, RpcStatus, RpcStatusCode};
+use grpcio::{
+    CallOption, Channel, ChannelBuilder, Environment, Marshaller, Method, MethodType, RpcStatus,
+    RpcStatusCode,
+};
 use procfs::Current;
 use rstest::rstest;
 
@@ -324,12 +327,20 @@ fn half_open_calls_leave_no_memory_behind() {
         process.statm().unwrap().resident * procfs::page_size() / 1_000_000
     };
     let before = memory();
-    let channels: Vec<_> = (0..10).map(|_| server.channel()).collect();
-    let calls: Vec<_> = (channels.iter())
+    let proxy = Proxy::to(&server.address);
+    let channels: Vec<_> = (0..10)
+        .map(|_| {
+            let builder = ChannelBuilder::new(Arc::new(Environment::new(1)));
+            let builder = builder.use_local_subchannel_pool(true);
+            server.line.connect(builder, &proxy.address)
+        })
+        .collect();
+    let _calls: Vec<_> = (channels.iter())
         .flat_map(|channel| (0..990).map(|_| half_open(channel)))
         .collect();
     until(|| memory() > before + 90);
-    drop(calls);
+    // Closes their connections.
+    drop(proxy);
     until(|| memory() < before + 60);
 }
 

@@ -35,7 +35,8 @@ impl HeapTrim {
         let shared = Arc::new(Shared {
             workers,
             streams,
-            state: Mutex::default(),
+            // Now: the first look may come after a burst has begun.
+            state: Mutex::new(State::new(resident())),
         });
         shared.schedule(&mut shared.lock());
         HeapTrim(shared)
@@ -58,12 +59,22 @@ struct Shared {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
     peak: Peak,
     resident: Resident,
     timer: Option<Timer>,
     stopped: bool,
+}
+
+impl State {
+    fn new(resident: u64) -> State {
+        State {
+            peak: Peak::default(),
+            resident: Resident::new(resident),
+            timer: None,
+            stopped: false,
+        }
+    }
 }
 
 impl Shared {
@@ -121,17 +132,15 @@ struct Resident {
     wait: u32,
 }
 
-impl Default for Resident {
-    fn default() -> Resident {
+impl Resident {
+    fn new(floor: u64) -> Resident {
         Resident {
-            floor: u64::MAX,
+            floor,
             every: FEWEST_INTERVALS,
             wait: 0,
         }
     }
-}
 
-impl Resident {
     fn is_due(&mut self, now: u64) -> bool {
         self.floor = self.floor.min(now);
         self.wait = self.wait.saturating_sub(1);
@@ -188,8 +197,7 @@ mod tests {
     #[test]
     fn high_memory_is_trimmed_ever_less_often_while_it_is_in_use() {
         const MB: u64 = 1 << 20;
-        let mut resident = Resident::default();
-        assert!(!resident.is_due(20 * MB));
+        let mut resident = Resident::new(20 * MB);
         assert!(!resident.is_due(56 * MB), "less than twice that, and 16 MB");
         let mut trims = Vec::new();
         for interval in 0..100 {
