@@ -4,7 +4,7 @@
 //! Poll threads take the lock to submit, so nothing under it may take long: threads are started and woken, clocks read
 //! and tasks dropped outside it, and the queue grows by blocks, not by moving 100,000 tasks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -113,6 +113,8 @@ pub(super) struct Taken {
     task: Arc<dyn Task>,
     came: Option<Instant>,
     measured: bool,
+    /// A part of the queue that is empty now, to be freed outside the lock.
+    emptied: Option<VecDeque<Arc<dyn Task>>>,
 }
 
 impl Pool {
@@ -311,6 +313,7 @@ impl Pool {
                 if let Some(came) = taken.came {
                     self.queue_delay.record(came.elapsed());
                 }
+                drop(taken.emptied);
                 let task = taken.task;
                 let slice = || {
                     run_caught("a task", || task.run());
@@ -348,7 +351,7 @@ impl Pool {
         if state.busy >= state.limit {
             return None;
         }
-        let task = state.ready.pop()?;
+        let (task, emptied) = state.ready.pop()?;
         state.busy += 1;
         self.publish(state);
         let came = state.timed_leaves();
@@ -360,6 +363,7 @@ impl Pool {
             task,
             came,
             measured: state.measuring,
+            emptied,
         })
     }
 
