@@ -30,6 +30,7 @@ pub enum Defect {
 }
 
 const PRESENT: &[Defect] = &[
+    Defect::CancelledCallsGiveUpTheirPlace,
     Defect::ProducersRunAfterAbort,
     Defect::FeedHoldsUpProducers,
     Defect::AbortAfterOk,

@@ -44,7 +44,7 @@ pub fn judge(around: &Surroundings, probe: &Probe, seen: &Observation) -> Vec<St
         seen,
         violations: probe.violations(),
     };
-    judge.messages();
+    judge.jobs();
     judge.end();
     judge.bounds();
     judge.observer();
@@ -65,12 +65,20 @@ impl Judge<'_> {
         self.seen.received[job] == self.made(job)
     }
 
-    fn messages(&mut self) {
+    fn jobs(&mut self) {
         for job in 0..self.probe.jobs.len() {
             let (received, made) = (self.seen.received[job], self.made(job));
             if received > made {
                 self.object(format!(
                     "job {job} made {made} messages, and {received} arrived"
+                ));
+            }
+            // Between the engine's last check and the call of a producer the end may come: once is no mistake.
+            let late = self.probe.jobs[job].late.load(SeqCst);
+            let excused = known::has(Defect::ProducersRunAfterAbort) && self.may_be_aborted();
+            if late > 1 && !excused {
+                self.object(format!(
+                    "job {job} is called {late} times after the call was over"
                 ));
             }
         }
