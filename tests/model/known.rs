@@ -21,8 +21,9 @@ pub enum Defect {
     EncodeErrorIsCancelled,
     /// A panic of a message's code on a poll thread ends the thread; a size that varies underflows.
     MessagesOnPollThreads,
-    /// After an abort producers run on until the channel is full.
-    ProducersRunAfterAbort,
+    /// After an abort producers run on until the channel is full; after other ends a producer may be called a few
+    /// times, because the call is marked as over before its channel is closed.
+    ProducersRunAfterEnd,
     /// A cancelled call gives its place back while its producers still run.
     CancelledCallsGiveUpTheirPlace,
     /// A call that has sent OK and is aborted then counts as something else.
@@ -31,7 +32,7 @@ pub enum Defect {
 
 const PRESENT: &[Defect] = &[
     Defect::CancelledCallsGiveUpTheirPlace,
-    Defect::ProducersRunAfterAbort,
+    Defect::ProducersRunAfterEnd,
     Defect::FeedHoldsUpProducers,
     Defect::AbortAfterOk,
     Defect::OpeningDroppedOnPollThread,

@@ -16,8 +16,9 @@ use super::scenario::{Event, OpenOutcome, ServerPlan};
 /// A thread may stand still for so long between a failure and the moment in which the engine takes note of it.
 const SLACK: Duration = Duration::from_secs(1);
 
-/// The C-core's timers work with a time that is a few milliseconds old.
-const EARLY: Duration = Duration::from_millis(10);
+/// The C-core reads two clocks to find its deadline. A thread that is preempted in between makes it too early: by 12 ms
+/// at least on a machine with ten times more to do than it can.
+const EARLY: Duration = Duration::from_millis(40);
 
 /// What an abort of all calls ends them with.
 pub const ABORT: (RpcStatusCode, &str) = (RpcStatusCode::UNAUTHENTICATED, "planned: an abort");
@@ -75,8 +76,15 @@ impl Judge<'_> {
             }
             // Between the engine's last check and the call of a producer the end may come: once is no mistake.
             let late = self.probe.jobs[job].late.load(SeqCst);
-            let excused = known::has(Defect::ProducersRunAfterAbort) && self.may_be_aborted();
-            if late > 1 && !excused {
+            let most = match (
+                known::has(Defect::ProducersRunAfterEnd),
+                self.may_be_aborted(),
+            ) {
+                (true, true) => u32::MAX,
+                (true, false) => 8,
+                (false, _) => 1,
+            };
+            if late > most {
                 self.object(format!(
                     "job {job} is called {late} times after the call was over"
                 ));
