@@ -20,6 +20,9 @@ const SLACK: Duration = Duration::from_secs(1);
 /// at least on a machine with ten times more to do than it can.
 const EARLY: Duration = Duration::from_millis(40);
 
+/// The reader of a stream that is too old loses what it has not read by then.
+const TO_READ: Duration = Duration::from_secs(5);
+
 /// What an abort of all calls ends them with.
 pub const ABORT: (RpcStatusCode, &str) = (RpcStatusCode::UNAUTHENTICATED, "planned: an abort");
 
@@ -211,7 +214,9 @@ impl Judge<'_> {
 
     /// An abort of a call that has failed already leaves out what is still in its channel.
     fn may_be_aborted(&self) -> bool {
-        self.around.event_at.is_some() || self.around.server.write_stall_ms.is_some()
+        let server = self.around.server;
+        let too_old = server.max_age_ms.is_some() && self.seen.ended - self.probe.began > TO_READ;
+        self.around.event_at.is_some() || server.write_stall_ms.is_some() || too_old
     }
 
     fn is_first(&self, failure: &Failure, failures: &[Failure]) -> Result<(), String> {
