@@ -191,6 +191,7 @@ fn an_allowed_end_is_no_violation(#[case] _what: &str, #[case] change: fn(&mut C
     case.seen.received[0] = 4;
     case.probe.jobs[0].made.store(4, SeqCst);
 })]
+#[case("called 9 times after", |case: &mut Case| case.probe.jobs[0].late.store(9, SeqCst))]
 #[case("9 messages were held", |case: &mut Case| {
     case.probe.messages.add(9);
 })]

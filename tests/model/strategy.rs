@@ -258,7 +258,7 @@ fn reader() -> BoxedStrategy<ReaderPlan> {
         .boxed()
 }
 
-/// Bounds what a call costs, sees to it that it has an end, and tames what the engine is known not to stand.
+/// Bounds the cost of a call, and sees to it that it ends.
 fn normal(mut call: CallPlan, in_order: bool) -> CallPlan {
     let lazy = matches!(call.open.outcome, OpenOutcome::Lazy { .. });
     if lazy || in_order {
