@@ -6,6 +6,7 @@ pub mod listen;
 mod memory;
 mod standard;
 
+use std::ffi::CStr;
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -37,6 +38,10 @@ pub use standard::StandardServices;
 /// Requests that each poll thread holds open slots for. More than these wait in the C-core, which
 /// costs nothing; with grpcio's default of 1024 a shutdown beside a long stream takes seconds.
 const REQUEST_SLOTS: usize = 64;
+
+/// Arguments of our own, which the patches in scripts/ccore read.
+const MAX_MESSAGE_BYTES: &CStr = c"fanstream.max_message_bytes";
+const AWAIT_REQUESTS: &CStr = c"fanstream.await_requests";
 
 /// How long streams that were ended get to have their status read, before their connections are
 /// cut.
@@ -316,7 +321,12 @@ fn with_limits(
         // The services check the size of a request themselves. The C-core's filter would do it no
         // sooner (it too looks at complete messages), but every response passes through it as
         // well, and without it sending one costs a quarter less.
-        .max_receive_message_len(-1);
+        .max_receive_message_len(-1)
+        // scripts/ccore: a request is refused for what its header announces, before it is received.
+        .raw_cfg_int(MAX_MESSAGE_BYTES.into(), at_most(config.max_request_bytes))
+        // scripts/ccore: a call takes a request slot when its request has arrived whole. Until then
+        // it costs its memory, and nobody waits for it.
+        .raw_cfg_int(AWAIT_REQUESTS.into(), 1);
     if let Some(most) = config.max_streams_per_connection {
         args = args.max_concurrent_stream(at_most(most as usize));
     }
