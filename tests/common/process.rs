@@ -49,6 +49,10 @@ impl Process {
         }
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends it a signal, such as `-TERM`.
     #[track_caller]
     pub fn signal(&self, signal: &str) {
