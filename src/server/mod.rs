@@ -7,6 +7,7 @@ pub mod listen;
 mod memory_limit;
 mod services;
 
+use std::ffi::CStr;
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -43,6 +44,11 @@ const REQUEST_SLOTS: usize = 20_480;
 
 /// Default of [`ServerConfig::max_streams_per_connection`].
 const MAX_STREAMS_PER_CONNECTION: u32 = 1_000;
+
+/// Channel arguments of our own. The patches in scripts/ccore read them; an unpatched C-core ignores
+/// them.
+const MAX_MESSAGE_BYTES: &CStr = c"fanstream.max_message_bytes";
+const AWAIT_REQUESTS: &CStr = c"fanstream.await_requests";
 
 /// Time for clients to read the status of an aborted stream, before their connections are closed.
 const STATUS_TIMEOUT: Duration = Duration::from_millis(300);
@@ -323,12 +329,14 @@ fn with_limits(
         // The services check the size of a request themselves. The C-core's filter checks no
         // sooner, on complete messages, and every response passes through it too: without it,
         // sending costs a quarter less.
-        .max_receive_message_len(-1);
-    // The C-core that scripts/ccore.cmake patches refuses a larger message when it is announced,
-    // before it arrives. An unpatched C-core ignores this.
+        .max_receive_message_len(-1)
+        // A call takes a request slot when its request has arrived whole. Until then it costs its
+        // memory, and nothing waits for it.
+        .raw_cfg_int(AWAIT_REQUESTS.into(), 1);
+    // A larger request is refused when it is announced, before it arrives.
     let largest = config.max_request_bytes.max(MAX_REQUEST);
     if let Ok(largest) = i32::try_from(largest) {
-        args = args.raw_cfg_int(c"fanstream.max_message_bytes".to_owned(), largest);
+        args = args.raw_cfg_int(MAX_MESSAGE_BYTES.into(), largest);
     }
     if let Some(most) = config.max_streams_per_connection {
         args = args.max_concurrent_stream(at_most(most as usize));

@@ -62,6 +62,7 @@ set_source_files_properties(
   PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
 target_compile_options(grpcxx PRIVATE -w "SHELL:-include cstdint")
 target_include_directories(grpcxx PRIVATE
+  ${CCORE_BUILD}/fanstream/patched # the headers that our patches change (scripts/ccore)
   ${CCORE_SOURCE} ${CCORE_SOURCE}/src/core/ext/upb-generated ${CCORE_SOURCE}/src/core/ext/upbdefs-generated
   ${CCORE_SOURCE}/third_party/upb ${CCORE_SOURCE}/third_party/utf8_range ${CCORE_SOURCE}/third_party/xxhash)
 target_link_libraries(grpcxx PUBLIC ccore protobuf::libprotobuf)

@@ -1,0 +1,358 @@
+//! Hostile clients: what they do costs the server little memory, and other clients hardly notice.
+//! Needs a C-core with the patches in scripts/ccore. `FANSTREAM_LONG=1` makes the attacks longer.
+
+#![cfg(target_os = "linux")] // memory is read from /proc, and the patches are applied there
+
+mod common {
+    pub mod certificates;
+    pub mod http2;
+    pub mod process;
+    pub mod server;
+    pub mod wire;
+}
+
+use std::env;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::http2::{
+    continuation, data, field, reset, Http2, ENHANCE_YOUR_CALM, INDEXED, PLAIN, REFUSED_STREAM,
+    REQUEST,
+};
+use common::server::{send_raw, TestServer, FETCH};
+use common::wire::Wire::Clear;
+use grpcio::{Channel, ChannelBuilder, CompressionAlgorithms, Environment, RpcStatusCode};
+use rstest::rstest;
+
+const HEALTH: &str = "/grpc.health.v1.Health/Check";
+const GOOD: &[u8] = &[0x08, 0x01];
+const MB: u64 = 1 << 20;
+
+fn server(flags: &[&str]) -> TestServer {
+    let all = ["--responses", "1", "--step", "0s", "--log-level", "warn"];
+    TestServer::start(Clear, &[&all, flags].concat())
+}
+
+fn attack_length() -> Duration {
+    let long = env::var_os("FANSTREAM_LONG").is_some();
+    Duration::from_secs(if long { 30 } else { 3 })
+}
+
+/// Resident bytes.
+fn memory(server: &TestServer) -> u64 {
+    let process = procfs::process::Process::new(server.process.id()).unwrap();
+    process.status().unwrap().vmrss.unwrap() * 1024
+}
+
+/// Runs `attack`, and returns its result and how much memory rose meanwhile at most.
+fn growth_during<T>(server: &TestServer, attack: impl FnOnce() -> T) -> (T, u64) {
+    /// Ends the scope's other thread also when the attack panics.
+    struct Over<'a>(&'a AtomicBool);
+    impl Drop for Over<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Relaxed);
+        }
+    }
+    let before = memory(server);
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let most = scope.spawn(|| {
+            let mut most = 0;
+            while !is_over.load(Relaxed) {
+                most = memory(server).saturating_sub(before).max(most);
+                thread::sleep(Duration::from_millis(10));
+            }
+            most
+        });
+        let over = Over(&is_over);
+        let result = attack();
+        drop(over);
+        (result, most.join().unwrap())
+    })
+}
+
+/// One call after another; all must end well. Returns the median and the slowest.
+#[track_caller]
+fn latencies(channel: &Channel, calls: usize) -> (Duration, Duration) {
+    let mut all = Vec::new();
+    for n in 0..calls {
+        let method = if n % 2 == 0 { FETCH } else { HEALTH };
+        let request = if n % 2 == 0 {
+            GOOD.to_vec()
+        } else {
+            Vec::new()
+        };
+        let began = Instant::now();
+        let (responses, status) = send_raw(channel, method, request);
+        all.push(began.elapsed());
+        assert_eq!((responses, status.code()), (1, RpcStatusCode::OK));
+        thread::sleep(Duration::from_millis(1));
+    }
+    all.sort();
+    (all[calls / 2], all[calls - 1])
+}
+
+/// Opens calls and resets them at once, as fast as it can; connects again when it is cut off.
+/// Returns how many.
+fn open_and_reset(address: &str, request: bool, length: Duration) -> usize {
+    let began = Instant::now();
+    let mut opened = 0;
+    while began.elapsed() < length {
+        let Ok(mut client) = Http2::connect(address, FETCH, true) else {
+            continue;
+        };
+        while began.elapsed() < length && !client.is_over() {
+            let mut frames = Vec::new();
+            for _ in 0..100 {
+                let call = client.open(&mut frames);
+                if request {
+                    data(&mut frames, call, REQUEST, true);
+                }
+                reset(&mut frames, call);
+            }
+            if client.send(&frames).is_err() {
+                break;
+            }
+            opened += 100;
+        }
+        if client.is_over() {
+            assert!(matches!(client.goaway(), None | Some(ENHANCE_YOUR_CALM)));
+        }
+    }
+    opened
+}
+
+/// CVE-2023-44487. Without the patches: 330 MB after 5 s and 1.1 GB with the request sent before
+/// the reset, and others wait for seconds.
+#[rstest]
+fn rapid_resets(#[values(false, true)] request: bool) {
+    let server = server(&[]);
+    let channel = server.channel();
+    let (usual, _) = latencies(&channel, 50);
+    let ((opened, (meanwhile, slowest)), growth) = growth_during(&server, || {
+        thread::scope(|scope| {
+            let attack = scope.spawn(|| open_and_reset(&server.address, request, attack_length()));
+            let mut seen = Vec::new();
+            while !attack.is_finished() {
+                seen.push(latencies(&channel, 20));
+            }
+            let slowest = seen.iter().map(|seen| seen.1).max().unwrap();
+            seen.sort();
+            (attack.join().unwrap(), (seen[seen.len() / 2].0, slowest))
+        })
+    });
+    println!(
+        "{opened} resets sent: {} MB more; a call {usual:?}, meanwhile {meanwhile:?}, at most {slowest:?}",
+        growth / MB
+    );
+    assert!(opened > 10_000, "that is no attack: {opened}");
+    assert!(growth < 100 * MB, "{} MB", growth / MB);
+    // The attacker has a processor to itself here, and so had the victim's calls before.
+    assert!(
+        meanwhile < usual * 10 + Duration::from_millis(20),
+        "{meanwhile:?}"
+    );
+    assert!(slowest < Duration::from_secs(5), "{slowest:?}");
+    // Nobody is left waiting behind the attack.
+    assert!(latencies(&channel, 20).1 < Duration::from_secs(1));
+}
+
+/// A client that cancels much is no attacker: below the limit of 200 its calls are all served.
+#[test]
+fn honest_cancels_are_no_attack() {
+    let server = server(&[]);
+    let mut client = Http2::connect(&server.address, FETCH, true).unwrap();
+    for _ in 0..20 {
+        let mut frames = Vec::new();
+        for _ in 0..100 {
+            let call = client.open(&mut frames);
+            data(&mut frames, call, REQUEST, true);
+            reset(&mut frames, call);
+        }
+        let call = client.open(&mut frames);
+        data(&mut frames, call, REQUEST, true);
+        client.send(&frames).unwrap();
+        assert_eq!(client.ending(call).reset, None);
+    }
+    assert_eq!(client.goaway(), None);
+}
+
+/// Without the patches, 128 such calls stop the server for everybody.
+#[rstest]
+#[case::headers_alone(&[])]
+#[case::half_a_request(&REQUEST[..6])]
+fn half_open_calls(#[case] part: &[u8]) {
+    let server = server(&[]);
+    let channel = server.channel();
+    let (usual, _) = latencies(&channel, 50);
+    let attack = || {
+        let mut clients = Vec::new();
+        for _ in 0..20 {
+            let mut client = Http2::connect(&server.address, FETCH, true).unwrap();
+            let mut frames = Vec::new();
+            for _ in 0..1000 {
+                let call = client.open(&mut frames);
+                if !part.is_empty() {
+                    data(&mut frames, call, part, false);
+                }
+            }
+            client.send(&frames).unwrap();
+            clients.push(client);
+        }
+        latencies(&channel, 50);
+        let meanwhile = latencies(&channel, 100).0;
+        assert!(clients.iter().all(|client| !client.is_over()));
+        meanwhile
+    };
+    let (meanwhile, growth) = growth_during(&server, attack);
+    println!(
+        "20,000 half-open calls: {} MB more; a call {usual:?}, meanwhile {meanwhile:?}",
+        growth / MB
+    );
+    assert!(
+        meanwhile < usual * 4 + Duration::from_millis(5),
+        "{meanwhile:?}"
+    );
+    // 10 KB each.
+    assert!(growth < 300 * MB, "{} MB", growth / MB);
+    // What they held is there for the next ones.
+    latencies(&channel, 50);
+    let (_, growth) = growth_during(&server, attack);
+    assert!(growth < 100 * MB, "{} MB", growth / MB);
+}
+
+/// A client that does as it likes until it has acknowledged the server's SETTINGS, which it never
+/// does. Without the patches all 100 calls are open, and its headers may have 16 MiB.
+#[test]
+fn unacknowledged_settings_hold() {
+    let server = server(&["--max-streams-per-connection", "10"]);
+    let mut client = Http2::connect(&server.address, FETCH, false).unwrap();
+    let mut frames = Vec::new();
+    let calls: Vec<u32> = (0..100).map(|_| client.open(&mut frames)).collect();
+    client.send(&frames).unwrap();
+    for &refused in &calls[10..] {
+        assert_eq!(client.ending(refused).reset, Some(REFUSED_STREAM));
+    }
+    assert!(calls[..10]
+        .iter()
+        .all(|call| !client.endings().contains_key(call)));
+
+    let mut client = Http2::connect(&server.address, FETCH, false).unwrap();
+    let mut large = Vec::new();
+    field(&mut large, PLAIN, "x-large", &"x".repeat(15_000));
+    let mut frames = Vec::new();
+    let call = client.open_in_parts(&mut frames, &[large.clone(), large.clone(), large]);
+    data(&mut frames, call, REQUEST, true);
+    client.send(&frames).unwrap();
+    let trailers = client.ending(call).trailers;
+    assert!(contains(&trailers, b"grpc-status\x018"), "{trailers:?}");
+}
+
+/// Headers that never end are parsed, and not kept: 260 MB of them.
+#[test]
+fn endless_headers() {
+    let server = server(&[]);
+    let channel = server.channel();
+    let mut client = Http2::connect(&server.address, FETCH, true).unwrap();
+    let mut frames = Vec::new();
+    let call = client.open_without_end(&mut frames);
+    let mut fields = Vec::new();
+    for n in 0..16 {
+        field(&mut fields, INDEXED, &format!("x-{n}"), &"x".repeat(1000));
+    }
+    for _ in 0..64 {
+        continuation(&mut frames, call, &fields);
+    }
+    client.send(&frames).unwrap();
+    let mut frames = Vec::new();
+    for _ in 0..64 {
+        continuation(&mut frames, call, &fields);
+    }
+    let (_, growth) = growth_during(&server, || {
+        for _ in 0..256 {
+            // The server may well hang up.
+            if client.send(&frames).is_err() {
+                break;
+            }
+        }
+    });
+    assert!(growth < 60 * MB, "{} MB", growth / MB);
+    latencies(&channel, 10);
+}
+
+/// CVE-2024-7246: a bad field must not spoil what the same headers add to HPACK's table, which
+/// later calls refer to. Behind a proxy those are other clients' calls.
+#[test]
+fn a_bad_field_spoils_no_other_calls() {
+    let server = server(&[]);
+    let mut client = Http2::connect(&server.address, FETCH, true).unwrap();
+    let mut frames = Vec::new();
+    // The six fields of every call are in the table from here on.
+    let first = client.open(&mut frames);
+    data(&mut frames, first, REQUEST, true);
+    let mut fields = Vec::new();
+    field(&mut fields, PLAIN, "bad name", "x");
+    field(&mut fields, INDEXED, "x-good", "x");
+    let bad = client.open_with(&mut frames, &fields);
+    client.send(&frames).unwrap();
+    client.ending(bad);
+    // Entry 62 is `x-good`; 63 to 68 are the six.
+    let mut frames = Vec::new();
+    let shifted: Vec<u8> = (0..6).map(|n| 0x80 | (68 - n)).chain([0x80 | 62]).collect();
+    let good = client.open_block(&mut frames, &shifted);
+    data(&mut frames, good, REQUEST, true);
+    client.send(&frames).unwrap();
+    let ending = client.ending(good);
+    assert!(!contains(&ending.trailers, b"grpc-status"), "{ending:?}");
+    assert_eq!(ending.reset, None);
+}
+
+/// Without the patches the server buffers all of them before it looks: 100 MB more.
+#[test]
+fn a_request_that_announces_too_much() {
+    let server = server(&[]);
+    let (_, growth) = growth_during(&server, || {
+        let senders: Vec<_> = (0..4)
+            .map(|_| {
+                let channel = server.channel();
+                thread::spawn(move || send_raw(&channel, FETCH, vec![0; 25 * MB as usize]))
+            })
+            .collect();
+        for sender in senders {
+            let (_, status) = sender.join().unwrap();
+            assert_eq!(status.code(), RpcStatusCode::RESOURCE_EXHAUSTED);
+            let message = status.message();
+            assert!(message.contains("(26214400 vs. 4096)"), "{message}");
+        }
+    });
+    assert!(growth < 20 * MB, "{} MB", growth / MB);
+    latencies(&server.channel(), 10);
+}
+
+/// Without the patches it is 128 MB more.
+#[test]
+fn a_request_that_grows_when_it_is_decompressed() {
+    let server = server(&["--max-request-bytes", "512KiB"]);
+    let poll = Arc::new(Environment::new(1));
+    let gzip = CompressionAlgorithms::GRPC_COMPRESS_GZIP;
+    let builder = ChannelBuilder::new(poll).default_compression_algorithm(gzip);
+    let channel = server.line.connect(builder, &server.address);
+    let ((_, status), growth) = growth_during(&server, || {
+        // 128 KiB as gzip.
+        send_raw(&channel, FETCH, vec![0; 128 * MB as usize])
+    });
+    assert_eq!(status.code(), RpcStatusCode::RESOURCE_EXHAUSTED);
+    assert!(growth < 20 * MB, "{} MB", growth / MB);
+    // A small one is decompressed.
+    let mut small = vec![0x7a, 0x80, 0x08];
+    small.resize(3 + 1024, 0);
+    small.extend_from_slice(GOOD);
+    let (_, status) = send_raw(&channel, FETCH, small);
+    assert_eq!(status.code(), RpcStatusCode::OK);
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
