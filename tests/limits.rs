@@ -18,7 +18,7 @@ use common::harness::{counting, failure, response, texts, until, Harness, HOUR};
 use common::in_process::InProcess;
 use common::process::eventually;
 use common::proxy::Proxy;
-use common::server::{server, TestServer};
+use common::server::{send_raw, server, TestServer, FETCH};
 use common::wire::Wire::{self, Clear, MutualTls, Tls};
 use fanstream::client::Client;
 use fanstream::engine::{
@@ -95,6 +95,41 @@ fn a_peer_calls_so_often_and_another_one_as_often(#[values(Clear, Tls, MutualTls
     // One a second comes back, and our client's retries find it.
     let patient = server.client(&server.address, &["--retries", "20"]);
     assert!(fetch(&patient).1.is_none());
+}
+
+/// Health, reflection and channelz are no way around the limits.
+#[rstest]
+fn calls_of_services_for_tools_count_for_their_peer(
+    #[values(Clear, Tls, MutualTls)] wire: Wire,
+    #[values(
+        "/grpc.health.v1.Health/Check",
+        "/grpc.health.v1.Health/List",
+        "/grpc.health.v1.Health/Watch",
+        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+        "/grpc.channelz.v1.Channelz/GetServers"
+    )]
+    method: &'static str,
+) {
+    let flags = [
+        "--rate-per-peer",
+        "1/h",
+        "--burst-per-peer",
+        "1",
+        "--step",
+        "0s",
+        "--channelz",
+    ];
+    let server = TestServer::start(wire, &flags);
+    let channel = server.channel();
+    let first = send_raw(&channel, FETCH, vec![0x08, 0x01]);
+    assert_eq!(first.1.code(), RpcStatusCode::OK, "{}", first.1.message());
+    let (_, status) = send_raw(&channel, method, Vec::new());
+    assert_eq!(status.code(), RpcStatusCode::RESOURCE_EXHAUSTED);
+    assert!(
+        status.message().contains("more often"),
+        "{}",
+        status.message()
+    );
 }
 
 fn aging(age: Duration) -> StreamsConfig {

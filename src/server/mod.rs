@@ -217,7 +217,7 @@ impl Server {
                 config.tutorial.clone(),
                 config.max_request_bytes,
             ));
-        let (health, services) = config.services.start(&workers)?;
+        let (health, services) = config.services.start(&workers, &streams)?;
         for service in services {
             builder = builder.register_service(service);
         }

@@ -3,7 +3,7 @@
 
 use grpcio::Service;
 
-use crate::engine::Workers;
+use crate::engine::{Streams, Workers};
 use crate::proto::DESCRIPTORS;
 use crate::services::{Channelz, DescriptorError, Health, Reflection, ServingStatus};
 
@@ -40,17 +40,20 @@ impl ServicesConfig {
     pub(super) fn start(
         &self,
         workers: &Workers,
+        streams: &Streams,
     ) -> Result<(Health, Vec<Service>), DescriptorError> {
         let health = Health::new();
+        health.limit_by(streams);
         let mut names = vec![STREAM, HEALTH];
         let mut services = vec![health.service()];
         if self.channelz {
             names.push(CHANNELZ);
-            services.push(Channelz::new(workers.clone()).service());
+            services.push(Channelz::new(workers.clone()).limited_by(streams).service());
         }
         if self.reflection {
             names.extend(REFLECTION);
-            services.extend(Reflection::of_set(DESCRIPTORS)?.only(&names).services());
+            let reflection = Reflection::of_set(DESCRIPTORS)?.only(&names);
+            services.extend(reflection.limited_by(streams).services());
         }
         for name in names {
             health.set(name, ServingStatus::SERVING);

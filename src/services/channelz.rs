@@ -15,8 +15,8 @@ use grpcio::{
 use prost::Message;
 use prost_reflect::{DescriptorPool, DeserializeOptions, DynamicMessage};
 
-use super::{status, MAX_REQUEST};
-use crate::engine::{Task, Workers};
+use super::{status, PeerLimits, MAX_REQUEST};
+use crate::engine::{Streams, Task, Workers};
 use crate::proto::DESCRIPTORS;
 
 /// Each method: its name on the wire, its name in the proto, and the call to the C-core.
@@ -78,6 +78,7 @@ type Ask = fn(&Request) -> String;
 pub struct Channelz {
     workers: Workers,
     pool: DescriptorPool,
+    limits: PeerLimits,
 }
 
 impl Channelz {
@@ -85,7 +86,19 @@ impl Channelz {
     pub fn new(workers: Workers) -> Channelz {
         // The build makes the descriptors; the tests fail if they are wrong.
         let pool = DescriptorPool::decode(DESCRIPTORS).unwrap_or_default();
-        Channelz { workers, pool }
+        let limits = PeerLimits::default();
+        Channelz {
+            workers,
+            pool,
+            limits,
+        }
+    }
+
+    /// Has all calls count against the limits by peer of `streams`.
+    #[must_use]
+    pub fn limited_by(self, streams: &Streams) -> Channelz {
+        self.limits.set(streams.clone());
+        self
     }
 
     /// The service, to be registered with a server.
@@ -109,6 +122,10 @@ impl Channelz {
         request: Option<Vec<u8>>,
         sink: UnarySink<Vec<u8>>,
     ) {
+        let permit = match self.limits.admit(ctx) {
+            Ok(permit) => permit,
+            Err(status) => return ctx.spawn(sink.fail(status).map(|_| ())),
+        };
         let (answer, answered) = oneshot::channel();
         self.workers.submit(Arc::new(Question {
             pool: self.pool.clone(),
@@ -123,6 +140,7 @@ impl Channelz {
                 Err(status) => sink.fail(status),
             };
             sent.map(|_| ()).await; // the client may be gone
+            drop(permit);
         });
     }
 }

@@ -16,8 +16,9 @@ use grpcio::{
 };
 
 use super::slots::{Slot, Slots};
-use super::{status, ServingStatus, MAX_REQUEST};
+use super::{status, PeerLimits, ServingStatus, MAX_REQUEST};
 use crate::engine::codec::{raw_requests, Raw};
+use crate::engine::{PeerPermit, Streams};
 use crate::proto::health::{
     HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse,
 };
@@ -44,6 +45,7 @@ struct Shared {
     /// Notified when the last Watch call ends.
     unwatched: Condvar,
     slots: Slots,
+    limits: PeerLimits,
 }
 
 #[derive(Default)]
@@ -73,7 +75,13 @@ impl Health {
             state: Mutex::new(state),
             unwatched: Condvar::new(),
             slots: Slots::new(MOST_WATCHES),
+            limits: PeerLimits::default(),
         }))
+    }
+
+    /// Has all calls count against the limits by peer of `streams`. The first one counts.
+    pub fn limit_by(&self, streams: &Streams) {
+        self.0.limits.set(streams.clone());
     }
 
     /// Sets the status of `service`, and notifies its Watch calls. Has no effect after
@@ -121,10 +129,12 @@ impl Health {
         let (for_check, for_list, for_watch) = (self.clone(), self.clone(), self.clone());
         ServiceBuilder::new()
             .add_unary_handler(&CHECK, move |ctx, request, sink| {
-                answer(&ctx, sink, for_check.check(request));
+                let admitted = for_check.0.limits.admit(&ctx);
+                answer(&ctx, sink, admitted.and_then(|_| for_check.check(request)));
             })
             .add_unary_handler(&LIST, move |ctx, request, sink| {
-                answer(&ctx, sink, for_list.list(request));
+                let admitted = for_list.0.limits.admit(&ctx);
+                answer(&ctx, sink, admitted.and_then(|_| for_list.list(request)));
             })
             .add_server_streaming_handler(&WATCH, move |ctx, request, sink| {
                 for_watch.watch(&ctx, request, sink);
@@ -174,12 +184,14 @@ impl Health {
         request: Raw<HealthCheckRequest>,
         sink: ServerStreamingSink<HealthCheckResponse>,
     ) {
-        let request = request.decode(MAX_REQUEST);
-        match request.and_then(|request| Ok((request, self.0.slots.take("Health/Watch", ctx)?))) {
-            Ok((request, slot)) => {
-                let watch = Watch::begin(self.0.clone(), request.service, slot);
-                ctx.spawn(watch.run(sink));
-            }
+        let begin = || {
+            let permit = self.0.limits.admit(ctx)?;
+            let slot = self.0.slots.take("Health/Watch", ctx)?;
+            let service = request.decode(MAX_REQUEST)?.service;
+            Ok(Watch::begin(self.0.clone(), service, (slot, permit)))
+        };
+        match begin() {
+            Ok(watch) => ctx.spawn(watch.run(sink)),
             Err(status) => ctx.spawn(sink.fail(status).map(|_| ())),
         }
     }
@@ -234,7 +246,7 @@ struct Watch {
     id: u64,
     service: String,
     sent: Option<ServingStatus>,
-    _slot: Slot,
+    _place: (Slot, Option<PeerPermit>),
 }
 
 enum Event {
@@ -245,7 +257,7 @@ enum Event {
 }
 
 impl Watch {
-    fn begin(shared: Arc<Shared>, service: String, slot: Slot) -> Watch {
+    fn begin(shared: Arc<Shared>, service: String, place: (Slot, Option<PeerPermit>)) -> Watch {
         let mut state = shared.lock();
         let id = state.next_watch;
         state.next_watch += 1;
@@ -256,7 +268,7 @@ impl Watch {
             id,
             service,
             sent: None,
-            _slot: slot,
+            _place: place,
         }
     }
 

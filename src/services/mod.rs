@@ -36,10 +36,30 @@ pub use reflection::{DescriptorError, Reflection};
 
 pub use crate::proto::health::HealthCheckResponse_ServingStatus as ServingStatus;
 
-use grpcio::{RpcStatus, RpcStatusCode};
+use std::sync::OnceLock;
+
+use grpcio::{RpcContext, RpcStatus, RpcStatusCode};
+
+use crate::engine::{PeerPermit, Streams};
 
 /// The largest request, in bytes: names and numbers only.
 pub(crate) const MAX_REQUEST: usize = 4096;
+
+/// The limits by peer that calls of a service count against; none until they are set.
+#[derive(Clone, Debug, Default)]
+struct PeerLimits(OnceLock<Streams>);
+
+impl PeerLimits {
+    fn set(&self, streams: Streams) {
+        let _ = self.0.set(streams);
+    }
+
+    /// Admits a call. It counts until the result is dropped.
+    fn admit(&self, ctx: &RpcContext<'_>) -> Result<Option<PeerPermit>, RpcStatus> {
+        let streams = self.0.get();
+        streams.map(|streams| streams.admit_peer(ctx)).transpose()
+    }
+}
 
 fn status(code: RpcStatusCode, message: impl Into<String>) -> RpcStatus {
     RpcStatus::with_message(code, message.into())

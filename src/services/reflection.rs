@@ -15,8 +15,9 @@ use protobuf::descriptor::{FileDescriptorProto, FileDescriptorSet};
 use protobuf::Message;
 
 use super::slots::{Slot, Slots};
-use super::MAX_REQUEST;
+use super::{PeerLimits, MAX_REQUEST};
 use crate::engine::codec::{raw_requests, Raw};
+use crate::engine::{PeerPermit, Streams};
 use crate::proto::reflection::{
     ErrorResponse, ExtensionNumberResponse, FileDescriptorResponse, ListServiceResponse,
     ServerReflectionRequest, ServerReflectionRequest_oneof_message_request as Asked,
@@ -53,6 +54,7 @@ pub struct Reflection {
     listed: Vec<String>,
     /// The names of the files that may be seen.
     visible: BTreeSet<String>,
+    limits: PeerLimits,
 }
 
 impl Reflection {
@@ -71,6 +73,7 @@ impl Reflection {
             pool,
             listed,
             visible,
+            limits: PeerLimits::default(),
         })
     }
 
@@ -106,6 +109,13 @@ impl Reflection {
         self
     }
 
+    /// Has all calls count against the limits by peer of `streams`.
+    #[must_use]
+    pub fn limited_by(self, streams: &Streams) -> Reflection {
+        self.limits.set(streams.clone());
+        self
+    }
+
     /// v1 and v1alpha of the service, both to be registered with a server: older tools know only
     /// the second one.
     pub fn services(&self) -> [Service; 2] {
@@ -117,8 +127,12 @@ impl Reflection {
                 move |ctx: RpcContext<'_>,
                       requests: RequestStream<Raw<ServerReflectionRequest>>,
                       sink: DuplexSink<ServerReflectionResponse>| {
-                    match slots.take("ServerReflectionInfo", &ctx) {
-                        Ok(slot) => ctx.spawn(converse(reflection.clone(), requests, sink, slot)),
+                    let place = reflection
+                        .limits
+                        .admit(&ctx)
+                        .and_then(|permit| Ok((slots.take("ServerReflectionInfo", &ctx)?, permit)));
+                    match place {
+                        Ok(place) => ctx.spawn(converse(reflection.clone(), requests, sink, place)),
                         Err(status) => ctx.spawn(sink.fail(status).map(|_| ())),
                     }
                 };
@@ -282,7 +296,7 @@ async fn converse(
     reflection: Arc<Reflection>,
     mut requests: RequestStream<Raw<ServerReflectionRequest>>,
     mut sink: DuplexSink<ServerReflectionResponse>,
-    _slot: Slot,
+    _place: (Slot, Option<PeerPermit>),
 ) {
     while let Some(Ok(request)) = requests.next().await {
         match request.decode(MAX_REQUEST) {
