@@ -250,7 +250,8 @@ fn unacknowledged_settings_hold() {
     assert!(contains(&trailers, b"grpc-status\x018"), "{trailers:?}");
 }
 
-/// Headers that never end are parsed, and not kept: 260 MB of them.
+/// Headers that never end are parsed, and not kept. Without the patches the server reads ahead
+/// without a bound: up to 430 MB of 3 GB.
 #[test]
 fn endless_headers() {
     let server = server(&[]);
@@ -278,7 +279,7 @@ fn endless_headers() {
             }
         }
     });
-    assert!(growth < 60 * MB, "{} MB", growth / MB);
+    assert!(growth < 30 * MB, "{} MB", growth / MB);
     latencies(&channel, 10);
 }
 
