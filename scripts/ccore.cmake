@@ -1,6 +1,6 @@
 # Role: how the gRPC C-core is compiled: with our patches (scripts/ccore), and faster. scripts/env hands it to CMake as
-# CMAKE_TOOLCHAIN_FILE, the one door that grpcio-sys leaves open. A build without it works too, but takes longer and lacks
-# the patches: docs/SECURITY.md. cargo does not watch this file nor the patches; scripts/env does.
+# CMAKE_TOOLCHAIN_FILE, the one door that grpcio-sys leaves open. A build without it works too, but takes longer and
+# lacks the patches: docs/SECURITY.md. cargo watches neither this file nor the patches; scripts/env does.
 
 if(NOT PROJECT_NAME STREQUAL "grpc" OR NOT CMAKE_HOST_SYSTEM_NAME STREQUAL "Linux")
   return() # another crate's project, CMake's own compiler checks, or a system where nobody has tried this
@@ -18,8 +18,8 @@ if(CMAKE_VERSION VERSION_LESS 3.19)
   message(FATAL_ERROR "scripts/ccore.cmake: CMake 3.19 or newer is needed (this is ${CMAKE_VERSION})")
 endif()
 
-# Our patches. They are applied to copies, which stand in for the sources that the crate ships. Each original must be the
-# one that a patch was written for.
+# Our patches. They are applied to copies, which stand in for the sources that the crate ships. Each original must be
+# the one that a patch was written for.
 set(FANSTREAM_PATCHES "${CMAKE_CURRENT_LIST_DIR}/ccore")
 function(fanstream_patch_sources)
   file(GLOB patches "${FANSTREAM_PATCHES}/*.patch") # in order of their names
@@ -33,8 +33,8 @@ function(fanstream_patch_sources)
     set(file "${CMAKE_MATCH_2}")
     file(SHA256 "${PROJECT_SOURCE_DIR}/${file}" found)
     if(NOT found STREQUAL expected)
-      message(FATAL_ERROR "scripts/ccore.cmake: ${PROJECT_SOURCE_DIR}/${file} is not the file that scripts/ccore/*.patch "
-        "change (SHA-256 ${found}, not ${expected}). Adapt the patches to this version of grpcio-sys.")
+      message(FATAL_ERROR "scripts/ccore.cmake: ${PROJECT_SOURCE_DIR}/${file} is not the file that our patches change "
+        "(SHA-256 ${found}, not ${expected}). Adapt scripts/ccore/*.patch to this version of grpcio-sys.")
     endif()
     configure_file("${PROJECT_SOURCE_DIR}/${file}" "${fresh}/${file}" COPYONLY)
     list(APPEND files "${file}")

@@ -1,5 +1,6 @@
 //! Hostile clients: what they do costs the server little memory, and other clients hardly notice.
-//! Needs a C-core with the patches in scripts/ccore. `FANSTREAM_LONG=1` makes the attacks longer.
+//! Needs a C-core with the patches in scripts/ccore. `FANSTREAM_LONG=1` makes
+//! the resets last 30 s.
 
 #![cfg(target_os = "linux")] // memory is read from /proc, and the patches are applied there
 
