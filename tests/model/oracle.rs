@@ -237,7 +237,13 @@ impl Judge<'_> {
         let Some(first) = internal.first() else {
             return Err("nothing panicked".into());
         };
-        self.is_first(first, &failures)?;
+        // A message that can't be sent takes the place of an earlier failure, since it keeps messages that were made
+        // before that from arriving.
+        let jobs = &self.probe.plan.jobs;
+        let is_unsent = |f: &&Failure| f.job.is_some_and(|job| jobs[job].poison.is_some());
+        if !internal.iter().any(is_unsent) {
+            self.is_first(first, &failures)?;
+        }
         // With several the client can't tell which one it was.
         if let [Failure { job: Some(job), .. }] = internal[..] {
             let poison = self.probe.plan.jobs[*job].poison;
