@@ -10,14 +10,13 @@ use grpcio::{RpcContext, RpcStatus, ServerStreamingSink};
 
 use super::call::{Call, CallContext, Jobs, Termination};
 use super::channel::{bounded_by_size, Capacity};
-use super::limits::{
-    refused_end, LimitEnforcer, Limits, Peer, Permit, Place, Refusal, StreamTable,
-};
+use super::limits::{LimitEnforcer, Limits, Peer, Permit, Place, Refusal, StreamTable};
 use super::panic::drop_caught;
 use super::payload::Payload;
 use super::send::{yield_for_batching, Report, ResponseWriter};
 use super::stats::{
-    arrived, ended, MethodMetrics, Observation, Observer, Observers, StreamsSnapshot,
+    arrived, ended, CallEnd, Counts, MethodMetrics, Observation, Observer, Observers,
+    StreamsSnapshot,
 };
 use super::workers::Workers;
 
@@ -265,7 +264,13 @@ fn refuse(
 ) -> RpcStatus {
     let reason = refusal.reason();
     let status = refusal.status();
-    let end = refused_end(status.code(), reason, arrived.elapsed());
+    let end = CallEnd {
+        code: status.code(),
+        counts: Counts::default(),
+        lasted: arrived.elapsed(),
+        subject: None,
+        refused: Some(reason),
+    };
     metrics.handled(end.code, &end.counts, end.lasted);
     ended(observation, &end);
     status

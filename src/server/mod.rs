@@ -37,9 +37,9 @@ use heap_trim::HeapTrim;
 use listen::{bind, Bound, ListenError};
 pub use services::ServicesConfig;
 
-/// Calls that may wait for their request message at the same time; a further call waits in the
-/// C-core until one of them has it. A slot takes 0.4 KB, and all poll threads share them. 20
-/// connections that hold [`MAX_STREAMS_PER_CONNECTION`] such calls each leave some for others.
+/// Request slots of all poll threads together, 0.4 KB each. With the patches in scripts/ccore a call
+/// takes one for a moment, when its request is there. Without them it holds one until then: 20
+/// connections with [`MAX_STREAMS_PER_CONNECTION`] half-open calls each leave some for others.
 const REQUEST_SLOTS: usize = 20_480;
 
 /// Default of [`ServerConfig::max_streams_per_connection`].

@@ -9,19 +9,17 @@
 //! | `Taken` | nothing: a worker has it | the worker puts it back, or the call ends |
 //! | `Exhausted` | nothing: no further producer comes | never |
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use grpcio::RpcStatus;
 
 use super::super::panic::drop_caught;
+use super::super::workers::FAR_AWAY;
 use super::context::CallContext;
 use super::job::{Jobs, Producer};
 
 /// Turns a request, which it holds, into jobs. Runs on a worker thread and may block.
 pub(crate) type Open<T> = Box<dyn FnOnce(&CallContext) -> Result<Jobs<T>, RpcStatus> + Send>;
-
-/// As good as never, and still a time that `Instant` can tell.
-const FAR_AWAY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 pub(super) enum Feed<T> {
     Unopened(Open<T>),

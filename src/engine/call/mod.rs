@@ -89,10 +89,14 @@ impl<T: Send + 'static> Call<T> {
     /// The call fails with `status`, after the messages that are in its channel. An earlier failure
     /// stays.
     pub(super) fn fail(&self, status: RpcStatus) {
-        self.terminator.fail(no_ok(status), || {
-            self.sender.mark_closed();
-            true
-        });
+        self.close_with(status, |_| true);
+    }
+
+    /// Closes the channel, and fails with `status` if that `counts`, given whether the channel was
+    /// open until now.
+    fn close_with(&self, status: RpcStatus, counts: impl FnOnce(bool) -> bool) {
+        let close = || counts(self.sender.mark_closed());
+        self.terminator.fail(no_ok(status), close);
         self.sender.wake_both();
     }
 
@@ -112,15 +116,7 @@ impl<T: Send + 'static> Call<T> {
         }
         let mut state = self.lock();
         state.unsent = unsent;
-        if let Place::Timed(timer) = state.place {
-            state.place = match self.workers.cancel(timer) {
-                true => Place::Nowhere,
-                false => Place::Queued, // the timer has fired
-            };
-        }
-        if state.holds_code() {
-            self.enqueue(&mut state);
-        }
+        self.settle(&mut state);
         self.counters.set_parked(0);
     }
 
@@ -195,11 +191,8 @@ impl<T: Send + 'static> Wake for Call<T> {
 impl<T: Send + 'static> OpenStream for Call<T> {
     fn terminate(&self, termination: Termination) {
         match termination {
-            Termination::Graceful(status) => {
-                self.terminator
-                    .fail(no_ok(status), || self.sender.mark_closed());
-                self.sender.wake_both();
-            }
+            // A closed channel: its producers have ended, or the call has failed.
+            Termination::Graceful(status) => self.close_with(status, |was_open| was_open),
             Termination::Abort(status) => {
                 self.fail(status);
                 self.terminator.raise(Level::Abort);

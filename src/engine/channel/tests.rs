@@ -1,4 +1,6 @@
+use std::task::{Context, Poll, Waker};
 use std::thread;
+use std::time::Duration;
 
 use super::super::testing::{eventually, Count, DEADLINE};
 use super::*;

@@ -12,7 +12,7 @@ use grpcio::{RpcStatus, RpcStatusCode};
 use humantime::format_duration;
 
 use super::super::call::Termination;
-use super::super::workers::{Task, Workers};
+use super::super::workers::{Task, Workers, FAR_AWAY};
 use super::registry::{Registry, Step};
 use super::{Limits, StreamTable};
 
@@ -27,9 +27,6 @@ const TIME_FOR_MESSAGES: Duration = Duration::from_secs(5);
 
 /// How long it then has for the status.
 const TIME_FOR_STATUS: Duration = Duration::from_secs(1);
-
-/// As good as never, and still a time that `Instant` can tell.
-const FAR_AWAY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// Enforces the limits of the streams in a [`Registry`].
 pub(in crate::engine) struct LimitEnforcer {

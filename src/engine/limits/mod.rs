@@ -20,7 +20,7 @@ use super::stats::{CallEnd, MethodMetrics};
 pub(super) use enforcer::LimitEnforcer;
 pub(crate) use peers::Peer;
 pub(super) use peers::Peers;
-pub(super) use registry::{refused_end, OpenStream, Place, Registry};
+pub(super) use registry::{OpenStream, Place, Registry};
 
 /// Limits of a server's streams; `None` is no limit, and costs nothing.
 ///

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use grpcio::{RpcStatus, RpcStatusCode};
+use grpcio::RpcStatus;
 
 use super::super::call::Termination;
 use super::super::stats::{CallEnd, Counts, MethodMetrics, MethodSnapshot, Methods};
@@ -264,32 +264,27 @@ impl Registry {
 
     /// One batch of the open streams, from this number on; and the number to go on from, `None`
     /// after the last batch.
-    pub(in crate::engine) fn batch(&self, from: u64) -> (Vec<Arc<dyn OpenStream>>, Option<u64>) {
-        let mut last = None;
-        let mut seen = 0;
+    pub(in crate::engine) fn batch(
+        &mut self,
+        from: u64,
+    ) -> (Vec<Arc<dyn OpenStream>>, Option<u64>) {
         let mut streams = Vec::new();
-        for (number, entry) in self.streams.range(from..).take(BATCH) {
-            seen += 1;
-            last = Some(number + 1);
+        let next = self.visit(from, |_, entry| {
             streams.extend((!entry.has_ended).then(|| entry.stream.clone()));
-        }
-        (streams, last.filter(|_| seen == BATCH))
+        });
+        (streams, next)
     }
 
-    /// The streams in one batch whose readers have taken nothing since `stalled` or before; and the
-    /// number to go on from, `None` after the last batch.
+    /// The streams in one batch whose readers have taken nothing for `longest`; and the number to go
+    /// on from, `None` after the last batch.
     pub(super) fn stalled(
         &mut self,
         from: u64,
         now: Instant,
         longest: Duration,
     ) -> (Vec<Numbered>, Option<u64>) {
-        let mut last = None;
-        let mut seen = 0;
         let mut stalled = Vec::new();
-        for (number, entry) in self.streams.range_mut(from..).take(BATCH) {
-            seen += 1;
-            last = Some(number + 1);
+        let next = self.visit(from, |number, entry| {
             let at = entry.stream.waiting_at();
             let since = match entry.waiting {
                 Some((before, since)) if before == at => since,
@@ -297,24 +292,21 @@ impl Registry {
             };
             entry.waiting = (at != 0 && !entry.has_ended).then_some((at, since));
             if entry.waiting.is_some() && now.saturating_duration_since(since) >= longest {
-                stalled.push((entry.stream.clone(), *number));
+                stalled.push((entry.stream.clone(), number));
             }
-        }
-        (stalled, last.filter(|_| seen == BATCH))
+        });
+        (stalled, next)
     }
-}
 
-/// The outcome of a call that was refused.
-pub(in crate::engine) fn refused_end(
-    code: RpcStatusCode,
-    reason: &'static str,
-    lasted: Duration,
-) -> CallEnd {
-    CallEnd {
-        code,
-        counts: Counts::default(),
-        lasted,
-        subject: None,
-        refused: Some(reason),
+    /// Visits one batch of streams, from this number on; returns the number to go on from.
+    fn visit(&mut self, from: u64, mut visit: impl FnMut(u64, &mut Entry)) -> Option<u64> {
+        let mut seen = 0;
+        let mut next = None;
+        for (number, entry) in self.streams.range_mut(from..).take(BATCH) {
+            seen += 1;
+            next = Some(number + 1);
+            visit(*number, entry);
+        }
+        next.filter(|_| seen == BATCH)
     }
 }

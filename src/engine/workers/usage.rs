@@ -67,8 +67,7 @@ impl Evidence {
     }
 
     /// Takes what was added since the last call, in seconds: the time in slices, the part that was blocked, and the part
-    /// that was blocked unless
-    /// the thread waited for a lock whose holder was preempted.
+    /// that was blocked unless the thread waited for a lock whose holder was preempted.
     pub(super) fn take(&self) -> [f64; 3] {
         [&self.seen, &self.blocked, &self.maybe_blocked]
             .map(|sum| sum.swap(0, Ordering::Relaxed) as f64 / 1e9)

@@ -1,0 +1,176 @@
+//! The sending half of a channel. It must not know who receives.
+
+use std::fmt;
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Instant;
+
+use super::super::sleeper::Sleeper;
+use super::{Queued, SendError, Shared, TrySendError};
+
+/// The sending half. Clones send into the same channel; when the last one is dropped the channel
+/// is closed: the receiver gets what is queued, then the end.
+pub struct Sender<T> {
+    pub(super) queue: crossbeam_channel::Sender<Queued<T>>,
+    pub(super) shared: Arc<Shared<T>>,
+}
+
+impl<T> Sender<T> {
+    /// Sends if there is room. Never blocks.
+    pub fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
+        if self.is_closed() {
+            return Err(TrySendError::Closed(message));
+        }
+        let queued = self.shared.queued(message);
+        if self.shared.slots.try_take(queued.slots as usize) {
+            self.push(queued)
+                .map_err(|SendError(message)| TrySendError::Closed(message))
+        } else {
+            Err(TrySendError::Full(queued.message))
+        }
+    }
+
+    /// Sends if there is room. Without room, `waker` is woken once when the channel is down to its
+    /// low-water mark (half of its capacity) or is closed. Never blocks.
+    pub fn send_or_wake(&self, message: T, waker: &Waker) -> Result<(), TrySendError<T>> {
+        let mut message = message;
+        loop {
+            message = match self.try_send(message) {
+                Err(TrySendError::Full(message)) => message,
+                done => return done,
+            };
+            if !self.has_room_or_wake(waker) {
+                return Err(TrySendError::Full(message));
+            }
+        }
+    }
+
+    /// Whether a message would find room, or the channel is closed. For a sender that makes its
+    /// message only then.
+    #[inline]
+    pub(in crate::engine) fn has_room(&self) -> bool {
+        self.shared.slots.has_room() || self.is_closed()
+    }
+
+    /// As [`Sender::has_room`]; without room, `waker` is woken at the low-water mark or the end.
+    pub(in crate::engine) fn has_room_or_wake(&self, waker: &Waker) -> bool {
+        // A close between the first check and the registration has woken nobody.
+        self.shared.slots.has_room_or_register(waker) || self.is_closed()
+    }
+
+    /// Sends, whether there is room or not: for a message that was made because there was. Several
+    /// senders that see the same free slot exceed the capacity by one message each.
+    #[inline]
+    pub(in crate::engine) fn send_made(&self, message: T) -> Result<(), SendError<T>> {
+        let queued = self.shared.queued(message);
+        self.shared.slots.take(queued.slots as usize);
+        self.push(queued)
+    }
+
+    /// Sends; blocks while the channel is full. Never call it on a poll thread.
+    ///
+    /// # Errors
+    /// Ends early, with the message, when the receiver is dropped or the channel is closed.
+    pub fn send(&self, message: T) -> Result<(), SendError<T>> {
+        let mut message = match self.try_send(message) {
+            Ok(()) => return Ok(()),
+            Err(TrySendError::Closed(message)) => return Err(SendError(message)),
+            Err(TrySendError::Full(message)) => message,
+        };
+        let sleeper = Sleeper::current();
+        loop {
+            message = match self.send_or_wake(message, &sleeper.waker) {
+                Ok(()) => return Ok(()),
+                Err(TrySendError::Closed(message)) => return Err(SendError(message)),
+                Err(TrySendError::Full(message)) => message,
+            };
+            sleeper.sleep(None);
+        }
+    }
+
+    /// Closes the channel for all senders: queued messages are still received, then comes the end.
+    /// A message that another thread sends at the same moment may be lost.
+    pub fn close(&self) {
+        self.mark_closed();
+        self.wake_both();
+    }
+
+    /// Closes the channel and wakes nobody: [`Sender::wake_both`] is still to be called. True when
+    /// it was open until now.
+    pub(in crate::engine) fn mark_closed(&self) -> bool {
+        self.shared.close()
+    }
+
+    pub(in crate::engine) fn wake_both(&self) {
+        self.shared.wake_both();
+    }
+
+    /// Bounds how long a blocked receiver still waits: after `latest` it sees the end. The first
+    /// call counts.
+    pub fn end_by(&self, latest: Instant) {
+        let _ = self.shared.ends_by.set(latest);
+        self.shared.receiver.wake();
+    }
+
+    /// True when nothing sent from now on can be received.
+    #[inline]
+    pub fn is_closed(&self) -> bool {
+        self.shared.abandoned.load(Ordering::Acquire) || self.shared.closed.load(Ordering::Acquire)
+    }
+
+    /// Asks that `waker` be woken once when the receiver is dropped. Look at
+    /// [`Sender::is_closed`] after this call, before sleeping.
+    pub fn wake_when_abandoned(&self, waker: &Waker) {
+        self.shared.abandoning.register(waker);
+    }
+
+    /// Slots taken now: a snapshot, old when it is read.
+    pub(in crate::engine) fn slots_taken(&self) -> usize {
+        // Messages that were queued when the receiver went have given nothing back.
+        if self.shared.abandoned.load(Ordering::Relaxed) {
+            0
+        } else {
+            self.shared.slots.taken()
+        }
+    }
+
+    #[inline]
+    fn push(&self, queued: Queued<T>) -> Result<(), SendError<T>> {
+        match self.queue.send(queued) {
+            Ok(()) => {
+                self.shared.receiver.wake();
+                Ok(())
+            }
+            // The receiver went since the last check; its slots no longer matter.
+            Err(crossbeam_channel::SendError(queued)) => Err(SendError(queued.message)),
+        }
+    }
+}
+
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Sender<T> {
+        self.shared.senders.fetch_add(1, Ordering::Relaxed);
+        Sender {
+            queue: self.queue.clone(),
+            shared: self.shared.clone(),
+        }
+    }
+}
+
+impl<T> Drop for Sender<T> {
+    fn drop(&mut self) {
+        if self.shared.senders.fetch_sub(1, Ordering::AcqRel) == 1 && self.shared.close() {
+            self.shared.receiver.wake();
+        }
+    }
+}
+
+impl<T> fmt::Debug for Sender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender")
+            .field("slots_taken", &self.slots_taken())
+            .field("closed", &self.is_closed())
+            .finish_non_exhaustive()
+    }
+}
