@@ -13,6 +13,7 @@ mod common {
 }
 
 use std::env;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::Arc;
 use std::thread;
@@ -22,9 +23,12 @@ use common::http2::{
     continuation, data, field, reset, Http2, ENHANCE_YOUR_CALM, INDEXED, PLAIN, REFUSED_STREAM,
     REQUEST,
 };
-use common::server::{send_raw, TestServer, FETCH};
+use common::server::{raw_method, send_raw, TestServer, FETCH};
 use common::wire::Wire::Clear;
-use grpcio::{Channel, ChannelBuilder, CompressionAlgorithms, Environment, RpcStatusCode};
+use grpcio::{
+    Channel, ChannelBuilder, CompressionAlgorithms, Environment, RpcStatusCode, ServerBuilder,
+    ServerCredentials, ServiceBuilder,
+};
 use rstest::rstest;
 
 const HEALTH: &str = "/grpc.health.v1.Health/Check";
@@ -74,11 +78,40 @@ fn growth_during<T>(server: &TestServer, attack: impl FnOnce() -> T) -> (T, u64)
     })
 }
 
-/// One call after another; all must end well. Returns the median and the slowest.
+/// How long calls took, shortest first.
+struct Latencies(Vec<Duration>);
+
+impl Latencies {
+    fn quantile(&self, share: f64) -> Duration {
+        self.0[((self.0.len() - 1) as f64 * share) as usize]
+    }
+
+    fn median(&self) -> Duration {
+        self.quantile(0.5)
+    }
+
+    fn p99(&self) -> Duration {
+        self.quantile(0.99)
+    }
+
+    fn slowest(&self) -> Duration {
+        self.quantile(1.0)
+    }
+}
+
+impl fmt::Display for Latencies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (median, p99, slowest) = (self.median(), self.p99(), self.slowest());
+        write!(f, "p50 {median:?}, p99 {p99:?}, slowest {slowest:?}")
+    }
+}
+
+/// Fetches and health checks in turns, one after another, until `is_over` says so after a call.
+/// All must end well.
 #[track_caller]
-fn latencies(channel: &Channel, calls: usize) -> (Duration, Duration) {
+fn calls_until(channel: &Channel, mut is_over: impl FnMut(usize) -> bool) -> Latencies {
     let mut all = Vec::new();
-    for n in 0..calls {
+    for n in 0.. {
         let method = if n % 2 == 0 { FETCH } else { HEALTH };
         let request = if n % 2 == 0 {
             GOOD.to_vec()
@@ -89,15 +122,25 @@ fn latencies(channel: &Channel, calls: usize) -> (Duration, Duration) {
         let (responses, status) = send_raw(channel, method, request);
         all.push(began.elapsed());
         assert_eq!((responses, status.code()), (1, RpcStatusCode::OK));
+        if is_over(n + 1) {
+            break;
+        }
         thread::sleep(Duration::from_millis(1));
     }
     all.sort();
-    (all[calls / 2], all[calls - 1])
+    Latencies(all)
+}
+
+#[track_caller]
+fn calls(channel: &Channel, count: usize) -> Latencies {
+    calls_until(channel, |made| made == count)
 }
 
 /// Opens calls and resets them at once, as fast as it can; connects again when it is cut off.
 /// Returns how many.
 fn open_and_reset(address: &str, request: bool, length: Duration) -> usize {
+    // An attacker has a machine of its own: here it takes the processors that others leave.
+    rustix::process::nice(19).unwrap();
     let began = Instant::now();
     let mut opened = 0;
     while began.elapsed() < length {
@@ -131,33 +174,27 @@ fn open_and_reset(address: &str, request: bool, length: Duration) -> usize {
 fn rapid_resets(#[values(false, true)] request: bool) {
     let server = server(&[]);
     let channel = server.channel();
-    let (usual, _) = latencies(&channel, 50);
-    let ((opened, (meanwhile, slowest)), growth) = growth_during(&server, || {
+    let usual = calls(&channel, 500);
+    let ((opened, meanwhile), growth) = growth_during(&server, || {
         thread::scope(|scope| {
             let attack = scope.spawn(|| open_and_reset(&server.address, request, attack_length()));
-            let mut seen = Vec::new();
-            while !attack.is_finished() {
-                seen.push(latencies(&channel, 20));
-            }
-            let slowest = seen.iter().map(|seen| seen.1).max().unwrap();
-            seen.sort();
-            (attack.join().unwrap(), (seen[seen.len() / 2].0, slowest))
+            let meanwhile = calls_until(&channel, |_| attack.is_finished());
+            (attack.join().unwrap(), meanwhile)
         })
     });
-    println!(
-        "{opened} resets sent: {} MB more; a call {usual:?}, meanwhile {meanwhile:?}, at most {slowest:?}",
-        growth / MB
-    );
+    let more = growth / MB;
+    println!("{opened} resets sent: {more} MB more; calls {usual}; meanwhile {meanwhile}");
     assert!(opened > 10_000, "that is no attack: {opened}");
     assert!(growth < 100 * MB, "{} MB", growth / MB);
-    // The attacker has a processor to itself here, and so had the victim's calls before.
+    // Most calls notice nothing. A few wait for a poll thread that reads an attacker's next
+    // connection: the 200 calls that one may reset take it some 10 ms.
     assert!(
-        meanwhile < usual * 10 + Duration::from_millis(20),
-        "{meanwhile:?}"
+        meanwhile.median() < usual.median() * 2 + Duration::from_millis(2),
+        "{meanwhile}"
     );
-    assert!(slowest < Duration::from_secs(5), "{slowest:?}");
+    assert!(meanwhile.p99() < Duration::from_millis(500), "{meanwhile}");
     // Nobody is left waiting behind the attack.
-    assert!(latencies(&channel, 20).1 < Duration::from_secs(1));
+    assert!(calls(&channel, 20).slowest() < Duration::from_secs(1));
 }
 
 /// A client that cancels much is no attacker: below the limit of 200 its calls are all served.
@@ -187,7 +224,8 @@ fn honest_cancels_are_no_attack() {
 fn half_open_calls(#[case] part: &[u8]) {
     let server = server(&[]);
     let channel = server.channel();
-    let (usual, _) = latencies(&channel, 50);
+    let usual = calls(&channel, 500);
+    let before = memory(&server);
     let attack = || {
         let mut clients = Vec::new();
         for _ in 0..20 {
@@ -202,26 +240,65 @@ fn half_open_calls(#[case] part: &[u8]) {
             client.send(&frames).unwrap();
             clients.push(client);
         }
-        latencies(&channel, 50);
-        let meanwhile = latencies(&channel, 100).0;
+        // The server has read all of them before the calls are timed.
+        calls(&channel, 50);
+        let meanwhile = calls(&channel, 500);
         assert!(clients.iter().all(|client| !client.is_over()));
         meanwhile
     };
     let (meanwhile, growth) = growth_during(&server, attack);
-    println!(
-        "20,000 half-open calls: {} MB more; a call {usual:?}, meanwhile {meanwhile:?}",
-        growth / MB
-    );
+    let more = growth / MB;
+    println!("20,000 half-open calls: {more} MB more; calls {usual}; meanwhile {meanwhile}");
+    // 2 times; the rest is room for a machine that has other work too.
     assert!(
-        meanwhile < usual * 4 + Duration::from_millis(5),
-        "{meanwhile:?}"
+        meanwhile.p99() < usual.p99() * 2 + Duration::from_millis(10),
+        "{meanwhile}"
     );
     // 10 KB each.
-    assert!(growth < 300 * MB, "{} MB", growth / MB);
-    // What they held is there for the next ones.
-    latencies(&channel, 50);
-    let (_, growth) = growth_during(&server, attack);
-    assert!(growth < 100 * MB, "{} MB", growth / MB);
+    assert!(growth < 300 * MB, "{more} MB");
+    // The memory comes back when they have gone.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while memory(&server) > before + 50 * MB {
+        let kept = (memory(&server) - before) / MB;
+        assert!(Instant::now() < deadline, "{kept} MB kept");
+        calls(&channel, 50);
+    }
+}
+
+/// Calls that wait for the application to take them are bounded. Without the patch none of them
+/// is refused.
+#[test]
+fn calls_that_wait_to_be_taken_are_bounded() {
+    let method = raw_method(FETCH);
+    let service = ServiceBuilder::new()
+        .add_server_streaming_handler(&method, |_, _, _| {})
+        .build();
+    let poll = Arc::new(Environment::new(1));
+    let args = ChannelBuilder::new(poll.clone())
+        .raw_cfg_int(c"grpc.server.max_pending_requests".into(), 5)
+        .build_args();
+    // One call is taken, and nothing else until it has sent its request.
+    let mut server = ServerBuilder::new(poll)
+        .channel_args(args)
+        .requests_slot_per_cq(1)
+        .register_service(service)
+        .build()
+        .unwrap();
+    let port = server
+        .add_listening_port("127.0.0.1:0", ServerCredentials::insecure())
+        .unwrap();
+    server.start();
+
+    let mut client = Http2::connect(&format!("127.0.0.1:{port}"), FETCH, true).unwrap();
+    let mut frames = Vec::new();
+    let calls: Vec<u32> = (0..50).map(|_| client.open(&mut frames)).collect();
+    client.send(&frames).unwrap();
+    for &refused in &calls[6..] {
+        let trailers = client.ending(refused).trailers;
+        assert!(contains(&trailers, b"grpc-status\x018"), "{trailers:?}");
+    }
+    let endings = client.endings();
+    assert!(calls[..6].iter().all(|call| !endings.contains_key(call)));
 }
 
 /// A client that does as it likes until it has acknowledged the server's SETTINGS, which it never
@@ -281,7 +358,7 @@ fn endless_headers() {
         }
     });
     assert!(growth < 30 * MB, "{} MB", growth / MB);
-    latencies(&channel, 10);
+    calls(&channel, 10);
 }
 
 /// CVE-2024-7246: a bad field must not spoil what the same headers add to HPACK's table, which
@@ -330,7 +407,7 @@ fn a_request_that_announces_too_much() {
         }
     });
     assert!(growth < 20 * MB, "{} MB", growth / MB);
-    latencies(&server.channel(), 10);
+    calls(&server.channel(), 10);
 }
 
 /// Without the patches it is 128 MB more.

@@ -72,25 +72,31 @@ pub fn server<'a>(flags: impl IntoIterator<Item = &'a str>) -> Process {
     Process::start(env!("CARGO_BIN_EXE_server"), flags)
 }
 
-/// Sends `request` as it is, and returns how many responses came and how the call ended.
-pub fn send_raw(channel: &Channel, method: &'static str, request: Vec<u8>) -> (usize, RpcStatus) {
-    const BYTES: Marshaller<Vec<u8>> = Marshaller {
-        ser: |bytes, buffer| {
-            *buffer = bytes.clone().into();
-            Ok(())
-        },
-        de: |mut reader: MessageReader| {
-            let mut bytes = Vec::new();
-            std::io::Read::read_to_end(&mut reader, &mut bytes).unwrap();
-            Ok(bytes)
-        },
-    };
-    let method = Method {
+const BYTES: Marshaller<Vec<u8>> = Marshaller {
+    ser: |bytes, buffer| {
+        *buffer = bytes.clone().into();
+        Ok(())
+    },
+    de: |mut reader: MessageReader| {
+        let mut bytes = Vec::new();
+        std::io::Read::read_to_end(&mut reader, &mut bytes).unwrap();
+        Ok(bytes)
+    },
+};
+
+/// A server streaming method whose messages are bytes.
+pub fn raw_method(name: &'static str) -> Method<Vec<u8>, Vec<u8>> {
+    Method {
         ty: MethodType::ServerStreaming,
-        name: method,
+        name,
         req_mar: BYTES,
         resp_mar: BYTES,
-    };
+    }
+}
+
+/// Sends `request` as it is, and returns how many responses came and how the call ended.
+pub fn send_raw(channel: &Channel, method: &'static str, request: Vec<u8>) -> (usize, RpcStatus) {
+    let method = raw_method(method);
     let options = CallOption::default().timeout(Duration::from_secs(30));
     let stream = Client::new(channel.clone())
         .server_streaming(&method, &request, options)
