@@ -35,7 +35,7 @@
 //! # Ok(())
 //! # }
 //! ```
-// One function of `server::heap_trim` is the only exception.
+// One function each of `server::heap_trim` and `engine::call::deadline` are the only exceptions.
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 

@@ -44,7 +44,11 @@ impl Default for StreamsConfig {
 
 /// The open streams of a server; clones are the same.
 #[derive(Clone)]
-pub struct Streams(Arc<Shared>);
+pub struct Streams {
+    shared: Arc<Shared>,
+    /// The contexts of calls keep peer and headers.
+    keeps_metadata: bool,
+}
 
 struct Shared {
     workers: Arc<Workers>,
@@ -71,14 +75,28 @@ impl Streams {
     ) -> Streams {
         let table = StreamTable::new(&config.limits);
         let workers = Arc::new(workers);
-        Streams(Arc::new(Shared {
+        let shared = Shared {
             enforcer: LimitEnforcer::new(&config.limits, &workers, table.clone()),
             workers,
             config,
             table,
             observer,
             snapshots: Mutex::default(),
-        }))
+        };
+        Streams {
+            shared: Arc::new(shared),
+            keeps_metadata: true,
+        }
+    }
+
+    /// The same streams. The [`CallContext`] of a call that is served through the result has no
+    /// [peer](CallContext::peer) and no [headers](CallContext::headers), which otherwise take a copy, some 500 bytes
+    /// of an open stream.
+    pub fn without_metadata(&self) -> Streams {
+        Streams {
+            shared: self.shared.clone(),
+            keeps_metadata: false,
+        }
     }
 
     /// Serves a call: `open` turns the request, which it holds, into jobs, and the messages of their
@@ -93,19 +111,24 @@ impl Streams {
     ///
     /// The call holds its place among the streams until its last producer has come back, also when
     /// its client has gone long before.
+    ///
+    /// The call's context keeps the client's address and headers for the producers, unless these streams are
+    /// [without metadata](Streams::without_metadata).
     pub fn serve<T, F>(&self, ctx: &RpcContext<'_>, sink: ServerStreamingSink<T>, open: F)
     where
         T: Payload,
         F: FnOnce(&CallContext) -> Result<Jobs<T>, RpcStatus> + Send + 'static,
     {
-        let (sender, messages) = bounded_by_size(self.0.config.capacity, T::encoded_len);
-        let workers = Workers::clone(&self.0.workers);
-        let call = Call::new(workers, sender, Box::new(open));
+        let (sender, messages) = bounded_by_size(self.shared.config.capacity, T::encoded_len);
+        let workers = Workers::clone(&self.shared.workers);
+        let draining = self.shared.table.draining().clone();
+        let context = CallContext::new(ctx, draining, self.keeps_metadata);
+        let call = Call::new(workers, context, sender, Box::new(open));
         let peer = self.peer(ctx);
-        let observation = arrived(&self.0.observer, ctx);
+        let observation = arrived(&self.shared.observer, ctx);
         match self.admit(ctx.method(), &call, peer) {
             Ok(admitted) => {
-                let table = &self.0.table;
+                let table = &self.shared.table;
                 call.start(Permit {
                     table: table.clone(),
                     place: admitted.place,
@@ -141,9 +164,11 @@ impl Streams {
         let Some(peer) = self.peer(ctx) else {
             return Ok(PeerPermit(None));
         };
-        let mut registry = self.0.table.lock();
+        let mut registry = self.shared.table.lock();
         match registry.admit_peer(Some(peer)) {
-            Ok(peer) => Ok(PeerPermit(peer.map(|peer| (self.0.table.clone(), peer)))),
+            Ok(peer) => Ok(PeerPermit(
+                peer.map(|peer| (self.shared.table.clone(), peer)),
+            )),
             Err(refusal) => {
                 registry.count_refusal(refusal.reason());
                 Err(refusal.status())
@@ -154,16 +179,20 @@ impl Streams {
     /// Names a method, `/package.Service/Method`, before its first call, so that snapshots have it
     /// from the start.
     pub fn introduce(&self, method: &str) {
-        self.0.table.lock().methods.of(method.as_bytes());
+        self.shared.table.lock().methods.of(method.as_bytes());
     }
 
     /// The counters of all streams. Visits every open stream, which takes some 100 ns each; calls
     /// that begin or end meanwhile do not wait for it. Blocks while another snapshot is taken.
     pub fn snapshot(&self) -> StreamsSnapshot {
-        let _one_at_a_time = self.0.snapshots.lock().unwrap_or_else(|e| e.into_inner());
-        self.0.table.lock().begin_snapshot();
+        let _one_at_a_time = self
+            .shared
+            .snapshots
+            .lock()
+            .unwrap_or_else(|e| e.into_inner());
+        self.shared.table.lock().begin_snapshot();
         loop {
-            let mut registry = self.0.table.lock();
+            let mut registry = self.shared.table.lock();
             if let Some(methods) = registry.go_on() {
                 return StreamsSnapshot {
                     methods,
@@ -176,24 +205,25 @@ impl Streams {
     /// Counts a call that was refused before it came here, such as one without a token. `reason` is a
     /// metrics label: one of a few words.
     pub fn count_refusal(&self, reason: &'static str) {
-        self.0.table.lock().count_refusal(reason);
+        self.shared.table.lock().count_refusal(reason);
     }
 
     /// Streams that hold a place now: those that are open, and those that have ended for their client
     /// while a producer still blocks.
     pub fn open(&self) -> usize {
-        self.0.table.lock().len()
+        self.shared.table.lock().len()
     }
 
-    /// From now on every new call ends with `status`; open streams go on.
+    /// From now on every new call ends with `status`. Open streams go on, and can see it by
+    /// [`CallContext::is_draining`].
     pub fn refuse(&self, status: RpcStatus) {
-        self.0.table.lock().refusal = Some(status);
+        self.shared.table.refuse(status);
     }
 
     /// Blocks until every stream has ended for its client, at most for `timeout`; false when some
     /// have not. Producers that still block do not count.
     pub fn wait_until_none(&self, timeout: Duration) -> bool {
-        self.0.table.wait_until_none(timeout)
+        self.shared.table.wait_until_none(timeout)
     }
 
     /// Ends every open stream with `status`, without the messages in its channel; returns how many
@@ -202,7 +232,7 @@ impl Streams {
         let mut aborted = 0;
         let mut from = Some(0);
         while let Some(next) = from {
-            let (streams, following) = self.0.table.lock().batch(next);
+            let (streams, following) = self.shared.table.lock().batch(next);
             aborted += streams.len();
             for stream in streams {
                 stream.terminate(Termination::Abort(status.clone()));
@@ -214,7 +244,7 @@ impl Streams {
 
     /// The peer of a call, where limits count by peer: the C-core makes a text of it for each call.
     fn peer(&self, ctx: &RpcContext<'_>) -> Option<Peer> {
-        let limits = &self.0.config.limits;
+        let limits = &self.shared.config.limits;
         limits.are_per_peer().then(|| Peer::of(&ctx.peer()))
     }
 
@@ -224,12 +254,12 @@ impl Streams {
         call: &Arc<Call<T>>,
         peer: Option<Peer>,
     ) -> Result<Admitted, (Refusal, Arc<MethodMetrics>)> {
-        let enforcer = self.0.enforcer.as_ref();
+        let enforcer = self.shared.enforcer.as_ref();
         let ends = enforcer.and_then(|enforcer| enforcer.end_of_life());
-        let mut registry = self.0.table.lock();
+        let mut registry = self.shared.table.lock();
         let (index, metrics) = registry.methods.of(method);
         metrics.started();
-        let peer = match registry.admit(self.0.config.max_streams, peer) {
+        let peer = match registry.admit(self.shared.config.max_streams, peer) {
             Ok(peer) => peer,
             Err(refusal) => {
                 registry.count_refusal(refusal.reason());
@@ -238,7 +268,7 @@ impl Streams {
         };
         let place = registry.add(call.clone(), index, ends, peer);
         if let Some(enforcer) = enforcer {
-            enforcer.schedule(&self.0.workers, &mut registry);
+            enforcer.schedule(&self.shared.workers, &mut registry);
         }
         Ok(Admitted {
             place,
@@ -297,7 +327,7 @@ impl fmt::Debug for Streams {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Streams")
             .field("open", &self.open())
-            .field("config", &self.0.config)
+            .field("config", &self.shared.config)
             .finish_non_exhaustive()
     }
 }

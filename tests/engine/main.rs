@@ -6,6 +6,7 @@ mod common;
 mod blocking;
 mod calls;
 mod codec;
+mod context;
 mod counters;
 mod faults;
 mod feeding;

@@ -1,24 +1,107 @@
 //! A producer's view of its call. It knows nothing of jobs or channels.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
-/// The call that a producer works for. Clones are the same call.
-#[derive(Clone, Debug, Default)]
+use grpcio::{Metadata, RpcContext};
+
+use super::deadline::instant_of;
+
+/// The call that a producer works for. Clones are the same call, and may be used on any thread; no method blocks.
+///
+/// A context that outlives its call keeps the call's metadata, and nothing else of it. The default one is that of no
+/// call: without a deadline or metadata, and never over.
+#[derive(Clone, Default)]
 pub struct CallContext(Arc<Shared>);
 
-#[derive(Debug, Default)]
+// One for each open call, so it is kept small.
+#[derive(Default)]
 struct Shared {
     over: AtomicBool,
     subject: OnceLock<i64>,
+    deadline: Option<Instant>,
+    /// The server's, and the same for all of its calls.
+    draining: Arc<AtomicBool>,
+    /// `None` when it is not kept.
+    metadata: Option<Box<RequestMetadata>>,
+    /// Set once: by a producer, or to `None` when the first message leaves.
+    response_headers: OnceLock<Option<Box<Metadata>>>,
+}
+
+struct RequestMetadata {
+    peer: String,
+    headers: Metadata,
 }
 
 impl CallContext {
-    /// True once no response of the call can reach its client any more. A producer that stays long
-    /// in `next` should check it and stop early.
+    /// The context of a call that has just arrived.
+    pub(in crate::engine) fn new(
+        ctx: &RpcContext<'_>,
+        draining: Arc<AtomicBool>,
+        keeps_metadata: bool,
+    ) -> CallContext {
+        let metadata = keeps_metadata.then(|| {
+            Box::new(RequestMetadata {
+                peer: ctx.peer(),
+                headers: ctx.request_headers().clone(),
+            })
+        });
+        CallContext(Arc::new(Shared {
+            deadline: instant_of(ctx.deadline()),
+            draining,
+            metadata,
+            ..Shared::default()
+        }))
+    }
+
+    /// True once no response of the call can reach its client any more. A producer that stays long in `next` should
+    /// check it and stop early.
     #[inline]
     pub fn is_over(&self) -> bool {
         self.0.over.load(Ordering::Acquire)
+    }
+
+    /// The time until the client's deadline, zero once it has passed; `None` if the client set none. A client may round
+    /// its timeout up before it sends it: the C-core makes 101 s of 100 s.
+    pub fn time_left(&self) -> Option<Duration> {
+        let deadline = self.0.deadline?;
+        Some(deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// True once the server drains: [`Streams::refuse`](crate::engine::Streams::refuse) was called. A long stream has
+    /// the server's grace period to come to a good end, and may tell its client where to go on.
+    #[inline]
+    pub fn is_draining(&self) -> bool {
+        self.0.draining.load(Ordering::Acquire)
+    }
+
+    /// The address of the client in the C-core's words, such as `ipv4:192.0.2.1:4321`. `None` when the call was served
+    /// [without metadata](crate::engine::Streams::without_metadata).
+    pub fn peer(&self) -> Option<&str> {
+        self.0.metadata.as_ref().map(|m| m.peer.as_str())
+    }
+
+    /// The headers of the request. `None` when the call was served
+    /// [without metadata](crate::engine::Streams::without_metadata).
+    pub fn headers(&self) -> Option<&Metadata> {
+        self.0.metadata.as_ref().map(|m| &m.headers)
+    }
+
+    /// Sets the headers of the response, in place of none. They travel with the first message; grpcio sends none if
+    /// the call ends without a message.
+    ///
+    /// The first call counts. False, and without effect, if there was one before, or if the first message or the end of
+    /// the call was faster. What the function that opens the call sets is never too late.
+    pub fn set_response_headers(&self, headers: Metadata) -> bool {
+        self.0.response_headers.set(Some(Box::new(headers))).is_ok()
+    }
+
+    /// The headers to send; from now on no others can be set.
+    pub(in crate::engine) fn seal_response_headers(&self) -> Option<Metadata> {
+        let headers = self.0.response_headers.get_or_init(|| None);
+        headers.as_deref().cloned()
     }
 
     /// Sets the subject of the call for logs and traces, such as the id in its request. The first
@@ -33,6 +116,19 @@ impl CallContext {
 
     /// True when the call was over before.
     pub(in crate::engine) fn set_over(&self) -> bool {
+        let _too_late_from_now = self.0.response_headers.set(None);
         self.0.over.swap(true, Ordering::AcqRel)
+    }
+}
+
+impl fmt::Debug for CallContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallContext")
+            .field("over", &self.is_over())
+            .field("subject", &self.subject())
+            .field("time_left", &self.time_left())
+            .field("draining", &self.is_draining())
+            .field("peer", &self.peer())
+            .finish_non_exhaustive()
     }
 }

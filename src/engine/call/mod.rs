@@ -27,6 +27,7 @@ use state::{Place, State};
 pub(super) use termination::{Level, Termination, Terminator};
 
 mod context;
+mod deadline;
 mod feed;
 mod job;
 mod state;
@@ -47,11 +48,16 @@ pub(super) struct Call<T> {
 }
 
 impl<T: Send + 'static> Call<T> {
-    pub(super) fn new(workers: Workers, sender: Sender<T>, open: Open<T>) -> Arc<Call<T>> {
+    pub(super) fn new(
+        workers: Workers,
+        context: CallContext,
+        sender: Sender<T>,
+        open: Open<T>,
+    ) -> Arc<Call<T>> {
         Arc::new(Call {
             workers,
             arrived: Instant::now(),
-            context: CallContext::default(),
+            context,
             terminator: Terminator::default(),
             sender,
             counters: CallCounters::default(),

@@ -10,6 +10,7 @@ mod registry;
 mod registry_tests;
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -129,6 +130,8 @@ pub(super) struct StreamTable {
     registry: Mutex<Registry>,
     /// Notified when the last open stream ends.
     none_open: Condvar,
+    /// New calls are refused. The context of each call has it.
+    draining: Arc<AtomicBool>,
 }
 
 impl StreamTable {
@@ -137,7 +140,18 @@ impl StreamTable {
         Arc::new(StreamTable {
             registry: Mutex::new(Registry::new(peers)),
             none_open: Condvar::new(),
+            draining: Arc::default(),
         })
+    }
+
+    /// Refuses every new call with `status`.
+    pub(super) fn refuse(&self, status: RpcStatus) {
+        self.lock().refusal = Some(status);
+        self.draining.store(true, Ordering::Release);
+    }
+
+    pub(super) fn draining(&self) -> &Arc<AtomicBool> {
+        &self.draining
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Registry> {

@@ -152,6 +152,11 @@ impl<T: Send + 'static> ResponseWriter<T> {
             let more = !matches!(next, Err(TryRecvError::Empty)) && !batch_is_used;
             *held = next.ok();
             let flags = WriteFlags::default().buffer_hint(more);
+            if self.awaits_first {
+                if let Some(headers) = self.call.context().seal_response_headers() {
+                    sink.set_headers(headers);
+                }
+            }
             // Before it is sent: a message whose `Drop` panics is on its way by then.
             self.call.counters().sent(size);
             match Pin::new(&mut *sink).start_send((queued.message, flags)) {
