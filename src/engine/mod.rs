@@ -23,7 +23,7 @@ mod sync;
 mod testing;
 mod workers;
 
-pub use call::{CallContext, Job, Jobs, Produced, Producer};
+pub use call::{CallContext, IntoEncoded, IntoJobs, Job, Jobs, Produced, Producer, StreamSender};
 pub use channel::Capacity;
 pub use client_stream::{receive, ReceiveError, ReceiveTimeouts, Responses};
 pub(crate) use limits::Peer;

@@ -2,11 +2,14 @@
 //! `engine::codec`, seen from a client that sends and reads bytes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::common::server::{send_raw, FETCH};
 use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
 use fanstream::engine::codec::{server_streaming, Encoded, Raw};
-use fanstream::engine::{Job, Streams, StreamsConfig, Workers, WorkersConfig};
+use fanstream::engine::{
+    IntoEncoded, IntoJobs, Job, Jobs, Streams, StreamsConfig, Workers, WorkersConfig,
+};
 use fanstream::proto::stream::{Request, Response};
 use fanstream::proto::stream_grpc::StreamServiceClient;
 use grpcio::{
@@ -22,13 +25,20 @@ const METHOD: Method<Raw<Request>, Encoded<Response>> = server_streaming(FETCH);
 /// A server that decodes requests of up to [`LIMIT`] bytes on a worker, and answers with texts of
 /// `0`, `1`, … times the id.
 fn start(wire: Wire) -> (Server, Channel) {
+    start_with(wire, |id| {
+        Job::now((0..3).map(move |k| Encoded::new(&text(k, id)))).into()
+    })
+}
+
+fn start_with(
+    wire: Wire,
+    jobs: impl Fn(i32) -> Jobs<Encoded<Response>> + Clone + Send + 'static,
+) -> (Server, Channel) {
     let workers = Workers::new(WorkersConfig::default()).unwrap();
     let streams = Streams::new(workers, StreamsConfig::default());
     let fetch = move |ctx: RpcContext<'_>, request: Raw<Request>, sink: ServerStreamingSink<_>| {
-        streams.serve(&ctx, sink, move |_| {
-            let id = request.decode(LIMIT)?.id;
-            Ok(vec![Job::now((0..3).map(move |k| Encoded::new(&text(k, id))))].into())
-        });
+        let jobs = jobs.clone();
+        streams.serve(&ctx, sink, move |_| Ok(jobs(request.decode(LIMIT)?.id)));
     };
     let service = ServiceBuilder::new()
         .add_server_streaming_handler(&METHOD, fetch)
@@ -54,6 +64,48 @@ fn text(k: usize, id: i32) -> Response {
     }
 }
 
+/// A worker encodes what a handler gives as it is, of pull and push jobs alike.
+#[rstest]
+fn messages_are_encoded_on_the_way(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let (_server, channel) = start_with(wire, |id| {
+        let push = Job::push(move |sender| {
+            let _ = sender.send(text(1, id));
+            let second = sender.clone();
+            std::thread::spawn(move || second.try_send(text(2, id)).unwrap());
+            Ok(())
+        });
+        let pull = Job::after(
+            Duration::from_millis(50),
+            (3..5).map(move |k| Ok(text(k, id))),
+        );
+        <Response as IntoEncoded<Response>>::encode_jobs(vec![push, pull].into())
+    });
+    assert_eq!(
+        fetch(&channel, 7),
+        (1..5).map(|k| text(k, 7)).collect::<Vec<_>>()
+    );
+    // What is encoded already stays as it is.
+    let (_server, channel) = start_with(wire, |id| {
+        let producer = (0..3).map(move |k| Encoded::new(&text(k, id)));
+        IntoEncoded::encode_jobs(producer.into_jobs())
+    });
+    assert_eq!(
+        fetch(&channel, 7),
+        (0..3).map(|k| text(k, 7)).collect::<Vec<_>>()
+    );
+}
+
+/// With the generated client, which knows nothing of the codec.
+fn fetch(channel: &Channel, id: i32) -> Vec<Response> {
+    let request = Request {
+        id,
+        ..Request::default()
+    };
+    let stream = StreamServiceClient::new(channel.clone()).fetch_response(&request);
+    let responses = futures::executor::block_on_stream(stream.unwrap());
+    responses.map(Result::unwrap).collect()
+}
+
 /// A request for id 1 of exactly so many bytes, most of them in a field that nobody knows.
 fn request_of(bytes: usize) -> Vec<u8> {
     // The id; then field 15, of a length that one byte can tell.
@@ -66,15 +118,10 @@ fn request_of(bytes: usize) -> Vec<u8> {
 #[rstest]
 fn what_was_encoded_is_decoded(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let (_server, channel) = start(wire);
-    let request = Request {
-        id: -77,
-        ..Request::default()
-    };
-    // The generated client knows nothing of the codec.
-    let stream = StreamServiceClient::new(channel.clone()).fetch_response(&request);
-    let responses = futures::executor::block_on_stream(stream.unwrap());
-    let responses: Vec<_> = responses.map(Result::unwrap).collect();
-    assert_eq!(responses, [text(0, -77), text(1, -77), text(2, -77)]);
+    assert_eq!(
+        fetch(&channel, -77),
+        [text(0, -77), text(1, -77), text(2, -77)]
+    );
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn counted(made: &Arc<AtomicUsize>) -> impl Iterator<Item = Produced<Response>> 
 }
 
 /// Waits until the number does not change for a while.
-fn settled(number: impl Fn() -> usize) -> usize {
+pub fn settled(number: impl Fn() -> usize) -> usize {
     let deadline = Instant::now() + LIMIT;
     let mut last = (number(), Instant::now());
     while last.1.elapsed() < Duration::from_millis(500) {

@@ -11,5 +11,6 @@ mod counters;
 mod faults;
 mod feeding;
 mod limits;
+mod push;
 mod scheduling;
 mod stalls;

@@ -16,7 +16,7 @@ use grpcio::RpcStatus;
 use super::super::panic::drop_caught;
 use super::super::workers::FAR_AWAY;
 use super::context::CallContext;
-use super::job::{Jobs, Producer};
+use super::job::{Body, Jobs};
 
 /// Turns a request, which it holds, into jobs. Runs on a worker thread and may block.
 pub(crate) type Open<T> = Box<dyn FnOnce(&CallContext) -> Result<Jobs<T>, RpcStatus> + Send>;
@@ -60,7 +60,7 @@ impl<T: 'static> Feed<T> {
         &mut self,
         context: &CallContext,
         arrived: Instant,
-    ) -> Result<Option<Box<dyn Producer<T>>>, RpcStatus> {
+    ) -> Result<Option<Body<T>>, RpcStatus> {
         if let Feed::Unopened(_) = self {
             if let Feed::Unopened(open) = std::mem::replace(self, Feed::Taken) {
                 *self = Feed::Unknown(open(context)?);
@@ -72,19 +72,19 @@ impl<T: 'static> Feed<T> {
             Feed::Unopened(_) | Feed::Taken | Feed::Exhausted => None,
         };
         let is_due = due.is_some_and(|due| due <= arrived || due <= Instant::now());
-        let (producer, due) = match self {
+        let (body, due) = match self {
             Feed::Unknown(jobs) | Feed::Waiting { jobs, .. } if is_due => {
-                let producer = jobs.start();
+                let body = jobs.start();
                 if !jobs.is_prompt() {
                     self.become_unknown();
-                    return Ok(producer);
+                    return Ok(body);
                 }
-                (producer, next_due(jobs, arrived))
+                (body, next_due(jobs, arrived))
             }
             _ => (None, due),
         };
         self.wait_until(due);
-        Ok(producer)
+        Ok(body)
     }
 
     fn become_unknown(&mut self) {

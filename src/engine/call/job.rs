@@ -7,6 +7,7 @@ use std::time::Duration;
 use grpcio::RpcStatus;
 
 use super::super::panic::drop_caught;
+use super::push::{PushFn, StreamSender};
 
 /// An item of a producer: the next message, or the status that ends the call instead.
 ///
@@ -22,10 +23,18 @@ pub trait Producer<T>: Iterator<Item = Produced<T>> + Send + 'static {}
 
 impl<T, P: Iterator<Item = Produced<T>> + Send + 'static> Producer<T> for P {}
 
+/// What a job runs when it is due.
+pub(super) enum Body<T> {
+    /// Asked for one message after the other.
+    Pull(Box<dyn Producer<T>>),
+    /// Called once; it sends by itself.
+    Push(PushFn<T>),
+}
+
 /// A producer and its delay from the arrival of the request. Waiting takes no thread.
 pub struct Job<T> {
     delay: Duration,
-    producer: Box<dyn Producer<T>>,
+    body: Body<T>,
 }
 
 impl<T> Job<T> {
@@ -38,7 +47,51 @@ impl<T> Job<T> {
     pub fn after(delay: Duration, producer: impl Producer<T>) -> Job<T> {
         Job {
             delay,
-            producer: Box::new(producer),
+            body: Body::Pull(Box::new(producer)),
+        }
+    }
+
+    /// A job that sends its messages instead of being asked for them, due at once: for callbacks, and for loops that are
+    /// awkward as an iterator.
+    ///
+    /// `push` is called once, on a worker thread, and may block. The job lasts until it has returned and the last clone
+    /// of its [`StreamSender`] is dropped, which may be in a thread or a callback of yours. An error that it returns, as
+    /// one given to [`StreamSender::fail`], ends the call; a panic ends it with INTERNAL. Like every job it starts only
+    /// when the channel has room, and is one of at most 256 that have started and not ended.
+    ///
+    /// A sender blocks its thread while the reader is slow. So a thousand push jobs with slow readers need a thousand
+    /// threads, which the limit of the [`Workers`](crate::engine::Workers) may not allow; an iterator in [`Job::now`]
+    /// needs none while it waits for room.
+    ///
+    /// ```
+    /// use fanstream::engine::{Job, StreamSender};
+    /// use grpcio::{RpcStatus, RpcStatusCode};
+    ///
+    /// fn visit(each: &mut dyn FnMut(u64) -> bool) { // someone else's
+    ///     (0..3).all(each);
+    /// }
+    ///
+    /// let job: Job<u64> = Job::push(|sender: StreamSender<u64>| {
+    ///     // An error means that the client has gone: stop, and let the call end.
+    ///     visit(&mut |n| sender.send(n).is_ok());
+    ///     Ok(())
+    /// });
+    /// # drop(job);
+    /// ```
+    pub fn push(
+        push: impl FnOnce(StreamSender<T>) -> Result<(), RpcStatus> + Send + 'static,
+    ) -> Job<T> {
+        Job::push_after(Duration::ZERO, push)
+    }
+
+    /// As [`Job::push`], due `delay` after the request came.
+    pub fn push_after(
+        delay: Duration,
+        push: impl FnOnce(StreamSender<T>) -> Result<(), RpcStatus> + Send + 'static,
+    ) -> Job<T> {
+        Job {
+            delay,
+            body: Body::Push(Box::new(push)),
         }
     }
 }
@@ -96,9 +149,18 @@ impl<T: 'static> Jobs<T> {
         self.0.next_delay()
     }
 
-    /// The producer of the job whose delay came last. May block.
-    pub(super) fn start(&mut self) -> Option<Box<dyn Producer<T>>> {
+    /// The body of the job whose delay came last. May block.
+    pub(super) fn start(&mut self) -> Option<Body<T>> {
         self.0.start()
+    }
+
+    /// The same jobs with other bodies.
+    pub(super) fn map_bodies<U: 'static>(
+        self,
+        map: impl FnMut(Body<T>) -> Body<U> + Send + 'static,
+    ) -> Jobs<U> {
+        let inner = self.0;
+        Jobs(Box::new(MapBodies { inner, map }))
     }
 
     /// True when [`Jobs::next_delay`] never blocks.
@@ -130,13 +192,13 @@ impl<T> fmt::Debug for Jobs<T> {
 
 trait Schedule<T>: Send {
     fn next_delay(&mut self) -> Option<Duration>;
-    fn start(&mut self) -> Option<Box<dyn Producer<T>>>;
+    fn start(&mut self) -> Option<Body<T>>;
     fn is_prompt(&self) -> bool;
 }
 
 struct FromIterator<I: Iterator<Item = Job<T>>, T> {
     jobs: I,
-    next: Option<Box<dyn Producer<T>>>,
+    next: Option<Body<T>>,
     /// The iterator is one of this file, over jobs that are there already.
     is_prompt: bool,
 }
@@ -144,11 +206,11 @@ struct FromIterator<I: Iterator<Item = Job<T>>, T> {
 impl<T, I: Iterator<Item = Job<T>> + Send> Schedule<T> for FromIterator<I, T> {
     fn next_delay(&mut self) -> Option<Duration> {
         let job = self.jobs.next()?;
-        self.next = Some(job.producer);
+        self.next = Some(job.body);
         Some(job.delay)
     }
 
-    fn start(&mut self) -> Option<Box<dyn Producer<T>>> {
+    fn start(&mut self) -> Option<Body<T>> {
         self.next.take()
     }
 
@@ -184,13 +246,32 @@ where
         self.delays.next()
     }
 
-    fn start(&mut self) -> Option<Box<dyn Producer<T>>> {
+    fn start(&mut self) -> Option<Body<T>> {
         let producer = (self.make)(self.number);
         self.number += 1;
-        Some(Box::new(producer))
+        Some(Body::Pull(Box::new(producer)))
     }
 
     fn is_prompt(&self) -> bool {
         true
+    }
+}
+
+struct MapBodies<T, F> {
+    inner: Box<dyn Schedule<T>>,
+    map: F,
+}
+
+impl<T, U, F: FnMut(Body<T>) -> Body<U> + Send> Schedule<U> for MapBodies<T, F> {
+    fn next_delay(&mut self) -> Option<Duration> {
+        self.inner.next_delay()
+    }
+
+    fn start(&mut self) -> Option<Body<U>> {
+        self.inner.start().map(&mut self.map)
+    }
+
+    fn is_prompt(&self) -> bool {
+        self.inner.is_prompt()
     }
 }

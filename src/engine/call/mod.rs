@@ -20,16 +20,21 @@ use super::stats::{CallCounters, Counts};
 use super::sync;
 use super::workers::Workers;
 pub use context::CallContext;
+pub use convert::{IntoEncoded, IntoJobs};
 pub(super) use feed::Open;
 pub use job::{Job, Jobs, Produced, Producer};
+pub use push::StreamSender;
 pub(super) use state::Unsent;
 use state::{Place, State};
 pub(super) use termination::{Level, Termination, Terminator};
 
+mod adapt;
 mod context;
+mod convert;
 mod deadline;
 mod feed;
 mod job;
+mod push;
 mod state;
 mod termination;
 #[cfg(test)]
@@ -139,6 +144,7 @@ impl<T: Send + 'static> Call<T> {
     fn take_permit(&self, state: &mut State<T>) -> Option<Permit> {
         let is_done = state.is_written
             && state.active == 0
+            && state.pushing == 0
             && matches!(state.place, Place::Nowhere)
             && !state.holds_code();
         state.permit.take_if(|_| is_done)

@@ -19,13 +19,14 @@ use super::super::limits::Permit;
 use super::super::panic::drop_caught;
 use super::super::workers::Timer;
 use super::feed::{Feed, Open};
-use super::job::Producer;
+use super::job::Body;
 
 /// Producers of one call that have been started and have not ended. Without a bound, a feed of jobs
 /// that come faster than they end would grow with time.
 const MAX_STARTED: usize = 256;
 
-pub(super) type Started<T> = Box<dyn Producer<T>>;
+/// A job that was started and has not ended, unless a worker runs it.
+pub(super) type Started<T> = Body<T>;
 
 /// All of it is protected by one lock, under which no user code runs.
 pub(super) struct State<T> {
@@ -37,8 +38,10 @@ pub(super) struct State<T> {
     /// Started producers that wait for room in the channel. While there are any, the feed waits
     /// too.
     pub(super) parked: Vec<Started<T>>,
-    /// Workers in user code of this call.
-    pub(super) active: usize,
+    /// Workers in user code of this call, apart from push jobs.
+    pub(super) active: u32,
+    /// Push jobs that have begun and not ended.
+    pub(super) pushing: u32,
     pub(super) place: Place,
     /// Messages that were not sent when the call ended, for a worker to drop.
     pub(super) unsent: Option<Unsent<T>>,
@@ -63,7 +66,7 @@ pub(in crate::engine) type Unsent<T> = (Receiver<T>, Option<T>);
 /// What a worker does in one turn.
 pub(super) enum Work<T> {
     Feed(Feed<T>),
-    Producer(Started<T>),
+    Started(Started<T>),
     /// The call is over or has failed: its user code is dropped.
     Discard(Discarded<T>),
 }
@@ -71,7 +74,7 @@ pub(super) enum Work<T> {
 /// User code that a worker is to drop.
 pub(super) struct Discarded<T> {
     feed: Feed<T>,
-    producers: Vec<Started<T>>,
+    started: Vec<Started<T>>,
     unsent: Option<Unsent<T>>,
 }
 
@@ -83,6 +86,7 @@ impl<T: 'static> State<T> {
             ready: VecDeque::new(),
             parked: Vec::new(),
             active: 0,
+            pushing: 0,
             place: Place::Nowhere,
             unsent: None,
             is_written: false,
@@ -92,7 +96,7 @@ impl<T: 'static> State<T> {
 
     /// Producers that were started and have not ended, or may just be starting.
     pub(super) fn started(&self) -> usize {
-        self.active + self.ready.len() + self.parked.len()
+        (self.active + self.pushing) as usize + self.ready.len() + self.parked.len()
     }
 
     /// Whether another producer may start. While one waits for room, none may.
@@ -113,7 +117,7 @@ impl<T: 'static> State<T> {
             return Some(Work::Feed(feed));
         }
         self.fed_last = false;
-        self.ready.pop_front().map(Work::Producer)
+        self.ready.pop_front().map(Work::Started)
     }
 
     pub(super) fn has_work(&self) -> bool {
@@ -136,11 +140,11 @@ impl<T: 'static> State<T> {
             Feed::Taken => Feed::Taken,
             _ => std::mem::replace(&mut self.feed, Feed::Exhausted),
         };
-        let mut producers = std::mem::take(&mut self.parked);
-        producers.extend(std::mem::take(&mut self.ready));
+        let mut started = std::mem::take(&mut self.parked);
+        started.extend(std::mem::take(&mut self.ready));
         Some(Discarded {
             feed,
-            producers,
+            started,
             unsent: self.unsent.take(),
         })
     }
@@ -150,7 +154,7 @@ impl<T> Discarded<T> {
     /// Drops each piece for itself: two that panic at once would abort the process.
     pub(super) fn discard(self) {
         drop_caught(self.feed);
-        self.producers.into_iter().for_each(drop_caught);
+        self.started.into_iter().for_each(drop_caught);
         if let Some((messages, message)) = self.unsent {
             drop_caught(message);
             drop_caught(messages);

@@ -1,8 +1,8 @@
-//! One turn of a worker in a call: a step of its feed, a slice of a producer, or both.
+//! One turn of a worker in a call: a step of its feed, a slice of a job, or both.
 //!
 //! User code runs here, outside the call's lock, and its panics end here.
 
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -11,8 +11,8 @@ use grpcio::RpcStatus;
 use super::super::panic::{drop_caught, run_caught};
 use super::super::workers::Task;
 use super::feed::Feed;
-use super::job::Producer;
-use super::state::{Place, Started, Work};
+use super::job::{Body, Producer};
+use super::state::{Place, Started, State, Work};
 use super::{internal, Call};
 
 /// Messages after which a producer lets other calls run, if any wait.
@@ -21,7 +21,7 @@ const SLICE_MESSAGES: u32 = 64;
 /// Time after which it does so even with fewer messages.
 const SLICE_TIME: Duration = Duration::from_millis(1);
 
-/// What a turn leaves of the producer that it ran.
+/// What a turn leaves of the job that it ran.
 enum Left<T> {
     Nothing,
     /// It has used its slice.
@@ -43,22 +43,30 @@ enum Slice {
 
 impl<T: Send + 'static> Task for Call<T> {
     fn run(self: Arc<Self>) {
-        let producer = match self.take_work() {
-            // The producer that starts runs in the same turn: most calls have one job, due now.
+        let started = match self.take_work() {
+            // The job that starts runs in the same turn: most calls have one job, due now.
             Some(Work::Feed(feed)) => self.advance(feed),
-            Some(Work::Producer(producer)) => Some(producer),
+            Some(Work::Started(started)) => Some(started),
             Some(Work::Discard(discarded)) => {
                 discarded.discard();
                 None
             }
             None => return,
         };
-        let left = match producer {
-            Some(producer) => self.run_producer(producer),
+        let left = match started {
+            Some(started) => self.run_started(started),
             None => Left::Nothing,
         };
         self.leave(left);
     }
+}
+
+/// Runs code of the user that may fail; a panic in it is a failure too.
+pub(super) fn run_user_code<R>(
+    name: &str,
+    run: impl FnOnce() -> Result<R, RpcStatus>,
+) -> Result<R, RpcStatus> {
+    run_caught(name, run).unwrap_or_else(|| Err(panicked()))
 }
 
 /// The message of a panic is in the server's log, by the panic hook; clients do not get it.
@@ -74,7 +82,7 @@ impl<T: Send + 'static> Call<T> {
             true => state.take_code().map(Work::Discard),
             false => state.take_work(),
         };
-        state.active += usize::from(work.is_some());
+        state.active += u32::from(work.is_some());
         // Another worker may do the rest at the same time.
         self.settle(&mut state);
         if work.is_some() {
@@ -86,11 +94,11 @@ impl<T: Send + 'static> Call<T> {
         None
     }
 
-    /// Takes one step of the feed; returns the producer that is to run now.
+    /// Takes one step of the feed; returns the job that is to run now.
     fn advance(self: &Arc<Self>, mut feed: Feed<T>) -> Option<Started<T>> {
-        let step = run_caught("a feed", || feed.step(&self.context, self.arrived));
-        let producer = match step.unwrap_or_else(|| Err(panicked())) {
-            Ok(producer) => producer,
+        let step = run_user_code("a feed", || feed.step(&self.context, self.arrived));
+        let started = match step {
+            Ok(started) => started,
             Err(status) => {
                 self.fail(status);
                 drop_caught(std::mem::replace(&mut feed, Feed::Exhausted));
@@ -101,26 +109,41 @@ impl<T: Send + 'static> Call<T> {
         if self.is_finished() {
             drop(state);
             drop_caught(feed);
-            drop_caught(producer);
+            drop_caught(started);
             return None;
         }
         state.feed = feed;
-        if producer.is_some() {
+        if started.is_some() {
             self.settle(&mut state);
         }
-        producer
+        started
     }
 
-    fn run_producer(&self, mut producer: Started<T>) -> Left<T> {
-        let slice = run_caught("a producer", || self.produce(&mut *producer))
-            .unwrap_or(Slice::Failed(panicked()));
-        match slice {
-            Slice::Used => return Left::Ready(producer),
-            Slice::Full => return Left::Full(producer),
-            Slice::Failed(status) => self.fail(status),
-            Slice::Ended => {}
+    fn run_started(self: &Arc<Self>, started: Started<T>) -> Left<T> {
+        let slice = match started {
+            Body::Pull(mut producer) => {
+                let slice = run_user_code("a producer", || Ok(self.produce(&mut *producer)));
+                match slice.unwrap_or_else(Slice::Failed) {
+                    Slice::Used => return Left::Ready(Body::Pull(producer)),
+                    Slice::Full => return Left::Full(Body::Pull(producer)),
+                    slice => {
+                        drop_caught(producer);
+                        slice
+                    }
+                }
+            }
+            Body::Push(push) if !self.sender.has_room() => return Left::Full(Body::Push(push)),
+            Body::Push(push) if self.sender.is_closed() => {
+                drop_caught(push);
+                Slice::Ended
+            }
+            Body::Push(push) => self
+                .push(push)
+                .map_or_else(Slice::Failed, |()| Slice::Ended),
+        };
+        if let Slice::Failed(status) = slice {
+            self.fail(status);
         }
-        drop_caught(producer);
         Left::Nothing
     }
 
@@ -163,13 +186,19 @@ impl<T: Send + 'static> Call<T> {
         match (left, waker) {
             // Registered under the lock, so that the wake-up cannot come before the producer is in
             // its place.
-            (Left::Full(producer), Some(waker)) if !self.sender.has_room_or_wake(&waker) => {
-                state.parked.push(producer);
+            (Left::Full(started), Some(waker)) if !self.sender.has_room_or_wake(&waker) => {
+                state.parked.push(started);
                 self.counters.stalled(state.parked.len());
             }
-            (Left::Full(producer) | Left::Ready(producer), _) => state.ready.push_back(producer),
+            (Left::Full(started) | Left::Ready(started), _) => state.ready.push_back(started),
             (Left::Nothing, _) => {}
         }
+        self.conclude(state);
+    }
+
+    /// Closes the channel if all jobs have ended, puts the call where it belongs, and gives back its permit if nobody
+    /// works for it any more. Runs no user code and never blocks.
+    pub(super) fn conclude(self: &Arc<Self>, mut state: MutexGuard<'_, State<T>>) {
         let is_complete = matches!(state.feed, Feed::Exhausted) && state.started() == 0;
         let closes = is_complete && self.sender.mark_closed();
         self.settle(&mut state);

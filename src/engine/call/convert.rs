@@ -1,0 +1,72 @@
+//! What can be served: everything that makes the jobs of a call, and messages that are encoded on a worker. Data only.
+
+use grpcio::RpcStatus;
+use protobuf::Message;
+
+use super::super::codec::Encoded;
+use super::super::payload::Payload;
+use super::adapt;
+use super::job::{Job, Jobs, Produced};
+
+/// Anything that makes the jobs of a call: [`Jobs`], a single [`Job`], or the producer itself, which is any iterator of
+/// `Result<T, RpcStatus>`. Make jobs of a vector with [`Jobs::from`].
+///
+/// ```
+/// use fanstream::engine::{IntoJobs, Produced};
+///
+/// fn serve(_: impl IntoJobs<Message = u32>) {}
+///
+/// serve((0..10).map(|n| Produced::Ok(n)));
+/// ```
+pub trait IntoJobs {
+    /// The messages of its producers.
+    type Message;
+
+    /// Its jobs.
+    fn into_jobs(self) -> Jobs<Self::Message>;
+}
+
+impl<T: 'static> IntoJobs for Jobs<T> {
+    type Message = T;
+
+    fn into_jobs(self) -> Jobs<T> {
+        self
+    }
+}
+
+impl<T: 'static> IntoJobs for Job<T> {
+    type Message = T;
+
+    fn into_jobs(self) -> Jobs<T> {
+        self.into()
+    }
+}
+
+impl<T: 'static, P: Iterator<Item = Result<T, RpcStatus>> + Send + 'static> IntoJobs for P {
+    type Message = T;
+
+    /// One job, due now.
+    fn into_jobs(self) -> Jobs<T> {
+        Job::now(self).into()
+    }
+}
+
+/// A message that travels as an encoded `M`: the message itself, which the worker that made it encodes, or an
+/// [`Encoded`], as it is.
+pub trait IntoEncoded<M>: Payload + Sized {
+    /// The same jobs, with each message encoded. A message that cannot be encoded is a failure of its producer.
+    fn encode_jobs(jobs: Jobs<Self>) -> Jobs<Encoded<M>>;
+}
+
+impl<M: Message> IntoEncoded<M> for M {
+    fn encode_jobs(jobs: Jobs<M>) -> Jobs<Encoded<M>> {
+        let encode: fn(&M) -> Produced<Encoded<M>> = Encoded::new;
+        jobs.map_bodies(move |body| adapt::map(body, encode))
+    }
+}
+
+impl<M: 'static> IntoEncoded<M> for Encoded<M> {
+    fn encode_jobs(jobs: Jobs<Encoded<M>>) -> Jobs<Encoded<M>> {
+        jobs
+    }
+}

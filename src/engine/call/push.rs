@@ -1,0 +1,142 @@
+//! Push jobs: code that is no iterator sends into its call. It knows the call and its channel, and nothing of sinks.
+//!
+//! The function of a push job runs on a worker. The job lasts until the function has returned and the last clone of its
+//! sender is dropped; until then it counts among the started producers and keeps the call's permit, but none of the
+//! C-core's memory.
+
+use std::fmt;
+use std::sync::Arc;
+
+use grpcio::RpcStatus;
+
+use super::super::channel::{SendError, TrySendError};
+use super::Call;
+
+/// The function of a push job.
+pub(super) type PushFn<T> = Box<dyn FnOnce(StreamSender<T>) -> Result<(), RpcStatus> + Send>;
+
+/// Sends the messages of a [push job](super::Job::push). Clones send for the same job.
+///
+/// It may be moved to other threads and into callbacks. The job ends when its function has returned and the last clone is
+/// dropped, so a clone that is never dropped keeps the call open until its client goes, and keeps the call's place among
+/// the server's streams even longer. Dropping one never blocks and runs no code of yours.
+///
+/// Messages of one thread keep their order; those of several threads come as they were sent.
+pub struct StreamSender<T>(Arc<dyn Push<T>>);
+
+impl<T> StreamSender<T> {
+    /// Sends; blocks while the call's channel is full, which is the backpressure of a slow reader. It wakes up when the
+    /// channel is half empty, or at once when the call is over or has failed.
+    ///
+    /// The thread is occupied meanwhile. If it is one of the [`Workers`](crate::engine::Workers), their number grows up to
+    /// its limit. Never call it on a poll thread of grpcio, such as in an observer: use [`StreamSender::try_send`] there.
+    ///
+    /// # Errors
+    /// The call is over or has failed: no message is taken from now on. The message comes back.
+    pub fn send(&self, message: T) -> Result<(), SendError<T>> {
+        self.0.send(message)
+    }
+
+    /// Sends if the channel has room. Never blocks.
+    ///
+    /// # Errors
+    /// The message comes back: the channel is full, or no message is taken from now on.
+    pub fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
+        self.0.try_send(message)
+    }
+
+    /// Ends the call with `status`, after the messages that were sent before. Other producers of the call are not called
+    /// again. Without effect if the call has failed before or is over. An OK status becomes INTERNAL: a failure cannot be
+    /// OK. Never blocks.
+    pub fn fail(&self, status: RpcStatus) {
+        self.0.fail(status);
+    }
+
+    /// True once no message is taken any more: a sender that waits for something else should look, and stop.
+    pub fn is_closed(&self) -> bool {
+        self.0.is_closed()
+    }
+
+    pub(super) fn new(push: impl Push<T> + 'static) -> StreamSender<T> {
+        StreamSender(Arc::new(push))
+    }
+}
+
+impl<T> Clone for StreamSender<T> {
+    fn clone(&self) -> StreamSender<T> {
+        StreamSender(self.0.clone())
+    }
+}
+
+impl<T> fmt::Debug for StreamSender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamSender")
+            .field("closed", &self.is_closed())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A [`StreamSender`], or what stands between it and the call. Dropping one must neither block nor run user code.
+pub(super) trait Push<T>: Send + Sync {
+    fn send(&self, message: T) -> Result<(), SendError<T>>;
+    fn try_send(&self, message: T) -> Result<(), TrySendError<T>>;
+    fn fail(&self, status: RpcStatus);
+    fn is_closed(&self) -> bool;
+}
+
+/// The end of a push job at its call. It is counted in `State::pushing`.
+pub(super) struct PushEnd<T: Send + 'static>(Arc<Call<T>>);
+
+impl<T: Send + 'static> Call<T> {
+    /// Runs the function of a push job, which is counted as active.
+    pub(super) fn push(self: &Arc<Self>, push: PushFn<T>) -> Result<(), RpcStatus> {
+        let mut state = self.lock();
+        // The sender counts in the place of the worker, also beyond the function.
+        state.active -= 1;
+        state.pushing += 1;
+        drop(state);
+        let sender = StreamSender::new(PushEnd(self.clone()));
+        // Its clone here sees to it that the job does not end before the function.
+        let result = super::turn::run_user_code("a push job", || push(sender.clone()));
+        self.lock().active += 1;
+        drop(sender);
+        result
+    }
+}
+
+impl<T: Send + 'static> Push<T> for PushEnd<T> {
+    fn send(&self, message: T) -> Result<(), SendError<T>> {
+        match self.0.sender.try_send(message) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Closed(message)) => Err(SendError(message)),
+            Err(TrySendError::Full(message)) => {
+                let state = self.0.lock();
+                self.0.counters.stalled(state.parked.len());
+                drop(state);
+                self.0.sender.send(message)
+            }
+        }
+    }
+
+    fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
+        self.0.sender.try_send(message)
+    }
+
+    fn fail(&self, status: RpcStatus) {
+        self.0.fail(status);
+        // The worker that drops the rest of the call's code need not wait for the reader.
+        self.0.settle(&mut self.0.lock());
+    }
+
+    fn is_closed(&self) -> bool {
+        self.0.sender.is_closed()
+    }
+}
+
+impl<T: Send + 'static> Drop for PushEnd<T> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.pushing -= 1;
+        self.0.conclude(state);
+    }
+}

@@ -1,0 +1,291 @@
+//! Push jobs: code that sends by itself, from a worker, another thread or a callback.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::bounded;
+use fanstream::engine::channel::TrySendError;
+use fanstream::engine::{
+    Capacity, IntoJobs, Job, Jobs, StreamSender, StreamsConfig, WorkersConfig,
+};
+use fanstream::proto::stream::Response;
+use grpcio::{CallOption, RpcStatus, RpcStatusCode};
+use rstest::rstest;
+
+use crate::common::harness::{
+    blocked, counting, failing, failure, response, texts, until, Harness, HOUR, LIMIT,
+};
+use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::feeding::settled;
+
+type Sender = StreamSender<Response>;
+
+/// Sends texts until it is refused; returns how many were taken.
+fn send_counting(sender: &Sender, n: usize) -> usize {
+    (0..n)
+        .take_while(|k| sender.send(response(k.to_string())).is_ok())
+        .count()
+}
+
+/// True once a sender has found the channel full.
+fn has_stalled(server: &Harness) -> bool {
+    server
+        .streams
+        .snapshot()
+        .methods
+        .iter()
+        .any(|m| m.stalls > 0)
+}
+
+fn numbers(n: usize) -> Vec<String> {
+    (0..n).map(|k| k.to_string()).collect()
+}
+
+#[rstest]
+fn what_is_pushed_arrives_in_order_and_the_end_of_the_function_is_the_end(
+    #[values(Clear, Tls, MutualTls)] wire: Wire,
+) {
+    let server = Harness::start(wire, |_, _| {
+        Ok(Job::push(|sender| {
+            assert_eq!(send_counting(&sender, 10_000), 10_000);
+            Ok(())
+        })
+        .into_jobs())
+    });
+    assert_eq!(texts(server.call(1)), numbers(10_000));
+    until(|| server.streams.open() == 0);
+}
+
+#[rstest]
+fn a_call_lasts_until_the_last_sender_is_dropped(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let (give, given) = bounded::<Sender>(1);
+    let server = Harness::start(wire, move |_, _| {
+        let give = give.clone();
+        let push = Job::push(move |sender| {
+            sender.send(response("first")).unwrap();
+            give.send(sender).unwrap();
+            Ok(())
+        });
+        Ok(vec![push, Job::now(counting("beside", 1))].into())
+    });
+    let mut responses = server.call(1);
+    let mut both = [(); 2].map(|()| responses.next().unwrap().unwrap().result);
+    both.sort();
+    assert_eq!(both, ["beside0", "first"]);
+    let sender = given.recv_timeout(LIMIT).unwrap();
+    let clone = sender.clone();
+    drop(sender);
+    clone.try_send(response("from elsewhere")).unwrap();
+    assert_eq!(responses.next().unwrap().unwrap().result, "from elsewhere");
+    drop(clone);
+    assert!(responses.next().is_none());
+    assert_eq!(responses.status().unwrap().code(), RpcStatusCode::OK);
+    until(|| server.streams.open() == 0);
+}
+
+#[rstest]
+fn senders_wait_for_a_slow_reader(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    const MESSAGES: usize = 2_000;
+    let sent = Arc::new(AtomicUsize::new(0));
+    let counter = sent.clone();
+    let server = Harness::start(wire, move |_, _| {
+        let sent = counter.clone();
+        Ok(Job::push(move |sender: Sender| {
+            for _ in 0..MESSAGES {
+                sender.send(response("x".repeat(64 * 1024))).unwrap();
+                sent.fetch_add(1, Ordering::SeqCst);
+            }
+            Ok(())
+        })
+        .into())
+    });
+    let unread = server.call_with(1, CallOption::default(), Capacity::messages(1));
+    until(|| has_stalled(&server));
+    let held = settled(|| sent.load(Ordering::SeqCst));
+    assert!(held < 150, "{held} messages wait for the reader");
+    assert_eq!(texts(unread).len(), MESSAGES);
+}
+
+#[rstest]
+fn a_sender_that_waits_ends_at_once_with_its_call(
+    #[values(Clear, Tls, MutualTls)] wire: Wire,
+    #[values(true, false)] cancels: bool,
+) {
+    let (tell, told) = bounded(1);
+    let (release, gate) = bounded::<()>(0);
+    let server = Harness::start(wire, move |_, _| {
+        let (tell, gate) = (tell.clone(), gate.clone());
+        let push = Job::push(move |sender: Sender| {
+            while sender.send(response("x".repeat(64 * 1024))).is_ok() {}
+            let _ = tell.send(sender.is_closed());
+            Ok(())
+        });
+        let fails = std::iter::once_with(move || {
+            let _ = gate.recv();
+            failing(RpcStatusCode::ABORTED, "beside it")
+        });
+        Ok(vec![push, Job::now(fails)].into())
+    });
+    let unread = server.call_with(1, CallOption::default(), Capacity::messages(1));
+    until(|| has_stalled(&server));
+    match cancels {
+        true => drop(unread),
+        false => drop(release),
+    }
+    assert_eq!(told.recv_timeout(LIMIT), Ok(true));
+}
+
+#[rstest]
+fn a_failure_comes_after_what_was_pushed_before_it(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let server = Harness::start(wire, |id, _| {
+        let status = RpcStatus::with_message(RpcStatusCode::DATA_LOSS, "gone".into());
+        let push = Job::push(move |sender| {
+            send_counting(&sender, 3);
+            match id {
+                0 => return Err(status),
+                1 => panic!("while it pushes"),
+                2 => {
+                    sender.fail(status);
+                    assert!(sender.is_closed());
+                    assert!(sender.send(response("late")).is_err());
+                    let late = sender.try_send(response("late"));
+                    assert!(matches!(late, Err(TrySendError::Closed(_))));
+                }
+                _ => sender.fail(RpcStatus::ok()),
+            }
+            Ok(())
+        });
+        // It is not started, and must not keep the call.
+        Ok(vec![push, Job::after(HOUR, counting("never", 1))].into())
+    });
+    let internal = RpcStatusCode::INTERNAL;
+    let lost = RpcStatusCode::DATA_LOSS;
+    for (id, code) in [(0, lost), (1, internal), (2, lost), (3, internal)] {
+        let (texts, status) = failure(&mut server.call(id));
+        assert_eq!((texts, status.code()), (numbers(3), code), "{id}");
+        assert!(!status.message().contains("while"), "{}", status.message());
+    }
+    until(|| server.streams.open() == 0);
+}
+
+/// It holds the call's place among the streams, as a producer that still blocks, and nothing else.
+#[rstest]
+fn a_forgotten_sender_keeps_no_ended_call_open(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let forgotten = Arc::new(Mutex::new(Vec::<Sender>::new()));
+    let keep = forgotten.clone();
+    let server = Harness::start(wire, move |_, _| {
+        let keep = keep.clone();
+        Ok(Job::push(move |sender| {
+            sender.send(response("hello")).unwrap();
+            keep.lock().unwrap().push(sender);
+            Ok(())
+        })
+        .into())
+    });
+    let mut responses = server.call(1);
+    assert_eq!(responses.next().unwrap().unwrap().result, "hello");
+    drop(responses);
+    assert!(server.streams.wait_until_none(LIMIT));
+    until(|| forgotten.lock().unwrap().len() == 1);
+    let mut senders = forgotten.lock().unwrap();
+    assert!(senders[0].is_closed());
+    assert!(senders[0].send(response("to nobody")).is_err());
+    assert_eq!(server.streams.open(), 1);
+    senders.clear();
+    drop(senders);
+    until(|| server.streams.open() == 0);
+}
+
+#[rstest]
+fn no_more_than_256_push_jobs_are_begun(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let kept = Arc::new(Mutex::new(Vec::<Sender>::new()));
+    let keep = kept.clone();
+    let server = Harness::start(wire, move |_, _| {
+        let keep = keep.clone();
+        let push = move || {
+            let keep = keep.clone();
+            Job::push(move |sender| {
+                keep.lock().unwrap().push(sender);
+                Ok(())
+            })
+        };
+        Ok(Jobs::lazy(std::iter::repeat_with(push)))
+    });
+    let responses = server.call(1);
+    let begun = || kept.lock().unwrap().len();
+    until(|| begun() == 256);
+    thread::sleep(Duration::from_millis(50));
+    assert_eq!(begun(), 256);
+    kept.lock().unwrap().drain(..10);
+    until(|| begun() == 256);
+    drop(responses);
+    assert!(server.streams.wait_until_none(LIMIT));
+    kept.lock().unwrap().clear();
+    until(|| server.streams.open() == 0);
+}
+
+/// A push job cannot be interrupted, so one that would only wait is not begun.
+#[rstest]
+fn push_jobs_wait_for_room_before_they_begin(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let begun = Arc::new(AtomicUsize::new(0));
+    let counter = begun.clone();
+    let streams = StreamsConfig {
+        capacity: Capacity::messages(2),
+        ..StreamsConfig::default()
+    };
+    let server = Harness::with(wire, WorkersConfig::default(), streams, move |_, _| {
+        let begun = counter.clone();
+        let push = move || {
+            let begun = begun.clone();
+            Job::push(move |sender: Sender| {
+                begun.fetch_add(1, Ordering::SeqCst);
+                let _ = sender.send(response("x".repeat(64 * 1024)));
+                Ok(())
+            })
+        };
+        Ok(Jobs::lazy(std::iter::repeat_with(push)))
+    });
+    let mut unread = server.call_with(1, CallOption::default(), Capacity::messages(1));
+    until(|| has_stalled(&server));
+    let held = settled(|| begun.load(Ordering::SeqCst));
+    assert!(held < 150, "{held} push jobs have begun");
+    for _ in 0..held {
+        unread.next().unwrap().unwrap();
+    }
+    until(|| begun.load(Ordering::SeqCst) > held);
+    drop(unread);
+    until(|| server.streams.open() == 0);
+}
+
+#[test]
+fn a_push_job_is_begun_when_it_is_due_and_never_for_a_call_that_is_over() {
+    let (release, gate) = bounded::<()>(0);
+    let begun = Arc::new(AtomicUsize::new(0));
+    let counter = begun.clone();
+    let server = Harness::start(Clear, move |id, _| {
+        let begun = counter.clone();
+        let push = move |sender: Sender| {
+            begun.fetch_add(1, Ordering::SeqCst);
+            send_counting(&sender, 1);
+            Ok(())
+        };
+        Ok(match id {
+            0 => Job::push_after(Duration::from_millis(20), push).into(),
+            _ => vec![
+                Job::now(counting("x", 1).chain(blocked(&gate))),
+                Job::push_after(HOUR, push),
+            ]
+            .into(),
+        })
+    });
+    assert_eq!(texts(server.call(0)), ["0"]);
+    let mut cancelled = server.call(1);
+    assert_eq!(cancelled.next().unwrap().unwrap().result, "x0");
+    drop(cancelled);
+    assert!(server.streams.wait_until_none(LIMIT));
+    drop(release);
+    until(|| server.streams.open() == 0);
+    assert_eq!(begun.load(Ordering::SeqCst), 1);
+}
