@@ -11,6 +11,7 @@ mod counters;
 mod faults;
 mod feeding;
 mod limits;
+mod ordered;
 mod push;
 mod scheduling;
 mod stalls;

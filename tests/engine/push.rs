@@ -104,7 +104,8 @@ fn senders_wait_for_a_slow_reader(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let unread = server.call_with(1, CallOption::default(), Capacity::messages(1));
     until(|| has_stalled(&server));
     let held = settled(|| sent.load(Ordering::SeqCst));
-    assert!(held < 150, "{held} messages wait for the reader");
+    // The channel, and HTTP/2 windows that have grown.
+    assert!(held < MESSAGES / 5, "{held} messages wait for the reader");
     assert_eq!(texts(unread).len(), MESSAGES);
 }
 

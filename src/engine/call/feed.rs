@@ -16,7 +16,7 @@ use grpcio::RpcStatus;
 use super::super::panic::drop_caught;
 use super::super::workers::FAR_AWAY;
 use super::context::CallContext;
-use super::job::{Body, Jobs};
+use super::job::{Body, Extras, Jobs};
 
 /// Turns a request, which it holds, into jobs. Runs on a worker thread and may block.
 pub(crate) type Open<T> = Box<dyn FnOnce(&CallContext) -> Result<Jobs<T>, RpcStatus> + Send>;
@@ -53,17 +53,20 @@ impl<T: 'static> Feed<T> {
     }
 
     /// Opens the feed if need be, and starts the next producer if it is due. May block: the caller
-    /// is a worker. Delays count from `arrived`.
+    /// is a worker. Delays count from `arrived`. What the jobs have beside themselves goes to `extras`.
     ///
     /// A panic of user code leaves the jobs in the feed, for the caller to drop.
     pub(super) fn step(
         &mut self,
         context: &CallContext,
         arrived: Instant,
+        extras: &mut Option<Box<Extras<T>>>,
     ) -> Result<Option<Body<T>>, RpcStatus> {
         if let Feed::Unopened(_) = self {
             if let Feed::Unopened(open) = std::mem::replace(self, Feed::Taken) {
-                *self = Feed::Unknown(open(context)?);
+                let mut jobs = open(context)?;
+                *extras = jobs.take_extras();
+                *self = Feed::Unknown(jobs);
             }
         }
         let due = match self {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use grpcio::RpcStatus;
 
 use super::super::panic::drop_caught;
+use super::order::Order;
 use super::push::{PushFn, StreamSender};
 
 /// An item of a producer: the next message, or the status that ends the call instead.
@@ -107,19 +108,35 @@ impl<T> fmt::Debug for Job<T> {
 /// The jobs of one call, in the order in which they are due.
 ///
 /// A call starts a job when it is due, when its channel has room, and when fewer than 256 of its
-/// producers have been started and not ended. Until then the job waits, and all jobs behind it.
-pub struct Jobs<T>(Box<dyn Schedule<T>>);
+/// producers have been started and not ended. Until then the job waits, and all jobs behind it. Their
+/// messages are delivered as they come, unless the jobs are [ordered](Jobs::ordered).
+pub struct Jobs<T> {
+    schedule: Box<dyn Schedule<T>>,
+    extras: Option<Box<Extras<T>>>,
+}
+
+/// What only some calls need; the others pay for one pointer.
+pub(super) struct Extras<T> {
+    /// There in an ordered call.
+    pub(super) order: Option<Order<T>>,
+}
+
+impl<T> Default for Extras<T> {
+    fn default() -> Extras<T> {
+        Extras { order: None }
+    }
+}
 
 impl<T: 'static> Jobs<T> {
     /// Jobs from an iterator, one at a time. It may block: it is called on a worker thread, beside
     /// the producers of earlier jobs, and is one job ahead of them. It must yield rising delays: a
     /// job that is due earlier than the one before it is late.
     pub fn lazy(jobs: impl Iterator<Item = Job<T>> + Send + 'static) -> Jobs<T> {
-        Jobs(Box::new(FromIterator {
+        Jobs::new(FromIterator {
             jobs,
             next: None,
             is_prompt: false,
-        }))
+        })
     }
 
     /// One job for each of `delays`, with a producer that `make` makes when the job starts. So a call
@@ -129,29 +146,78 @@ impl<T: 'static> Jobs<T> {
         delays: impl Iterator<Item = Duration> + Send + 'static,
         make: impl FnMut(u64) -> P + Send + 'static,
     ) -> Jobs<T> {
-        Jobs(Box::new(AtDelays {
+        Jobs::new(AtDelays {
             delays,
             make,
             number: 0,
-        }))
+        })
     }
 
     fn prompt(jobs: impl Iterator<Item = Job<T>> + Send + 'static) -> Jobs<T> {
-        Jobs(Box::new(FromIterator {
+        Jobs::new(FromIterator {
             jobs,
             next: None,
             is_prompt: true,
-        }))
+        })
+    }
+
+    /// The same jobs, their messages delivered in the order of the jobs: all of the first, then all of the second, and
+    /// so on. That is the order in which they start; of jobs that are due at the same time, the order in which they were
+    /// given.
+    ///
+    /// The producers still run in parallel. One that is not first in line makes one message ahead, which it holds, and
+    /// waits for its turn without a thread. So an ordered call holds up to 255 messages beside its channel, whose limits
+    /// do not count them. A failure waits for its turn like a message: the messages of all earlier jobs arrive before.
+    /// The function of a [push job](Job::push) is not called before its turn, since it could only wait, and would hold a
+    /// worker meanwhile.
+    ///
+    /// ```
+    /// use fanstream::engine::{Job, Jobs, Produced};
+    ///
+    /// fn chunk(number: u64) -> Produced<Vec<u8>> { // reads it, which takes a while
+    ///     Ok(vec![number as u8; 1000])
+    /// }
+    ///
+    /// // A thousand chunks, many of them read at the same time, and sent in their order.
+    /// let jobs: Jobs<Vec<u8>> = Jobs::lazy(
+    ///     (0..1000).map(|number| Job::now(std::iter::once_with(move || chunk(number)))),
+    /// )
+    /// .ordered();
+    /// # drop(jobs);
+    /// ```
+    pub fn ordered(mut self) -> Jobs<T> {
+        self.extras().order = Some(Order::default());
+        self
+    }
+
+    fn new(schedule: impl Schedule<T> + 'static) -> Jobs<T> {
+        Jobs {
+            schedule: Box::new(schedule),
+            extras: None,
+        }
+    }
+
+    fn extras(&mut self) -> &mut Extras<T> {
+        self.extras.get_or_insert_default()
+    }
+
+    pub(super) fn take_extras(&mut self) -> Option<Box<Extras<T>>> {
+        self.extras.take()
     }
 
     /// The delay of the next job; `None` after the last one. May block unless [`Jobs::is_prompt`].
     pub(super) fn next_delay(&mut self) -> Option<Duration> {
-        self.0.next_delay()
+        self.schedule.next_delay()
     }
 
     /// The body of the job whose delay came last. May block.
     pub(super) fn start(&mut self) -> Option<Body<T>> {
-        self.0.start()
+        self.schedule.start()
+    }
+
+    /// True when [`Jobs::next_delay`] never blocks.
+    pub(super) fn is_prompt(&self) -> bool {
+        self.schedule.is_prompt()
     }
 
     /// The same jobs with other bodies.
@@ -159,13 +225,12 @@ impl<T: 'static> Jobs<T> {
         self,
         map: impl FnMut(Body<T>) -> Body<U> + Send + 'static,
     ) -> Jobs<U> {
-        let inner = self.0;
-        Jobs(Box::new(MapBodies { inner, map }))
-    }
-
-    /// True when [`Jobs::next_delay`] never blocks.
-    pub(super) fn is_prompt(&self) -> bool {
-        self.0.is_prompt()
+        let inner = self.schedule;
+        let mut jobs = Jobs::new(MapBodies { inner, map });
+        if let Some(extras) = self.extras {
+            jobs.extras().order = extras.order.map(|_| Order::default());
+        }
+        jobs
     }
 }
 

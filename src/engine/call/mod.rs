@@ -34,6 +34,7 @@ mod convert;
 mod deadline;
 mod feed;
 mod job;
+mod order;
 mod push;
 mod state;
 mod termination;

@@ -85,17 +85,28 @@ pub(super) trait Push<T>: Send + Sync {
 }
 
 /// The end of a push job at its call. It is counted in `State::pushing`.
-pub(super) struct PushEnd<T: Send + 'static>(Arc<Call<T>>);
+pub(super) struct PushEnd<T: Send + 'static> {
+    call: Arc<Call<T>>,
+    /// Of its job in an ordered call; it is the first in line.
+    number: Option<u64>,
+}
 
 impl<T: Send + 'static> Call<T> {
     /// Runs the function of a push job, which is counted as active.
-    pub(super) fn push(self: &Arc<Self>, push: PushFn<T>) -> Result<(), RpcStatus> {
+    pub(super) fn push(
+        self: &Arc<Self>,
+        push: PushFn<T>,
+        number: Option<u64>,
+    ) -> Result<(), RpcStatus> {
         let mut state = self.lock();
         // The sender counts in the place of the worker, also beyond the function.
         state.active -= 1;
         state.pushing += 1;
         drop(state);
-        let sender = StreamSender::new(PushEnd(self.clone()));
+        let sender = StreamSender::new(PushEnd {
+            call: self.clone(),
+            number,
+        });
         // Its clone here sees to it that the job does not end before the function.
         let result = super::turn::run_user_code("a push job", || push(sender.clone()));
         self.lock().active += 1;
@@ -106,37 +117,39 @@ impl<T: Send + 'static> Call<T> {
 
 impl<T: Send + 'static> Push<T> for PushEnd<T> {
     fn send(&self, message: T) -> Result<(), SendError<T>> {
-        match self.0.sender.try_send(message) {
+        match self.call.sender.try_send(message) {
             Ok(()) => Ok(()),
             Err(TrySendError::Closed(message)) => Err(SendError(message)),
             Err(TrySendError::Full(message)) => {
-                let state = self.0.lock();
-                self.0.counters.stalled(state.parked.len());
+                let state = self.call.lock();
+                self.call.counters.stalled(state.parked.len());
                 drop(state);
-                self.0.sender.send(message)
+                self.call.sender.send(message)
             }
         }
     }
 
     fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
-        self.0.sender.try_send(message)
+        self.call.sender.try_send(message)
     }
 
     fn fail(&self, status: RpcStatus) {
-        self.0.fail(status);
+        self.call.fail(status);
         // The worker that drops the rest of the call's code need not wait for the reader.
-        self.0.settle(&mut self.0.lock());
+        self.call.settle(&mut self.call.lock());
     }
 
     fn is_closed(&self) -> bool {
-        self.0.sender.is_closed()
+        self.call.sender.is_closed()
     }
 }
 
 impl<T: Send + 'static> Drop for PushEnd<T> {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
+        let mut state = self.call.lock();
         state.pushing -= 1;
-        self.0.conclude(state);
+        let end = |number| self.call.end_in_line(&mut state, number, None);
+        let is_closed = self.number.is_some_and(end);
+        self.call.conclude(state, is_closed);
     }
 }

@@ -9,24 +9,34 @@
 //! | a ready producer, or a feed that is due and may start another one | `Queued` |
 //! | ended or failed, and still holds user code | `Queued`, to be dropped by a worker |
 //! | a feed that is due later | `Timed` |
-//! | only parked producers, or only producers that workers run | `Nowhere`: room, or the worker, comes back to it |
+//! | only parked producers, or only jobs that workers run | `Nowhere`: room, or the worker, comes back to it |
+//! | push jobs whose senders live elsewhere | `Nowhere`: the drop of the last sender comes back to it |
+//! | ordered jobs that wait for their turn | by the other rows: the end of the first in line makes the next one ready |
 
 use std::collections::VecDeque;
 use std::time::Instant;
+
+use grpcio::RpcStatus;
 
 use super::super::channel::Receiver;
 use super::super::limits::Permit;
 use super::super::panic::drop_caught;
 use super::super::workers::Timer;
 use super::feed::{Feed, Open};
-use super::job::Body;
+use super::job::{Body, Extras};
+use super::order::{InLine, Next, Order};
 
 /// Producers of one call that have been started and have not ended. Without a bound, a feed of jobs
 /// that come faster than they end would grow with time.
 const MAX_STARTED: usize = 256;
 
-/// A job that was started and has not ended, unless a worker runs it.
-pub(super) type Started<T> = Body<T>;
+/// A job that was started and has not ended.
+pub(super) enum Started<T> {
+    /// It may send at any time.
+    Free(Body<T>),
+    /// It may send in its turn.
+    InLine(Box<InLine<T>>),
+}
 
 /// All of it is protected by one lock, under which no user code runs.
 pub(super) struct State<T> {
@@ -42,6 +52,8 @@ pub(super) struct State<T> {
     pub(super) active: u32,
     /// Push jobs that have begun and not ended.
     pub(super) pushing: u32,
+    /// `None` in most calls.
+    pub(super) extras: Option<Box<Extras<T>>>,
     pub(super) place: Place,
     /// Messages that were not sent when the call ended, for a worker to drop.
     pub(super) unsent: Option<Unsent<T>>,
@@ -87,6 +99,7 @@ impl<T: 'static> State<T> {
             parked: Vec::new(),
             active: 0,
             pushing: 0,
+            extras: None,
             place: Place::Nowhere,
             unsent: None,
             is_written: false,
@@ -96,7 +109,46 @@ impl<T: 'static> State<T> {
 
     /// Producers that were started and have not ended, or may just be starting.
     pub(super) fn started(&self) -> usize {
-        (self.active + self.pushing) as usize + self.ready.len() + self.parked.len()
+        let at_work = (self.active + self.pushing) as usize;
+        at_work + self.ready.len() + self.parked.len() + self.waiting()
+    }
+
+    /// Those of an ordered call that wait for their turn.
+    fn waiting(&self) -> usize {
+        let order = self
+            .extras
+            .as_ref()
+            .and_then(|extras| extras.order.as_ref());
+        order.map_or(0, |order| order.waiting())
+    }
+
+    pub(super) fn order(&mut self) -> Option<&mut Order<T>> {
+        self.extras.as_mut()?.order.as_mut()
+    }
+
+    /// A job starts.
+    pub(super) fn start(&mut self, body: Body<T>) -> Started<T> {
+        match self.order() {
+            Some(order) => Started::InLine(order.start(body)),
+            None => Started::Free(body),
+        }
+    }
+
+    /// A job of an ordered call has ended. Returns the failure that the call comes to by that.
+    pub(super) fn end_in_line(
+        &mut self,
+        number: u64,
+        failure: Option<RpcStatus>,
+    ) -> Option<RpcStatus> {
+        match self.order()?.end(number, failure) {
+            Next::Nothing => None,
+            Next::Failed(status) => Some(status),
+            Next::Ready(job) => {
+                // The others can only make one message ahead, or none.
+                self.ready.push_front(Started::InLine(job));
+                None
+            }
+        }
     }
 
     /// Whether another producer may start. While one waits for room, none may.
@@ -129,6 +181,7 @@ impl<T: 'static> State<T> {
         self.feed.holds_code()
             || !self.ready.is_empty()
             || !self.parked.is_empty()
+            || self.waiting() > 0
             || self.unsent.is_some()
     }
 
@@ -142,6 +195,9 @@ impl<T: 'static> State<T> {
         };
         let mut started = std::mem::take(&mut self.parked);
         started.extend(std::mem::take(&mut self.ready));
+        if let Some(order) = self.order() {
+            started.extend(order.take().map(Started::InLine));
+        }
         Some(Discarded {
             feed,
             started,
@@ -150,11 +206,20 @@ impl<T: 'static> State<T> {
     }
 }
 
+impl<T> Started<T> {
+    pub(super) fn discard(self) {
+        match self {
+            Started::Free(body) => drop_caught(body),
+            Started::InLine(job) => job.discard(),
+        }
+    }
+}
+
 impl<T> Discarded<T> {
     /// Drops each piece for itself: two that panic at once would abort the process.
     pub(super) fn discard(self) {
         drop_caught(self.feed);
-        self.started.into_iter().for_each(drop_caught);
+        self.started.into_iter().for_each(Started::discard);
         if let Some((messages, message)) = self.unsent {
             drop_caught(message);
             drop_caught(messages);

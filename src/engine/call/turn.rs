@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 
 use grpcio::RpcStatus;
 
+use super::super::channel::SendError;
 use super::super::panic::{drop_caught, run_caught};
 use super::super::workers::Task;
 use super::feed::Feed;
 use super::job::{Body, Producer};
+use super::order::InLine;
 use super::state::{Place, Started, State, Work};
-use super::{internal, Call};
+use super::{internal, no_ok, Call};
 
 /// Messages after which a producer lets other calls run, if any wait.
 const SLICE_MESSAGES: u32 = 64;
@@ -28,6 +30,10 @@ enum Left<T> {
     Ready(Started<T>),
     /// It found the channel full.
     Full(Started<T>),
+    /// It does nothing before its turn.
+    Waiting(Box<InLine<T>>),
+    /// The job of this number, in an ordered call, has ended.
+    Ended(u64, Option<RpcStatus>),
 }
 
 /// How a slice of a producer ended.
@@ -37,6 +43,14 @@ enum Slice {
     /// The channel is full.
     Full,
     /// It has no more messages, or none are wanted.
+    Ended,
+    Failed(RpcStatus),
+}
+
+/// How a slice of a job ended.
+enum Ran<T> {
+    Used(Body<T>),
+    Full(Body<T>),
     Ended,
     Failed(RpcStatus),
 }
@@ -96,9 +110,12 @@ impl<T: Send + 'static> Call<T> {
 
     /// Takes one step of the feed; returns the job that is to run now.
     fn advance(self: &Arc<Self>, mut feed: Feed<T>) -> Option<Started<T>> {
-        let step = run_user_code("a feed", || feed.step(&self.context, self.arrived));
-        let started = match step {
-            Ok(started) => started,
+        let mut extras = None;
+        let step = run_user_code("a feed", || {
+            feed.step(&self.context, self.arrived, &mut extras)
+        });
+        let body = match step {
+            Ok(body) => body,
             Err(status) => {
                 self.fail(status);
                 drop_caught(std::mem::replace(&mut feed, Feed::Exhausted));
@@ -109,10 +126,15 @@ impl<T: Send + 'static> Call<T> {
         if self.is_finished() {
             drop(state);
             drop_caught(feed);
-            drop_caught(started);
+            drop_caught(body);
+            drop_caught(extras);
             return None;
         }
         state.feed = feed;
+        if extras.is_some() {
+            state.extras = extras;
+        }
+        let started = body.map(|body| state.start(body));
         if started.is_some() {
             self.settle(&mut state);
         }
@@ -120,31 +142,108 @@ impl<T: Send + 'static> Call<T> {
     }
 
     fn run_started(self: &Arc<Self>, started: Started<T>) -> Left<T> {
-        let slice = match started {
-            Body::Pull(mut producer) => {
-                let slice = run_user_code("a producer", || Ok(self.produce(&mut *producer)));
-                match slice.unwrap_or_else(Slice::Failed) {
-                    Slice::Used => return Left::Ready(Body::Pull(producer)),
-                    Slice::Full => return Left::Full(Body::Pull(producer)),
-                    slice => {
-                        drop_caught(producer);
-                        slice
-                    }
+        match started {
+            Started::Free(body) => match self.run_body(body, None) {
+                Ran::Used(body) => Left::Ready(Started::Free(body)),
+                Ran::Full(body) => Left::Full(Started::Free(body)),
+                Ran::Ended => Left::Nothing,
+                Ran::Failed(status) => {
+                    self.fail(status);
+                    Left::Nothing
                 }
+            },
+            Started::InLine(job) => self.run_in_line(job),
+        }
+    }
+
+    /// Runs a job of an ordered call.
+    fn run_in_line(self: &Arc<Self>, mut job: Box<InLine<T>>) -> Left<T> {
+        let number = job.number;
+        let is_first = self
+            .lock()
+            .order()
+            .is_some_and(|order| order.is_first(number));
+        if !is_first {
+            return self.run_ahead(job);
+        }
+        if self.sender.is_closed() {
+            job.discard();
+            return Left::Nothing;
+        }
+        if !self.sender.has_room() {
+            return Left::Full(Started::InLine(job));
+        }
+        if let Some(held) = job.held.take() {
+            if let Err(SendError(held)) = self.sender.send_made(held) {
+                drop_caught(held);
             }
-            Body::Push(push) if !self.sender.has_room() => return Left::Full(Body::Push(push)),
+        }
+        let is_push = matches!(job.body, Body::Push(_));
+        match self.run_body(job.body, Some(number)) {
+            Ran::Used(body) => {
+                job.body = body;
+                Left::Ready(Started::InLine(job))
+            }
+            Ran::Full(body) => {
+                job.body = body;
+                Left::Full(Started::InLine(job))
+            }
+            // The drop of its last sender ends it.
+            Ran::Ended if is_push => Left::Nothing,
+            Ran::Ended => Left::Ended(number, None),
+            Ran::Failed(status) => {
+                self.fail(status);
+                Left::Nothing
+            }
+        }
+    }
+
+    /// Makes one message before the turn of the job.
+    fn run_ahead(&self, mut job: Box<InLine<T>>) -> Left<T> {
+        let Body::Pull(producer) = &mut job.body else {
+            return Left::Waiting(job);
+        };
+        if self.sender.is_closed() {
+            job.discard();
+            return Left::Nothing;
+        }
+        let made = run_user_code("a producer", || producer.next().transpose());
+        let end = match made {
+            Ok(Some(message)) => {
+                job.held = Some(message);
+                return Left::Waiting(job);
+            }
+            Ok(None) => None,
+            Err(status) => Some(status),
+        };
+        let number = job.number;
+        job.discard();
+        Left::Ended(number, end)
+    }
+
+    fn run_body(self: &Arc<Self>, body: Body<T>, number: Option<u64>) -> Ran<T> {
+        let mut producer = match body {
+            Body::Pull(producer) => producer,
+            Body::Push(push) if !self.sender.has_room() => return Ran::Full(Body::Push(push)),
             Body::Push(push) if self.sender.is_closed() => {
                 drop_caught(push);
-                Slice::Ended
+                return Ran::Ended;
             }
-            Body::Push(push) => self
-                .push(push)
-                .map_or_else(Slice::Failed, |()| Slice::Ended),
+            Body::Push(push) => {
+                return self
+                    .push(push, number)
+                    .map_or_else(Ran::Failed, |()| Ran::Ended)
+            }
         };
-        if let Slice::Failed(status) = slice {
-            self.fail(status);
-        }
-        Left::Nothing
+        let slice = run_user_code("a producer", || Ok(self.produce(&mut *producer)));
+        let ran = match slice.unwrap_or_else(Slice::Failed) {
+            Slice::Used => return Ran::Used(Body::Pull(producer)),
+            Slice::Full => return Ran::Full(Body::Pull(producer)),
+            Slice::Ended => Ran::Ended,
+            Slice::Failed(status) => Ran::Failed(status),
+        };
+        drop_caught(producer);
+        ran
     }
 
     fn produce(&self, producer: &mut dyn Producer<T>) -> Slice {
@@ -183,6 +282,7 @@ impl<T: Send + 'static> Call<T> {
         };
         let mut state = self.lock();
         state.active -= 1;
+        let mut is_closed = false;
         match (left, waker) {
             // Registered under the lock, so that the wake-up cannot come before the producer is in
             // its place.
@@ -191,16 +291,42 @@ impl<T: Send + 'static> Call<T> {
                 self.counters.stalled(state.parked.len());
             }
             (Left::Full(started) | Left::Ready(started), _) => state.ready.push_back(started),
+            (Left::Waiting(job), _) => {
+                let is_first = state.order().and_then(|order| order.wait(job));
+                state.ready.extend(is_first.map(Started::InLine));
+            }
+            (Left::Ended(number, failure), _) => {
+                is_closed = self.end_in_line(&mut state, number, failure);
+            }
             (Left::Nothing, _) => {}
         }
-        self.conclude(state);
+        self.conclude(state, is_closed);
+    }
+
+    /// A job of an ordered call has ended. True if that ends the call, for [`Call::conclude`].
+    pub(super) fn end_in_line(
+        &self,
+        state: &mut State<T>,
+        number: u64,
+        failure: Option<RpcStatus>,
+    ) -> bool {
+        let Some(status) = state.end_in_line(number, failure) else {
+            return false;
+        };
+        let close = || {
+            self.sender.mark_closed();
+            true
+        };
+        self.terminator.fail(no_ok(status), close);
+        true
     }
 
     /// Closes the channel if all jobs have ended, puts the call where it belongs, and gives back its permit if nobody
-    /// works for it any more. Runs no user code and never blocks.
-    pub(super) fn conclude(self: &Arc<Self>, mut state: MutexGuard<'_, State<T>>) {
+    /// works for it any more. Runs no user code and never blocks. Wakes both ends of the
+    /// channel if that `is_closed` now.
+    pub(super) fn conclude(self: &Arc<Self>, mut state: MutexGuard<'_, State<T>>, is_closed: bool) {
         let is_complete = matches!(state.feed, Feed::Exhausted) && state.started() == 0;
-        let closes = is_complete && self.sender.mark_closed();
+        let closes = is_complete && self.sender.mark_closed() || is_closed;
         self.settle(&mut state);
         let permit = self.take_permit(&mut state);
         drop(state);

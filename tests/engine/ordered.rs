@@ -1,0 +1,207 @@
+//! Ordered calls: producers that run in parallel and deliver one after the other.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{bounded, unbounded};
+use fanstream::engine::{Capacity, Job, Jobs, Produced, StreamsConfig, WorkersConfig};
+use fanstream::proto::stream::Response;
+use grpcio::{CallOption, RpcStatusCode};
+use rstest::rstest;
+
+use crate::common::harness::{
+    blocked, counting, failing, failure, response, texts, until, Harness, HOUR, LIMIT,
+};
+use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::feeding::settled;
+
+/// What `jobs` jobs deliver in their order, each counting to `each`.
+fn in_order(jobs: usize, each: usize) -> Vec<String> {
+    let of_job = |job| (0..each).map(move |k| format!("{job}:{k}"));
+    (0..jobs).flat_map(of_job).collect()
+}
+
+fn job(number: usize, each: usize) -> impl Iterator<Item = Produced<Response>> + Send {
+    counting(&format!("{number}:"), each)
+}
+
+#[rstest]
+fn messages_come_in_the_order_of_the_jobs_though_producers_take_turns(
+    #[values(Clear, Tls, MutualTls)] wire: Wire,
+    #[values(1, 7, 256)] capacity: usize,
+    #[values(1, 64)] max_threads: usize,
+) {
+    let workers = WorkersConfig {
+        max_threads,
+        ..WorkersConfig::default()
+    };
+    let streams = StreamsConfig {
+        capacity: Capacity::messages(capacity),
+        ..StreamsConfig::default()
+    };
+    let server = Harness::with(wire, workers, streams, |id, _| {
+        let jobs = move |number: usize| match id {
+            0 => Job::now(job(number, EACH[number % 4])),
+            _ => Job::now(job(number, 1)),
+        };
+        Ok(Jobs::lazy((0..600).map(jobs)).ordered())
+    });
+    assert_eq!(texts(server.call(1)), in_order(600, 1));
+    let expected = (0..600).flat_map(|number| {
+        let texts = (0..EACH[number % 4]).map(move |k| format!("{number}:{k}"));
+        texts.collect::<Vec<_>>()
+    });
+    assert!(texts(server.call(0)).into_iter().eq(expected));
+}
+
+/// Some are empty, some short, some much longer than a slice.
+const EACH: [usize; 4] = [0, 1, 3, 200];
+
+/// One after the other they would take 2 s.
+#[rstest]
+fn producers_run_in_parallel(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let server = Harness::start(wire, |_, _| {
+        let slow =
+            |number| Job::now(job(number, 1).inspect(|_| thread::sleep(Duration::from_millis(20))));
+        Ok(Jobs::lazy((0..100).map(slow)).ordered())
+    });
+    let began = Instant::now();
+    assert_eq!(texts(server.call(1)), in_order(100, 1));
+    let took = began.elapsed();
+    println!("100 jobs of 20 ms took {took:?}");
+    assert!(took < Duration::from_millis(1_600), "{took:?}");
+}
+
+#[rstest]
+fn a_producer_makes_one_message_ahead_and_no_more_than_255_do(
+    #[values(Clear, Tls, MutualTls)] wire: Wire,
+) {
+    let (release, gate) = bounded::<()>(0);
+    let made = Arc::new(AtomicUsize::new(0));
+    let counter = made.clone();
+    let server = Harness::start(wire, move |_, _| {
+        let (gate, made) = (gate.clone(), counter.clone());
+        let others = (1..1_000).map(move |number| {
+            let made = made.clone();
+            let counted = job(number, 2).inspect(move |_| {
+                made.fetch_add(1, Ordering::SeqCst);
+            });
+            Job::now(counted)
+        });
+        let first = std::iter::once_with(move || Job::now(blocked(&gate).chain(job(0, 2))));
+        Ok(Jobs::lazy(first.chain(others)).ordered())
+    });
+    let responses = server.call(1);
+    until(|| made.load(Ordering::SeqCst) == 255);
+    assert_eq!(settled(|| made.load(Ordering::SeqCst)), 255);
+    drop(release);
+    assert_eq!(texts(responses), in_order(1_000, 2));
+}
+
+/// It waits behind messages that come after it in time.
+#[rstest]
+#[case::status(false)]
+#[case::panic(true)]
+fn a_failure_waits_for_its_turn(#[values(Clear, Tls, MutualTls)] wire: Wire, #[case] panics: bool) {
+    let (tell, told) = unbounded::<()>();
+    let server = Harness::start(wire, move |_, _| {
+        let (tell, told) = (tell.clone(), told.clone());
+        let slow = job(0, 3).inspect(move |_| {
+            let _ = told.recv_timeout(LIMIT);
+        });
+        let fails = std::iter::once_with(move || {
+            (0..3).for_each(|_| tell.send(()).unwrap());
+            assert!(!panics, "while it makes");
+            failing(RpcStatusCode::DATA_LOSS, "in its turn")
+        });
+        let jobs = vec![
+            Job::now(slow),
+            Job::now(fails),
+            Job::now(job(2, 1)),
+            Job::after(HOUR, job(3, 1)),
+        ];
+        Ok(Jobs::from(jobs).ordered())
+    });
+    let (texts, status) = failure(&mut server.call(1));
+    assert_eq!(texts, in_order(1, 3));
+    let expected = match panics {
+        true => RpcStatusCode::INTERNAL,
+        false => RpcStatusCode::DATA_LOSS,
+    };
+    assert_eq!(status.code(), expected);
+    until(|| server.streams.open() == 0);
+}
+
+/// With one worker, so that a push job that began before its turn would wait for ever.
+#[rstest]
+fn push_jobs_keep_the_order_too(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let workers = WorkersConfig {
+        max_threads: 1,
+        ..WorkersConfig::default()
+    };
+    let streams = StreamsConfig {
+        capacity: Capacity::messages(100),
+        ..StreamsConfig::default()
+    };
+    let server = Harness::with(wire, workers, streams, |_, _| {
+        let push = |number: usize| {
+            Job::push(move |sender| {
+                let from_elsewhere = move || {
+                    for k in 0..10 {
+                        sender.send(response(format!("{number}:{k}"))).unwrap();
+                    }
+                };
+                match number % 4 {
+                    0 => drop(thread::spawn(from_elsewhere)),
+                    _ => from_elsewhere(),
+                }
+                Ok(())
+            })
+        };
+        let jobs = move |number| match number % 2 {
+            0 => push(number),
+            _ => Job::now(job(number, 10)),
+        };
+        Ok(Jobs::lazy((0..100).map(jobs)).ordered())
+    });
+    assert_eq!(texts(server.call(1)), in_order(100, 10));
+    until(|| server.streams.open() == 0);
+}
+
+/// Its held messages and waiting producers are dropped at once, also those that panic then.
+#[rstest]
+fn a_call_that_is_over_holds_nothing_of_the_line(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    struct PanicsWhenDropped(Arc<AtomicUsize>);
+    impl Drop for PanicsWhenDropped {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, Ordering::SeqCst);
+            panic!("while it is dropped");
+        }
+    }
+    let (release, gate) = bounded::<()>(0);
+    let alive = Arc::new(AtomicUsize::new(0));
+    let counter = alive.clone();
+    let server = Harness::start(wire, move |_, _| {
+        let (gate, alive) = (gate.clone(), counter.clone());
+        let bad = move |number| {
+            alive.fetch_add(1, Ordering::SeqCst);
+            let bad = PanicsWhenDropped(alive.clone());
+            Job::now(job(number, 2).inspect(move |_| {
+                let _ = &bad;
+            }))
+        };
+        let first = job(0, 1).chain(blocked(&gate));
+        let jobs = std::iter::once(Job::now(first)).chain((1..20).map(bad));
+        Ok(Jobs::lazy(jobs).ordered())
+    });
+    let mut responses = server.call_with(1, CallOption::default(), Capacity::messages(1));
+    assert_eq!(responses.next().unwrap().unwrap().result, "0:0");
+    until(|| alive.load(Ordering::SeqCst) == 19);
+    drop(responses);
+    until(|| alive.load(Ordering::SeqCst) == 0);
+    assert!(server.streams.wait_until_none(LIMIT));
+    drop(release);
+    until(|| server.streams.open() == 0);
+}
