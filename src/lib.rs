@@ -39,6 +39,9 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+// Generated code names this crate, also the code of this crate's own protos.
+extern crate self as fanstream;
+
 pub mod address;
 pub mod cli;
 pub mod client;
@@ -53,6 +56,49 @@ pub mod service;
 pub mod services;
 mod status;
 pub mod telemetry;
+
+// Part of the API, and named by generated code: a package that uses this one needs no dependency on them.
+pub use {futures, grpcio, protobuf};
+
+/// Includes the code that the package `fanstream-build` generated from `.proto` files.
+///
+/// `Cargo.toml`:
+///
+/// ```toml
+/// [build-dependencies]
+/// fanstream-build = "0.1"
+/// ```
+///
+/// `build.rs`, for a proto in `proto/hello.proto`:
+///
+/// ```ignore
+/// fn main() -> Result<(), fanstream_build::Error> {
+///     fanstream_build::Protos::new().file("proto/hello.proto").generate()
+/// }
+/// ```
+///
+/// In the package's code:
+///
+/// ```ignore
+/// mod proto {
+///     fanstream::include_protos!();
+/// }
+/// ```
+///
+/// `proto::hello` then holds the messages, `proto::hello_grpc` the services' traits and clients with `create_…` and
+/// `METHOD_…`, and `proto::DESCRIPTORS` the encoded `FileDescriptorSet` for server reflection.
+///
+/// With a name, as in `include_protos!("admin")`, the directory `admin` of `OUT_DIR` is read: for a second set, which
+/// `Protos::out_dir` writes there.
+#[macro_export]
+macro_rules! include_protos {
+    () => {
+        include!(concat!(env!("OUT_DIR"), "/protos.rs"));
+    };
+    ($name:literal) => {
+        include!(concat!(env!("OUT_DIR"), "/", $name, "/protos.rs"));
+    };
+}
 
 /// The README's code is compiled and run with the tests.
 #[cfg(doctest)]

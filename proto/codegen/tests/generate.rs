@@ -1,0 +1,234 @@
+//! What a build script notices: which files are written, what is in them, and what errors name. Whether the code
+//! compiles is for `fanstream` itself to show, whose own protos it is.
+
+use std::fs;
+
+use fanstream_build::{Error, Protos};
+use protobuf::descriptor::FileDescriptorSet;
+use protobuf::Message;
+use tempfile::TempDir;
+
+/// A directory with these files.
+fn directory(files: &[(&str, &str)]) -> TempDir {
+    let directory = TempDir::new().unwrap();
+    for (name, content) in files {
+        let path = directory.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, format!("syntax = \"proto3\";\n{content}")).unwrap();
+    }
+    directory
+}
+
+/// Generates from `file` in `directory`, with that directory included, to `out` in it.
+fn generate(directory: &TempDir, file: &str) -> Result<(), Error> {
+    protos(directory).file(file).generate()
+}
+
+fn protos(directory: &TempDir) -> Protos {
+    Protos::new()
+        .include(directory.path())
+        .out_dir(directory.path().join("out"))
+}
+
+fn read(directory: &TempDir, file: &str) -> String {
+    fs::read_to_string(directory.path().join("out").join(file)).unwrap()
+}
+
+fn modules(directory: &TempDir) -> Vec<String> {
+    let source = read(directory, "protos.rs");
+    let names = source
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub mod "));
+    names
+        .map(|name| name.trim_end_matches(" {").into())
+        .collect()
+}
+
+fn described(directory: &TempDir) -> Vec<String> {
+    let bytes = fs::read(directory.path().join("out/descriptors.bin")).unwrap();
+    let set = FileDescriptorSet::parse_from_bytes(&bytes).unwrap();
+    set.get_file()
+        .iter()
+        .map(|file| file.get_name().into())
+        .collect()
+}
+
+const HELLO: &str = r#"
+package demo;
+import "types/name.proto";
+import "google/protobuf/empty.proto";
+import "google/protobuf/timestamp.proto";
+message Hello { types.Name name = 1; google.protobuf.Timestamp at = 2; }
+service Greeter {
+  rpc Greet (types.Name) returns (stream Hello);
+  rpc Reset (google.protobuf.Empty) returns (google.protobuf.Empty);
+}
+"#;
+
+const NAME: &str = "package types; message Name { string name = 1; }";
+
+#[test]
+fn a_file_and_its_imports_become_modules() {
+    let directory = directory(&[("hello.proto", HELLO), ("types/name.proto", NAME)]);
+    generate(&directory, "hello.proto").unwrap();
+
+    // `empty` is what the methods' code refers to; for fields, protobuf's own path is written.
+    assert_eq!(
+        modules(&directory),
+        ["hello", "hello_grpc", "name", "empty"]
+    );
+    let files = described(&directory);
+    for file in [
+        "hello.proto",
+        "types/name.proto",
+        "google/protobuf/timestamp.proto",
+    ] {
+        assert!(files.iter().any(|name| name == file), "{file}: {files:?}");
+    }
+}
+
+#[test]
+fn code_can_be_included_and_needs_fanstream_alone() {
+    let directory = directory(&[("hello.proto", HELLO), ("types/name.proto", NAME)]);
+    generate(&directory, "hello.proto").unwrap();
+
+    let services = read(&directory, "hello_grpc.rs");
+    assert!(services.contains(
+        "\npub const METHOD_GREETER_GREET: ::fanstream::grpcio::Method<super::name::Name"
+    ));
+    for file in ["hello.rs", "hello_grpc.rs", "name.rs"] {
+        for line in read(&directory, file).lines() {
+            for start in ["#!", "//!", "///"] {
+                assert!(!line.starts_with(start), "{file}: {line}");
+            }
+            for package in ["::grpcio::", "::protobuf::", "::futures::"] {
+                let others = line.replace(&format!("::fanstream{package}"), "");
+                assert!(!others.contains(package), "{file}: {line}");
+            }
+        }
+    }
+}
+
+#[test]
+fn without_includes_a_file_is_found_in_its_own_directory() {
+    let directory = directory(&[("some/where/plain.proto", "message A {}")]);
+    let file = directory.path().join("some/where/plain.proto");
+    Protos::new()
+        .file(file)
+        .out_dir(directory.path().join("out"))
+        .generate()
+        .unwrap();
+    assert_eq!(modules(&directory), ["plain"]);
+}
+
+#[test]
+fn a_file_is_named_after_the_deepest_include() {
+    let user = "import \"common.proto\"; message B { A a = 1; }";
+    let directory = directory(&[
+        ("user.proto", user),
+        ("vendor/common.proto", "message A {}"),
+    ]);
+    protos(&directory)
+        .include(directory.path().join("vendor"))
+        .file("user.proto")
+        .file(directory.path().join("vendor/common.proto"))
+        .generate()
+        .unwrap();
+    assert_eq!(modules(&directory), ["common", "user"]);
+}
+
+#[test]
+fn described_files_have_no_code() {
+    let v1 = "package a.v1; message A {}";
+    let v2 = "package a.v2; message A {}";
+    let directory = directory(&[("v1/a.proto", v1), ("v2/a.proto", v2)]);
+    protos(&directory)
+        .file("v1/a.proto")
+        .described("v2/a.proto")
+        .generate()
+        .unwrap();
+    assert_eq!(modules(&directory), ["a"]);
+    assert_eq!(described(&directory), ["v1/a.proto", "v2/a.proto"]);
+}
+
+#[test]
+fn two_files_of_one_name_are_refused() {
+    let directory = directory(&[("v1/a.proto", "package b;"), ("v2/a.proto", "package c;")]);
+    let error = protos(&directory)
+        .file("v1/a.proto")
+        .file("v2/a.proto")
+        .generate()
+        .unwrap_err();
+    assert!(matches!(error, Error::SameModule { .. }));
+    let text = "v1/a.proto and v2/a.proto would both be the module `a`";
+    assert!(error.to_string().starts_with(text), "{error}");
+}
+
+#[test]
+fn googles_empty_and_an_empty_of_ones_own_are_refused_in_methods() {
+    let own = "package own; import \"google/protobuf/empty.proto\"; message Empty {}
+        service S { rpc M (Empty) returns (google.protobuf.Empty); }";
+    let directory = directory(&[("empty.proto", own)]);
+    let error = generate(&directory, "empty.proto").unwrap_err();
+    assert!(matches!(error, Error::SameModule { .. }), "{error}");
+}
+
+#[test]
+fn errors_of_protoc_name_file_and_line() {
+    let directory = directory(&[("bad.proto", "message A {\n  strin name = 1;\n}")]);
+    let error = generate(&directory, "bad.proto").unwrap_err().to_string();
+    let text = "bad.proto:3:3: \"strin\" is not defined.";
+    assert!(
+        error.starts_with("protoc: ") && error.ends_with(text),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_missing_import_is_named() {
+    let directory = directory(&[("a.proto", "import \"missing.proto\";")]);
+    let error = generate(&directory, "a.proto").unwrap_err().to_string();
+    assert!(error.contains("missing.proto: File not found"), "{error}");
+}
+
+#[test]
+fn files_that_cannot_be_found_are_named() {
+    let directory = directory(&[("a.proto", ""), ("in/b.proto", "")]);
+    let error = generate(&directory, "c.proto").unwrap_err().to_string();
+    let place = directory.path().display();
+    assert_eq!(
+        error,
+        format!("c.proto: no such file, neither here nor in {place}")
+    );
+
+    let include = directory.path().join("in");
+    let file = directory.path().join("a.proto");
+    let error = Protos::new()
+        .include(&include)
+        .file(&file)
+        .out_dir(directory.path().join("out"))
+        .generate();
+    assert!(matches!(error.unwrap_err(), Error::NotIncluded { .. }));
+}
+
+#[test]
+fn a_service_without_methods_is_refused() {
+    let directory = directory(&[("a.proto", "service Idle {}")]);
+    let error = generate(&directory, "a.proto").unwrap_err();
+    assert_eq!(error.to_string(), "a.proto: service Idle has no methods");
+}
+
+#[test]
+fn names_that_rust_reserves_get_a_suffix() {
+    let content = "message A {} service S { rpc M (A) returns (A); }";
+    let directory = directory(&[("type.proto", content), ("with-dash.proto", "message B {}")]);
+    protos(&directory)
+        .file("type.proto")
+        .file("with-dash.proto")
+        .generate()
+        .unwrap();
+    assert_eq!(
+        modules(&directory),
+        ["type_pb", "type_pb_grpc", "with_dash"]
+    );
+}
