@@ -1,40 +1,17 @@
 //! gRPC server streaming in the synchronous style: blocking producers, no async runtime, on the
 //! gRPC C-core (through [`grpcio`]).
 //!
-//! - [`engine`] is what a server or client of any proto can use: producers that may block run on
-//!   worker threads and push into a bounded channel for each call, which a future on the call's
-//!   poll thread drains into the sink; a blocking client iterates what arrives.
-//! - [`services`] has the services that tools expect of any server: health, reflection, channelz.
-//! - [`server`], [`client`] and [`service`] are the tutorial's `StreamService` on that engine, and
-//!   [`cli`] and [`logging`] make the two binaries of them. [`metrics`] and [`telemetry`] are for
-//!   who watches a server.
+//! - [`server`] serves any services: listeners, TLS, tokens, limits, drain, health, reflection, metrics
+//!   and traces. [`client`] calls any server streaming or unary method and blocks.
+//! - [`engine`] is below them: producers that may block run on worker threads and push into a bounded
+//!   channel for each call, which a future on the call's poll thread drains into the sink.
+//! - [`include_protos`] has the generated code of your own protos.
 //!
-//! ```
-//! use std::time::Duration;
-//! use fanstream::client::{Client, ClientConfig};
-//! use fanstream::server::{Server, ServerConfig};
-//! use fanstream::service::Tutorial;
+//! Features: `tls` (TLS and tokens), `services` (health, reflection, channelz), `metrics`, `otlp`
+//! (traces), and `cli` (all of them and the two binaries, which serve the tutorial's `StreamService`),
+//! the default.
 //!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let server = Server::start(&ServerConfig {
-//!     listen: "127.0.0.1:0".parse()?,
-//!     tutorial: Tutorial { step: Duration::from_millis(10), ..Tutorial::default() },
-//!     ..ServerConfig::default()
-//! })?;
-//! let client = Client::connect(&ClientConfig {
-//!     address: server.bound().address.clone(),
-//!     ..ClientConfig::default()
-//! })?;
-//! let mut texts = Vec::new();
-//! for response in client.fetch(7) {
-//!     texts.push(response?.result); // blocks until it arrives
-//! }
-//! assert_eq!(texts[4], "Request #4 For Id:7");
-//! let drained = server.shutdown(Duration::from_secs(1));
-//! assert_eq!(drained.aborted, 0);
-//! # Ok(())
-//! # }
-//! ```
+//! See [`ServerBuilder`](server::ServerBuilder) for a server and a client in one example.
 // One function each of `server::heap_trim` and `engine::call::deadline` are the only exceptions.
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
@@ -43,19 +20,25 @@
 extern crate self as fanstream;
 
 pub mod address;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod client;
 pub mod engine;
 pub mod keepalive;
+#[cfg(feature = "cli")]
 pub mod logging;
+#[cfg(feature = "metrics")]
 pub mod metrics;
+mod names;
 pub mod proto;
+#[cfg(feature = "tls")]
 pub mod security;
 pub mod server;
-pub mod service;
+#[cfg(feature = "services")]
 pub mod services;
-mod status;
 pub mod telemetry;
+#[cfg(feature = "cli")]
+pub mod tutorial;
 
 // Part of the API, and named by generated code: a package that uses this one needs no dependency on them.
 pub use {futures, grpcio, protobuf};

@@ -17,8 +17,8 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::Layer;
 
-use crate::service::TUTORIAL;
 use crate::telemetry::CALLS;
+use crate::tutorial::TUTORIAL;
 
 /// The time stamp of Go's `log` package, local time.
 pub const GO_TIME_STAMP: &str = "%Y/%m/%d %H:%M:%S";

@@ -17,6 +17,7 @@ use common::in_process::InProcess;
 use common::proxy::Proxy;
 use common::wire::Wire::{self, Clear, MutualTls, Tls};
 use fanstream::engine::ReceiveError;
+use fanstream::tutorial::fetch;
 use grpcio::RpcStatusCode;
 use rstest::rstest;
 
@@ -37,7 +38,7 @@ fn a_pair_that_fits_says_nothing_for_as_long_as_it_likes(
     let server = InProcess::start(wire, &[&PINGS[..], &permit, &silent].concat());
     let proxy = Proxy::to(&server.address);
     let client = server.client(&proxy.address, &PINGS);
-    let mut responses = client.fetch(1);
+    let mut responses = fetch(&client, 1);
     assert!(responses.next().unwrap().is_ok());
     let sent = proxy.received_from_client();
     assert!(responses.next().unwrap().is_ok());
@@ -55,7 +56,7 @@ fn a_client_that_pings_more_often_than_it_may_is_cut_off(
     let flags = ["--keepalive-permit", "1h", "--step", "1h"];
     let server = InProcess::start(wire, &flags);
     let client = server.client(&server.address, &PINGS);
-    let mut responses = client.fetch(1);
+    let mut responses = fetch(&client, 1);
     assert!(responses.next().unwrap().is_ok());
     let error = responses.next().unwrap().unwrap_err();
     let ReceiveError::Status(status) = error else {
@@ -70,7 +71,7 @@ fn a_client_notices_a_server_that_is_gone(#[values(Clear, Tls, MutualTls)] wire:
     let server = InProcess::start(wire, &["--keepalive-permit", "1s", "--step", "1h"]);
     let proxy = Proxy::to(&server.address);
     let client = server.client(&proxy.address, &PINGS);
-    let mut responses = client.fetch(1);
+    let mut responses = fetch(&client, 1);
     assert!(responses.next().unwrap().is_ok());
     proxy.swallow();
     let began = Instant::now();
@@ -88,7 +89,7 @@ fn a_server_notices_a_client_that_is_gone(#[values(Clear, Tls, MutualTls)] wire:
     let server = InProcess::start(wire, &[&PINGS[..], &["--step", "1h"]].concat());
     let proxy = Proxy::to(&server.address);
     let client = server.client(&proxy.address, &[]);
-    let mut responses = client.fetch(1);
+    let mut responses = fetch(&client, 1);
     assert!(responses.next().unwrap().is_ok());
     proxy.swallow();
     let began = Instant::now();

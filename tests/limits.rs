@@ -20,7 +20,7 @@ use common::process::eventually;
 use common::proxy::Proxy;
 use common::server::{send_raw, server, TestServer, FETCH};
 use common::wire::Wire::{self, Clear, MutualTls, Tls};
-use fanstream::client::Client;
+use fanstream::client::{Client, ResponseStream};
 use fanstream::engine::{
     Capacity, Job, Jobs, Limits, Produced, ReceiveError, StreamsConfig, WorkersConfig,
 };
@@ -35,9 +35,13 @@ use procfs::Current;
 use rstest::rstest;
 
 /// How a fetch ended: what came of it, and why there was no more.
+fn call(client: &Client) -> ResponseStream<Response> {
+    fanstream::tutorial::fetch(client, 1)
+}
+
 fn fetch(client: &Client) -> (usize, Option<RpcStatus>) {
     let mut received = 0;
-    for response in client.fetch(1) {
+    for response in call(client) {
         match response {
             Ok(_) => received += 1,
             Err(ReceiveError::Status(status)) => return (received, Some(status)),
@@ -59,15 +63,15 @@ fn a_peer_has_so_many_streams_and_another_one_its_own(#[values(Clear, Tls, Mutua
     let server = InProcess::start(wire, &["--max-streams-per-peer", "2", "--step", "1h"]);
     // Over a connection each, and still one peer.
     let clients = [(); 3].map(|()| server.client(&server.address, &[]));
-    let open: Vec<_> = clients[..2].iter().map(|client| client.fetch(1)).collect();
+    let open: Vec<_> = clients[..2].iter().map(|client| call(client)).collect();
     until(|| server.server.streams().open() == 2);
     assert_refused(fetch(&clients[2]).1, "2 streams of this peer");
     let proxy = Proxy::from(Ipv4Addr::new(127, 0, 0, 2), &server.address);
-    let mut other = server.client(&proxy.address, &[]).fetch(1);
+    let mut other = call(&server.client(&proxy.address, &[]));
     assert!(other.next().unwrap().is_ok());
     drop(open);
     until(|| server.server.streams().open() == 1);
-    assert!(clients[2].fetch(1).next().unwrap().is_ok());
+    assert!(call(&clients[2]).next().unwrap().is_ok());
 }
 
 #[rstest]
@@ -303,9 +307,9 @@ fn a_connection_has_a_thousand_streams_and_others_their_own(
     let server = InProcess::start(wire, &["--step", "1h"]);
     let streams = server.server.streams();
     let client = server.client(&server.address, &[]);
-    let mut open: Vec<_> = (0..1001).map(|_| client.fetch(1)).collect();
+    let mut open: Vec<_> = (0..1001).map(|_| call(&client)).collect();
     until(|| streams.open() >= 1000);
-    let mut other = server.client(&server.address, &[]).fetch(1);
+    let mut other = call(&server.client(&server.address, &[]));
     assert!(other.next().unwrap().is_ok());
     assert_eq!(streams.open(), 1001);
     // The last call waits in its client until another one ends.
@@ -407,7 +411,7 @@ fn beyond_the_memory_quota_streams_end(#[values(Clear, Tls, MutualTls)] wire: Wi
     // The C-core counts about 2 KiB for each of them.
     let mut open = Vec::new();
     let ended = (0..5000).find_map(|_| {
-        let mut stream = client.fetch(1);
+        let mut stream = call(&client);
         match stream.next() {
             Some(Ok(_)) => {
                 open.push(stream);

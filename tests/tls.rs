@@ -25,8 +25,8 @@ use fanstream::engine::{receive, Capacity, ReceiveTimeouts, Responses, StreamsCo
 use fanstream::proto::stream::{Request, Response};
 use fanstream::proto::stream_grpc::StreamServiceClient;
 use fanstream::security::{Authorities, ClientTls, ServerTls};
-use fanstream::server::{Server, ServerConfig};
-use fanstream::service::Tutorial;
+use fanstream::server::Server;
+use fanstream::tutorial::{fetch, service, Tutorial};
 use grpcio::{Channel, ChannelBuilder, ChannelCredentialsBuilder, Environment};
 use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
 use openssl::x509::X509;
@@ -83,27 +83,27 @@ fn certificates_change_under_200_streams_that_lose_nothing() {
         certificate: pem,
         key,
     } = authority.issue_files(directory.path(), "server", &SERVER_NAMES);
-    let server = Server::start(&ServerConfig {
-        listen: "127.0.0.1:0".parse().unwrap(),
-        tutorial: Tutorial {
-            responses: RESPONSES,
-            step: Duration::ZERO,
-            // Far more than the channels and the HTTP/2 window hold: no stream ends unread.
-            size: Some(4096),
-        },
-        streams: StreamsConfig {
+    let tutorial = Tutorial {
+        responses: RESPONSES,
+        step: Duration::ZERO,
+        // Far more than the channels and the HTTP/2 window hold: no stream ends unread.
+        size: Some(4096),
+    };
+    let server = Server::builder()
+        .listen("127.0.0.1:0".parse().unwrap())
+        .streams(StreamsConfig {
             capacity: Capacity::messages(4),
             ..StreamsConfig::default()
-        },
-        tls: Some(ServerTls {
+        })
+        .tls(ServerTls {
             certificate: pem.clone(),
             key,
             client_authorities: None,
-        }),
-        ..ServerConfig::default()
-    })
-    .unwrap();
-    let address = server.bound().address.to_string();
+        })
+        .add_service(service(tutorial))
+        .start()
+        .unwrap();
+    let address = server.bound()[0].address.to_string();
     let channel = ChannelBuilder::new(Arc::new(Environment::new(1)))
         // The window stays as small as it is.
         .raw_cfg_int(c"grpc.http2.bdp_probe".into(), 0)
@@ -131,14 +131,13 @@ fn certificates_change_under_200_streams_that_lose_nothing() {
         assert_eq!(rest.unwrap().len() as u32, RESPONSES - 1);
     }
     let fresh = Client::connect(&ClientConfig {
-        address: server.bound().address.clone(),
         tls: Some(ClientTls {
             authorities: Some(Authorities::from_file(ca).unwrap()),
             ..ClientTls::default()
         }),
-        ..ClientConfig::default()
+        ..ClientConfig::new(server.bound()[0].address.clone())
     });
-    assert_eq!(fresh.unwrap().fetch(1).count() as u32, RESPONSES);
+    assert_eq!(fetch(&fresh.unwrap(), 1).count() as u32, RESPONSES);
 }
 
 #[test]

@@ -1,8 +1,6 @@
 //! The server's binary: flags and signals in, exit code out. It must not do what the library can.
 
 use std::process::ExitCode;
-use std::sync::atomic::AtomicBool;
-use std::sync::Arc;
 
 use fanstream::cli::exit::Exit;
 use fanstream::cli::server::{announce, print, report, ServerArgs};
@@ -10,10 +8,7 @@ use fanstream::cli::server_security::explain;
 use fanstream::cli::settings::{parse, Settings};
 use fanstream::logging;
 use fanstream::metrics::DASHBOARD;
-use fanstream::server::{Server, StartError};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag;
-use signal_hook::iterator::Signals;
+use fanstream::server::{Signals, StartError};
 use tracing_subscriber::filter::LevelFilter;
 
 fn main() -> ExitCode {
@@ -51,19 +46,12 @@ fn check(args: &ServerArgs, settings: &Settings) -> ExitCode {
 
 fn serve(args: &ServerArgs) -> Result<Exit, StartError> {
     // Before anything is served: a signal that comes early is not lost.
-    let mut signals = Signals::new([SIGTERM, SIGINT])?;
-    let draining = Arc::new(AtomicBool::new(false));
-    for signal in [SIGTERM, SIGINT] {
-        // In this order: the first signal sets the flag, the second one finds it set.
-        flag::register_conditional_shutdown(signal, 128 + signal, draining.clone())?;
-        flag::register(signal, draining.clone())?;
-    }
-
-    let server = Server::start(&args.config())?;
+    let mut signals = Signals::register()?;
+    let server = args.server().start()?;
     tracing::info!("start server");
     announce(args, &server);
 
-    signals.forever().next();
+    signals.wait();
     tracing::info!("draining, for {:?} at most", args.grace);
     Ok(report(server.shutdown(args.grace)))
 }

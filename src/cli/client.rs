@@ -183,7 +183,6 @@ impl ClientArgs {
 
     fn config(&self) -> Result<ClientConfig, String> {
         let config = ClientConfig {
-            address: self.addr.clone(),
             connect_timeout: Some(self.connect_timeout),
             wait_for_ready: self.wait_for_ready,
             timeout: self.timeout,
@@ -196,7 +195,7 @@ impl ClientArgs {
             token: self.security.token()?,
             headers: self.security.header.clone(),
             keepalive: self.keepalive.keepalive(),
-            ..ClientConfig::default()
+            ..ClientConfig::new(self.addr.clone())
         };
         if config.shows_token_in_the_clear() {
             return Err(format!(
@@ -219,7 +218,7 @@ mod tests {
     #[test]
     fn no_flags_are_the_defaults_of_the_library() {
         let plan = parse(&[]).unwrap();
-        assert_eq!(plan.config, ClientConfig::default());
+        assert_eq!(plan.config, ClientConfig::new(Address::tutorial()));
         assert_eq!((plan.ids, plan.take), (vec![1], None));
         assert_eq!((plan.format, plan.quiet), (Format::Tutorial, false));
     }

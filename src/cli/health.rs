@@ -29,7 +29,7 @@ impl HealthArgs {
             return Ok(exit(status));
         }
         let mut last = ServingStatus::UNKNOWN;
-        for response in client.watch_health(&self.service)? {
+        for response in client.watch_health(&self.service) {
             last = response?.status;
             print(out, name(last))?;
         }

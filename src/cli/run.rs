@@ -16,6 +16,7 @@ use super::output::{Format, Line, Output, Summary, Tally};
 use super::terminal::Terminal;
 use crate::client::{status_name, Client, ClientConfig, ConnectError};
 use crate::engine::ReceiveError;
+use crate::tutorial;
 
 /// What is to be done.
 #[derive(Clone, Debug)]
@@ -174,7 +175,7 @@ impl Work {
         let began = Instant::now();
         let mut tally = Tally::default();
         let mut count = self.terminal.count();
-        let mut fetch = self.client.fetch(id);
+        let mut fetch = tutorial::fetch(&self.client, id);
         let mut failure = None;
         while self.plan.take.is_none_or(|take| tally.responses < take) {
             let response = match fetch.next() {

@@ -14,8 +14,9 @@ use super::server_watching::ServerWatchingArgs;
 use super::units;
 use crate::address::Address;
 use crate::engine::{Capacity, StreamsConfig, WorkersConfig};
-use crate::server::{Drained, Server, ServerConfig};
-use crate::service::Tutorial;
+use crate::proto::DESCRIPTORS;
+use crate::server::{Drained, Server, ServerBuilder, ServerConfig};
+use crate::tutorial::{self, Tutorial};
 
 const LIMITS: &str = "Limits";
 
@@ -23,11 +24,12 @@ const LIMITS: &str = "Limits";
 #[derive(Clone, Debug, Parser)]
 #[command(name = "server", version)]
 pub struct ServerArgs {
-    /// Where to listen: HOST:PORT, [::1]:PORT, :PORT (all addresses) or unix:PATH
+    /// Where to listen: HOST:PORT, [::1]:PORT, :PORT (all addresses) or unix:PATH; may be given
+    /// several times
     ///
     /// Port 0 takes a free one, and prints `listening on HOST:PORT` on standard output.
-    #[arg(long, value_name = "ADDRESS", default_value_t = Address::tutorial())]
-    pub listen: Address,
+    #[arg(long, value_name = "ADDRESS", default_values_t = [Address::tutorial()])]
+    pub listen: Vec<Address>,
 
     /// Responses to each request
     #[arg(long, value_name = "N", default_value_t = 5)]
@@ -120,15 +122,27 @@ pub struct ServerArgs {
 }
 
 impl ServerArgs {
+    /// The tutorial's server with this configuration.
+    pub fn server(&self) -> ServerBuilder {
+        let builder = Server::builder()
+            .config(self.config())
+            .descriptors(DESCRIPTORS);
+        builder.add_service(tutorial::service(self.tutorial()))
+    }
+
+    /// The responses of the tutorial's service.
+    pub fn tutorial(&self) -> Tutorial {
+        Tutorial {
+            responses: self.responses,
+            step: self.step,
+            size: (self.size > 0).then_some(self.size),
+        }
+    }
+
     /// The server's configuration.
     pub fn config(&self) -> ServerConfig {
         ServerConfig {
             listen: self.listen.clone(),
-            tutorial: Tutorial {
-                responses: self.responses,
-                step: self.step,
-                size: (self.size > 0).then_some(self.size),
-            },
             workers: WorkersConfig {
                 max_threads: self.workers as usize,
                 ..WorkersConfig::default()
@@ -140,6 +154,7 @@ impl ServerArgs {
             },
             max_streams_per_connection: Some(self.max_streams_per_connection),
             max_request_bytes: self.max_request_bytes,
+            await_requests: true,
             tls: self.security.tls(),
             token_file: self.security.token_file.clone(),
             connections: self.limits.of_connections(),
@@ -152,26 +167,27 @@ impl ServerArgs {
 
 /// Prints the ports that the system chose, and warns in the log about exposure.
 pub fn announce(args: &ServerArgs, server: &Server) {
-    let bound = server.bound();
-    if matches!(args.listen, Address::Tcp { port: 0, .. }) {
-        // Output that was closed is no failure: nobody reads it.
-        let _ = writeln!(std::io::stdout(), "listening on {}", bound.address);
+    let security = &args.security;
+    for (asked, bound) in args.listen.iter().zip(server.bound()) {
+        if matches!(asked, Address::Tcp { port: 0, .. }) {
+            // Output that was closed is no failure: nobody reads it.
+            let _ = writeln!(std::io::stdout(), "listening on {}", bound.address);
+        }
+        if bound.exposed && security.tls_cert.is_none() {
+            let address = &bound.address;
+            let tokens = match security.token_file {
+                Some(_) => ", nor are the tokens",
+                None => "",
+            };
+            tracing::warn!(
+                "{address} can be reached from other machines, and is not encrypted{tokens}"
+            );
+        }
     }
     if let (Some(Address::Tcp { port: 0, .. }), Some(address)) =
         (&args.watching.metrics, server.metrics_address())
     {
         let _ = writeln!(std::io::stdout(), "metrics on {address}");
-    }
-    let security = &args.security;
-    if bound.exposed && security.tls_cert.is_none() {
-        let address = &bound.address;
-        let tokens = match security.token_file {
-            Some(_) => ", nor are the tokens",
-            None => "",
-        };
-        tracing::warn!(
-            "{address} can be reached from other machines, and is not encrypted{tokens}"
-        );
     }
     for warning in security.warnings() {
         tracing::warn!("{warning}");
@@ -213,7 +229,13 @@ mod tests {
     #[test]
     fn no_flags_are_the_defaults_of_the_library() {
         let args = ServerArgs::parse_from(["server"]);
-        assert_eq!(args.config(), ServerConfig::default());
+        let defaults = ServerConfig {
+            listen: vec![Address::tutorial()],
+            max_request_bytes: 4096,
+            ..ServerConfig::default()
+        };
+        assert_eq!(args.config(), defaults);
+        assert_eq!(args.tutorial(), Tutorial::default());
         assert_eq!(args.grace, Duration::from_secs(30));
     }
 

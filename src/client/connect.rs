@@ -7,71 +7,16 @@ use std::time::{Duration, Instant};
 
 use futures::executor::block_on;
 use grpcio::{
-    pb_de, pb_ser, CallOption, Channel, ChannelBuilder, ConnectivityState, EnvBuilder, Environment,
-    Marshaller, Method, MethodType, RpcStatusCode,
+    CallOption, Channel, ChannelBuilder, ConnectivityState, EnvBuilder, Environment, Method,
+    MethodType,
 };
-use humantime::format_duration;
 use protobuf::well_known_types::Empty;
 
-use super::reason::reason;
+use super::connect_error::{reason, ConnectError, Security};
 use super::retry::{deadline_after, time_left, Retry};
 use super::ClientConfig;
 use crate::address::{escape, unix_uri, Address};
-
-/// Why there is no connection.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ConnectError {
-    /// The server cannot be reached, not in as many attempts as there may be.
-    #[error("cannot connect to {address}: {reason}")]
-    Failed {
-        /// Where the server should be.
-        address: Address,
-        /// What is in the way.
-        reason: String,
-    },
-    /// [`ClientConfig::connect_timeout`] has passed.
-    #[error("cannot connect to {address} within {}: {reason}", format_duration(*.after))]
-    TimedOut {
-        /// Where the server should be.
-        address: Address,
-        /// The timeout.
-        after: Duration,
-        /// What is in the way, as far as that is known.
-        reason: String,
-    },
-    /// [`ClientConfig::timeout`] has passed, which was shorter.
-    #[error("no connection to {address} within the {} of the call: {reason}", format_duration(*.after))]
-    DeadlineExceeded {
-        /// Where the server should be.
-        address: Address,
-        /// The timeout.
-        after: Duration,
-        /// What is in the way, as far as that is known.
-        reason: String,
-    },
-    /// [`ClientConfig::token`] would be sent unencrypted to another machine.
-    #[error(
-        "the token would be sent to {address} in the clear, where others can read it; use TLS"
-    )]
-    TokenInTheClear {
-        /// Where the server should be.
-        address: Address,
-    },
-}
-
-impl ConnectError {
-    /// What a call over that connection would have ended with.
-    pub fn code(&self) -> RpcStatusCode {
-        match self {
-            ConnectError::Failed { .. } | ConnectError::TimedOut { .. } => {
-                RpcStatusCode::UNAVAILABLE
-            }
-            ConnectError::DeadlineExceeded { .. } => RpcStatusCode::DEADLINE_EXCEEDED,
-            // As gRPC's own call credentials have it.
-            ConnectError::TokenInTheClear { .. } => RpcStatusCode::UNAUTHENTICATED,
-        }
-    }
-}
+use crate::engine::codec::method;
 
 /// Connects as `config` says; blocks until there is a channel that is ready, or there is to be
 /// none.
@@ -140,6 +85,7 @@ fn build(config: &ClientConfig, environment: Arc<Environment>) -> Channel {
     if let Some(keepalive) = config.keepalive {
         builder = keepalive.of_client(builder);
     }
+    #[cfg(feature = "tls")]
     if let Some(tls) = &config.tls {
         builder = builder.set_credentials(tls.credentials());
         if let Some(name) = &tls.server_name {
@@ -218,25 +164,28 @@ fn wait_until_ready(channel: &Channel, deadline: Option<Instant>, waited_out: bo
 
 /// The call that asks a failed channel for its reason: any call ends with that. A server that can
 /// be reached after all takes it for the health check that it is.
-const PROBE: Method<Empty, Empty> = Method {
-    ty: MethodType::Unary,
-    name: "/grpc.health.v1.Health/Check",
-    req_mar: Marshaller {
-        ser: pb_ser,
-        de: pb_de,
-    },
-    resp_mar: Marshaller {
-        ser: pb_ser,
-        de: pb_de,
-    },
-};
+const PROBE: Method<Empty, Empty> = method(MethodType::Unary, "/grpc.health.v1.Health/Check");
+
+#[cfg(feature = "tls")]
+fn security(config: &ClientConfig) -> Security {
+    match &config.tls {
+        None => Security::Clear,
+        Some(tls) if tls.identity.is_none() => Security::Tls,
+        Some(_) => Security::MutualTls,
+    }
+}
+
+#[cfg(not(feature = "tls"))]
+fn security(_: &ClientConfig) -> Security {
+    Security::Clear
+}
 
 /// Why `channel` has failed. Blocks for a second at the most.
 fn why_not(channel: &Channel, config: &ClientConfig) -> String {
     let options = CallOption::default().timeout(Duration::from_secs(1));
     let client = grpcio::Client::new(channel.clone());
     match client.unary_call(&PROBE, &Empty::default(), options) {
-        Err(grpcio::Error::RpcFailure(status)) => reason(&status, config.tls.as_ref()),
+        Err(grpcio::Error::RpcFailure(status)) => reason(&status, security(config)),
         _ => "it cannot be reached".into(),
     }
 }

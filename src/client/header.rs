@@ -60,34 +60,58 @@ impl FromStr for Header {
     /// `name:value`; the name in any case, and with the ending `-bin` the value in base64.
     fn from_str(text: &str) -> Result<Header, HeaderError> {
         let (name, value) = text.split_once(':').ok_or(HeaderError::NoColon)?;
-        let (name, value) = (name.trim().to_ascii_lowercase(), value.trim());
-        let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-        if name.is_empty() || !name.bytes().all(legal) {
-            return Err(HeaderError::BadName(name));
+        let (name, value) = (checked_name(name.trim())?, value.trim());
+        if !name.ends_with("-bin") {
+            return Header::new(&name, value);
         }
-        if name.starts_with("grpc-") || RESERVED.contains(&name.as_str()) {
-            return Err(HeaderError::Reserved(name));
+        match BASE64.decode(value) {
+            Ok(bytes) => Header::new(&name, bytes),
+            Err(_) => Err(HeaderError::NotBase64(name)),
         }
-        let value = if name.ends_with("-bin") {
-            match BASE64.decode(value) {
-                Ok(bytes) => Value::Bytes(bytes),
-                Err(_) => return Err(HeaderError::NotBase64(name)),
-            }
-        } else if value.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
-            Value::Text(value.into())
-        } else {
-            return Err(HeaderError::BadValue(name));
-        };
-        Ok(Header { name, value })
     }
 }
 
+/// The name in lower case.
+fn checked_name(name: &str) -> Result<String, HeaderError> {
+    let name = name.to_ascii_lowercase();
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if name.is_empty() || !name.bytes().all(legal) {
+        return Err(HeaderError::BadName(name));
+    }
+    if name.starts_with("grpc-") || RESERVED.contains(&name.as_str()) {
+        return Err(HeaderError::Reserved(name));
+    }
+    Ok(name)
+}
+
 impl Header {
+    /// A header. With a name that ends with `-bin` the value may be any bytes, which gRPC sends as
+    /// base64; with another name it must be printable ASCII.
+    ///
+    /// # Errors
+    /// When the name or the value has characters that it cannot have, or gRPC sets the header itself.
+    pub fn new(name: &str, value: impl Into<Vec<u8>>) -> Result<Header, HeaderError> {
+        let (name, value) = (checked_name(name)?, value.into());
+        if name.ends_with("-bin") {
+            let value = Value::Bytes(value);
+            return Ok(Header { name, value });
+        }
+        let is_printable = value.iter().all(|byte| (b' '..=b'~').contains(byte));
+        match String::from_utf8(value) {
+            Ok(text) if is_printable => Ok(Header {
+                name,
+                value: Value::Text(text),
+            }),
+            _ => Err(HeaderError::BadValue(name)),
+        }
+    }
+
     /// In lower case, as it is sent.
     pub fn name(&self) -> &str {
         &self.name
     }
 
+    #[cfg(feature = "tls")]
     pub(super) fn authorization(token: &crate::security::Token) -> Header {
         Header {
             name: "authorization".into(),
@@ -102,8 +126,8 @@ impl fmt::Debug for Header {
     }
 }
 
-/// What grpcio sends.
-pub(super) fn metadata<'a>(headers: impl Iterator<Item = &'a Header>) -> Metadata {
+/// The headers for grpcio.
+pub(super) fn metadata<'a>(headers: impl IntoIterator<Item = &'a Header>) -> Metadata {
     let mut builder = MetadataBuilder::new();
     for Header { name, value } in headers {
         let added = match value {
@@ -121,7 +145,7 @@ mod tests {
 
     fn sent(text: &str) -> (String, Vec<u8>) {
         let header: Header = text.parse().unwrap();
-        let metadata = metadata([header].iter());
+        let metadata = metadata(&[header]);
         let (name, value) = metadata.get(0).unwrap();
         (name.into(), value.into())
     }

@@ -1,103 +1,41 @@
-//! The blocking client of `StreamService`: connect, then fetch ids over the one connection, from
-//! any number of threads; and what any server can be asked, its health and its protos. It must not print, and knows nothing of flags or exit codes.
+//! A blocking client for the methods of any service: connect once, then call from any number of
+//! threads. It must not print, and knows nothing of flags or exit codes.
 
+mod config;
 mod connect;
-mod fetch;
+mod connect_error;
 mod header;
-mod reason;
+#[cfg(feature = "services")]
+mod health;
+#[cfg(feature = "services")]
+mod reflection;
+mod response_stream;
 mod retry;
-mod standard;
+mod unary;
 
-pub use connect::{channel_builder, ConnectError};
-pub use fetch::Fetch;
+pub use config::{CallSettings, ClientConfig};
+pub use connect::channel_builder;
+pub use connect_error::ConnectError;
 pub use header::{Header, HeaderError};
-pub use standard::Protos;
+#[cfg(feature = "services")]
+pub use reflection::Protos;
+pub use response_stream::ResponseStream;
+pub use unary::UnaryResponse;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
-use grpcio::{CallOption, Metadata};
+use grpcio::Method;
 
-use crate::address::Address;
-use crate::engine::{receive, Capacity, ReceiveTimeouts, Responses};
-use crate::keepalive::Keepalive;
-use crate::proto::stream::{Request, Response};
-use crate::proto::stream_grpc::StreamServiceClient;
-use crate::security::{ClientTls, Token};
-pub use crate::status::status_name;
+use crate::engine::{Payload, ReceiveError};
+pub use crate::names::status_name;
 
-/// What a [`Client`] is made with. Every duration that is `None` is no limit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientConfig {
-    /// Where the server is.
-    pub address: Address,
-    /// The most that connecting may take, with its retries.
-    pub connect_timeout: Option<Duration>,
-    /// Wait for a server that refuses connections, instead of failing.
-    pub wait_for_ready: bool,
-    /// The most that one fetch may take, with its retries. Connecting, which comes before, is not
-    /// part of it, but may not take longer either.
-    pub timeout: Option<Duration>,
-    /// The most that a fetch may wait for one response, with its retries.
-    pub timeouts: ReceiveTimeouts,
-    /// How often connecting, and how often each fetch, is tried again: when the server cannot be
-    /// reached or is too busy, and there was no response yet.
-    pub retries: u32,
-    /// The channel between the poll thread and whoever reads the responses.
-    pub capacity: Capacity,
-    /// Connect over TLS only. `None` connects in the clear.
-    pub tls: Option<ClientTls>,
-    /// Shown with every call, as the header `authorization`. It is never sent in the clear beyond
-    /// this machine.
-    pub token: Option<Token>,
-    /// Sent with every call.
-    pub headers: Vec<Header>,
-    /// Find out, while there are calls, whether the server is still there; when it is not, they end
-    /// with UNAVAILABLE. The server has to permit it that often.
-    pub keepalive: Option<Keepalive>,
-}
-
-impl Default for ClientConfig {
-    /// The tutorial's server, in the clear; 10 s to connect; no other limit, no retries.
-    fn default() -> ClientConfig {
-        ClientConfig {
-            address: Address::tutorial(),
-            connect_timeout: Some(Duration::from_secs(10)),
-            wait_for_ready: false,
-            timeout: None,
-            timeouts: ReceiveTimeouts::default(),
-            retries: 0,
-            capacity: Capacity::default(),
-            tls: None,
-            token: None,
-            headers: Vec::new(),
-            keepalive: None,
-        }
-    }
-}
-
-impl ClientConfig {
-    /// Whether others could read on the way what is sent.
-    pub fn is_in_the_clear(&self) -> bool {
-        self.tls.is_none() && !connect::is_local(&self.address)
-    }
-
-    /// A configuration with which [`Client::connect`] refuses to connect.
-    pub fn shows_token_in_the_clear(&self) -> bool {
-        self.token.is_some() && self.is_in_the_clear()
-    }
-}
-
-/// A connection to a server. When it breaks, the next call makes it anew.
+/// A connection to a server. Clones share it. After it broke, the next call connects again.
 #[derive(Clone)]
 pub struct Client {
-    config: Arc<ClientConfig>,
-    /// Of every call; `None` when there are none.
-    headers: Option<Arc<Metadata>>,
-    stub: StreamServiceClient,
-    /// Has the poll thread on which the calls of `stub` are received.
-    poller: grpcio::Client,
+    settings: Arc<CallSettings>,
+    /// Has the poll thread that receives the calls.
+    core: grpcio::Client,
 }
 
 impl Client {
@@ -108,54 +46,71 @@ impl Client {
     pub fn connect(config: &ClientConfig) -> Result<Client, ConnectError> {
         let channel = connect::connect(config)?;
         Ok(Client {
-            config: Arc::new(config.clone()),
-            headers: headers(config).map(Arc::new),
-            stub: StreamServiceClient::new(channel.clone()),
-            poller: grpcio::Client::new(channel),
+            settings: Arc::new(config.call_settings()),
+            core: grpcio::Client::new(channel),
         })
     }
 
-    /// Asks for the responses to `id`. Returns at once; the result blocks when it is iterated.
-    pub fn fetch(&self, id: i32) -> Fetch {
-        Fetch::start(self.clone(), id)
-    }
-
-    /// One attempt at a fetch, of which `left` is left.
-    fn call(
+    /// Makes a server streaming call. Returns at once; the result blocks when it is iterated. Dropping
+    /// it cancels the call.
+    ///
+    /// `method` is a constant of generated code. The call has the settings of the client's
+    /// configuration. See [`ServerBuilder`](crate::server::ServerBuilder) for an example.
+    pub fn call<Req, Resp: Payload>(
         &self,
-        request: &Request,
-        left: Option<Duration>,
-        timeouts: ReceiveTimeouts,
-    ) -> grpcio::Result<Responses<Response>> {
-        let stream = self.stub.fetch_response_opt(request, self.options(left))?;
-        let capacity = self.config.capacity;
-        Ok(receive(&self.poller, stream, capacity, timeouts))
+        method: &Method<Req, Resp>,
+        request: Req,
+    ) -> ResponseStream<Resp> {
+        self.call_with(method, request, self.call_settings())
     }
 
-    /// Of a call, of which `left` is left.
-    fn options(&self, left: Option<Duration>) -> CallOption {
-        let mut options = CallOption::default().wait_for_ready(self.config.wait_for_ready);
-        if let Some(left) = left {
-            options = options.timeout(left);
-        }
-        if let Some(headers) = &self.headers {
-            options = options.headers(Metadata::clone(headers));
-        }
-        options
+    /// As [`Client::call`], with settings of its own.
+    pub fn call_with<Req, Resp: Payload>(
+        &self,
+        method: &Method<Req, Resp>,
+        request: Req,
+        settings: CallSettings,
+    ) -> ResponseStream<Resp> {
+        ResponseStream::start(self.clone(), method, &request, settings)
+    }
+
+    /// Makes a unary call. Blocks until the response is there, or the call has failed.
+    /// [`ReceiveTimeouts`](crate::engine::ReceiveTimeouts) do not apply: `timeout` does.
+    ///
+    /// # Errors
+    /// The status of the last attempt; or a response that cannot be decoded.
+    pub fn unary<Req, Resp>(
+        &self,
+        method: &Method<Req, Resp>,
+        request: Req,
+    ) -> Result<Resp, ReceiveError> {
+        let response = self.unary_with(method, request, self.call_settings())?;
+        Ok(response.message)
+    }
+
+    /// As [`Client::unary`], with settings of its own; returns the metadata too.
+    ///
+    /// # Errors
+    /// As [`Client::unary`].
+    pub fn unary_with<Req, Resp>(
+        &self,
+        method: &Method<Req, Resp>,
+        request: Req,
+        settings: CallSettings,
+    ) -> Result<UnaryResponse<Resp>, ReceiveError> {
+        unary::call(self, method, &request, &settings)
+    }
+
+    /// The settings of the client's configuration, to be changed for one call.
+    pub fn call_settings(&self) -> CallSettings {
+        CallSettings::clone(&self.settings)
     }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("config", &self.config)
+            .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
-}
-
-fn headers(config: &ClientConfig) -> Option<Metadata> {
-    let authorization = config.token.as_ref().map(Header::authorization);
-    let all = || config.headers.iter().chain(&authorization);
-    all().next()?;
-    Some(header::metadata(all()))
 }

@@ -13,6 +13,26 @@ use std::marker::PhantomData;
 use grpcio::{GrpcSlice, Marshaller, MessageReader, Method, MethodType, RpcStatus, RpcStatusCode};
 use protobuf::Message;
 
+/// A method of any kind with grpcio's own codec, by its full name (`/package.Service/Method`), as
+/// generated code has it. For clients, and for services made by hand.
+pub const fn method<Req: Message, Resp: Message>(
+    ty: MethodType,
+    name: &'static str,
+) -> Method<Req, Resp> {
+    Method {
+        ty,
+        name,
+        req_mar: Marshaller {
+            ser: grpcio::pb_ser,
+            de: grpcio::pb_de,
+        },
+        resp_mar: Marshaller {
+            ser: grpcio::pb_ser,
+            de: grpcio::pb_de,
+        },
+    }
+}
+
 /// A server-streaming method, by its full name (`/package.Service/Method`), that takes its
 /// requests raw and its responses encoded. For [`grpcio::ServiceBuilder`].
 pub const fn server_streaming<Req: Message, Resp: Message>(

@@ -23,8 +23,6 @@ use crate::address::Address;
 use crate::engine::{Streams, Workers};
 use http::{Endpoint, Reply};
 
-pub(crate) use streams::split as split_method;
-
 /// The dashboard for Grafana that belongs to the metrics, as JSON to import.
 pub const DASHBOARD: &str = include_str!("dashboard.json");
 

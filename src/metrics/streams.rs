@@ -9,6 +9,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
 use crate::engine::{HistogramSnapshot, MethodSnapshot, Streams, Workers, BOUNDS};
+use crate::names::split_method;
 
 /// As go-grpc-prometheus writes the status codes, by number.
 const CODES: [&str; crate::engine::CODES] = [
@@ -165,18 +166,12 @@ impl Out<'_, '_> {
 
 /// Of `/package.Service/Method`.
 fn labels(method: &str) -> [(&'static str, &str); 3] {
-    let (service, name) = split(method);
+    let (service, name) = split_method(method);
     [
         ("grpc_type", "server_stream"),
         ("grpc_service", service),
         ("grpc_method", name),
     ]
-}
-
-/// Service and method of `/package.Service/Method`.
-pub(crate) fn split(method: &str) -> (&str, &str) {
-    let method = method.strip_prefix('/').unwrap_or(method);
-    method.split_once('/').unwrap_or((method, ""))
 }
 
 fn counter<const N: usize>(
@@ -231,19 +226,5 @@ impl Collector for Pool {
             MetricType::Histogram,
         )?;
         histogram(metric, &self.0.queue_delay())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn service_and_method() {
-        assert_eq!(
-            split("/protobuf.StreamService/FetchResponse"),
-            ("protobuf.StreamService", "FetchResponse")
-        );
-        assert_eq!(split("odd"), ("odd", ""));
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use grpcio::{ChannelBuilder, ResourceQuota};
 
-use super::memory_limit::memory_limit;
+use super::memory::memory_limit;
 use crate::keepalive::{permit_pings, Keepalive};
 
 /// Limits of each connection, and of the memory of all; `None` is no limit. The C-core counts

@@ -8,8 +8,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use procfs::process::Process;
-
+use super::memory;
 use crate::engine::{Streams, Task, Timer, Workers};
 
 /// Interval between two looks at open streams and resident memory.
@@ -170,8 +169,7 @@ impl Resident {
 
 /// 0 where the kernel does not tell; then no trim is due.
 fn resident() -> u64 {
-    let memory = Process::myself().and_then(|this| this.statm());
-    memory.map_or(0, |memory| memory.resident * procfs::page_size())
+    memory::resident().unwrap_or(0)
 }
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]

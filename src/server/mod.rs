@@ -1,18 +1,31 @@
-//! Starts a server from its configuration, and shuts it down. It must not know flags or signals;
-//! calls are the engine's.
+//! Starts a server for any services, and shuts it down. It must not know flags; calls are the
+//! engine's.
 
+mod builder;
+mod check;
+mod config;
 pub mod connections;
+mod error;
 mod heap_trim;
 pub mod listen;
-mod memory_limit;
+mod memory;
+mod observers;
+mod service;
+#[cfg(feature = "services")]
 mod services;
+mod signals;
+
+pub use builder::ServerBuilder;
+pub use config::ServerConfig;
+pub use error::StartError;
+pub use service::Service;
+#[cfg(feature = "services")]
+pub use services::ServicesConfig;
+pub use signals::Signals;
 
 use std::ffi::CStr;
 use std::fmt;
 use std::future::Future;
-use std::io;
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -20,30 +33,29 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use grpcio::{
-    ChannelBuilder, EnvBuilder, Environment, RpcStatus, RpcStatusCode, ServerBuilder,
+    ChannelBuilder, EnvBuilder, Environment, RpcStatus, RpcStatusCode, ServerBuilder as Core,
     ServerCredentials, ShutdownFuture,
 };
 
-use crate::address::Address;
 use crate::engine::sleeper::Sleeper;
-use crate::engine::{Streams, StreamsConfig, Workers, WorkersConfig};
+use crate::engine::{Observer, Streams, Workers};
+#[cfg(feature = "metrics")]
 use crate::metrics::{Metrics, Readiness};
-use crate::security::{FileError, ServerIdentity, ServerTls, TokenChecker, TokenSet, Watcher};
-use crate::service::{stream_service, Tutorial};
-use crate::services::{DescriptorError, Health, MAX_REQUEST};
-use crate::telemetry::{Collector, CollectorError, Spans, Telemetry};
-use connections::ConnectionLimits;
+#[cfg(feature = "tls")]
+use crate::security::{ServerIdentity, TokenChecker, TokenSet, Watcher};
+#[cfg(feature = "services")]
+use crate::services::{Health, MAX_REQUEST};
+#[cfg(feature = "otlp")]
+use crate::telemetry::Spans;
+use crate::telemetry::{Telemetry, Traces};
 use heap_trim::HeapTrim;
-use listen::{bind, Bound, ListenError};
-pub use services::ServicesConfig;
+use listen::{bind, Bound};
+use observers::Observers;
 
 /// Request slots of all poll threads together, 0.4 KB each. With the patches in scripts/ccore a call
 /// takes one for a moment, when its request is there. Without them it holds one until then: 20
-/// connections with [`MAX_STREAMS_PER_CONNECTION`] half-open calls each leave some for others.
+/// connections with 1,000 half-open calls each leave some for others.
 const REQUEST_SLOTS: usize = 20_480;
-
-/// Default of [`ServerConfig::max_streams_per_connection`].
-const MAX_STREAMS_PER_CONNECTION: u32 = 1_000;
 
 /// Channel arguments of our own. The patches in scripts/ccore read them; an unpatched C-core ignores
 /// them.
@@ -54,122 +66,29 @@ const AWAIT_REQUESTS: &CStr = c"fanstream.await_requests";
 const STATUS_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// Time for Watch calls to receive NOT_SERVING at a shutdown.
+#[cfg(feature = "services")]
 const HEALTH_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Time for cancelled connections to close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Configuration of a [`Server`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServerConfig {
-    /// The address to listen on.
-    pub listen: Address,
-    /// The responses of the tutorial's service.
-    pub tutorial: Tutorial,
-    /// The threads that run producers.
-    pub workers: WorkersConfig,
-    /// Limits of streams.
-    pub streams: StreamsConfig,
-    /// The most streams open at once on one connection. A client holds back further calls until one of
-    /// them ends. `None` is no limit.
-    pub max_streams_per_connection: Option<u32>,
-    /// The largest request, in bytes. A larger one ends with RESOURCE_EXHAUSTED.
-    pub max_request_bytes: usize,
-    /// Serve TLS only. `None` serves in the clear.
-    pub tls: Option<ServerTls>,
-    /// A file of bearer tokens, one a line, with comments after `#`. A call without one of them ends
-    /// with UNAUTHENTICATED. The file is reloaded when it changes; an emptied or deleted file revokes
-    /// all tokens.
-    pub token_file: Option<PathBuf>,
-    /// Limits of connections and their memory.
-    pub connections: ConnectionLimits,
-    /// Services for tools, beside the tutorial's.
-    pub services: ServicesConfig,
-    /// The TCP address of metrics, health and readiness over HTTP. `None` serves none.
-    pub metrics: Option<Address>,
-    /// The collector that receives a span of each call. `None` makes no spans.
-    pub collector: Option<Collector>,
-}
-
-impl ServerConfig {
-    /// Checks whether a server could start: reads the files and resolves host names, which blocks.
-    /// Binds nothing.
-    ///
-    /// # Errors
-    /// When a file or an address cannot be used.
-    pub fn check(&self) -> Result<(), StartError> {
-        self.tls.as_ref().map(ServerIdentity::load).transpose()?;
-        let token_file = self.token_file.as_deref();
-        token_file.map(TokenSet::load).transpose()?;
-        if let Some(address) = &self.metrics {
-            listen::check(address)?;
-        }
-        Ok(listen::check(&self.listen)?)
-    }
-}
-
-impl Default for ServerConfig {
-    /// The tutorial's server: `localhost:50005`, five responses a second apart; requests of up to
-    /// 4 KiB, 1,000 streams on a connection; in the clear, for everybody.
-    fn default() -> ServerConfig {
-        ServerConfig {
-            listen: Address::tutorial(),
-            tutorial: Tutorial::default(),
-            workers: WorkersConfig::default(),
-            streams: StreamsConfig::default(),
-            max_streams_per_connection: Some(MAX_STREAMS_PER_CONNECTION),
-            max_request_bytes: 4096,
-            tls: None,
-            token_file: None,
-            connections: ConnectionLimits::default(),
-            services: ServicesConfig::default(),
-            metrics: None,
-            collector: None,
-        }
-    }
-}
-
-/// A server cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The address cannot be listened on.
-    #[error(transparent)]
-    Listen(#[from] ListenError),
-    /// A file for TLS or of tokens cannot be used.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// The system refuses threads or signals.
-    #[error("the system refuses threads or signals: {0}")]
-    Threads(#[from] io::Error),
-    /// The descriptors for reflection are broken.
-    #[error(transparent)]
-    Descriptors(#[from] DescriptorError),
-    /// The address for metrics cannot be listened on.
-    #[error("cannot listen on {address}: {reason}")]
-    Metrics {
-        /// The configured address.
-        address: Address,
-        /// The system's error.
-        reason: io::Error,
-    },
-    /// The collector's URL cannot be used.
-    #[error(transparent)]
-    Collector(#[from] CollectorError),
-    /// The C-core refuses to start.
-    #[error("the C-core cannot start a server: {0}")]
-    Core(#[from] grpcio::Error),
-}
-
-/// A running server.
+/// A running server. [`Server::builder`] makes one.
+///
+/// Dropped without [`Server::shutdown`], it ends all calls at once.
 pub struct Server {
     server: grpcio::Server,
     streams: Streams,
+    bound: Vec<Bound>,
+    #[cfg(feature = "services")]
     health: Health,
-    bound: Bound,
+    #[cfg(feature = "metrics")]
     ready: Readiness,
+    #[cfg(feature = "metrics")]
     metrics: Option<Metrics>,
+    #[cfg(feature = "otlp")]
     spans: Option<Spans>,
     _heap_trim: HeapTrim,
+    #[cfg(feature = "tls")]
     _watcher: Watcher,
     // Dropped last: its poll threads end with it.
     _env: Arc<Environment>,
@@ -186,73 +105,109 @@ pub struct Drained {
 }
 
 impl Server {
-    /// Binds and serves. Blocks only while files are read and a host name is resolved.
-    ///
-    /// # Errors
-    /// When a file cannot be used, it cannot listen, or the system gives no threads.
-    pub fn start(config: &ServerConfig) -> Result<Server, StartError> {
-        let tls = config.tls.as_ref().map(ServerIdentity::load).transpose()?;
-        let token_file = config.token_file.as_deref();
-        let tokens = token_file.map(TokenSet::load).transpose()?;
-        let of_tls = tls.iter().map(ServerIdentity::watched);
-        let of_tokens = tokens.iter().map(TokenSet::watched);
-        let watcher = Watcher::start(of_tls.chain(of_tokens).collect())?;
+    /// Builds a server.
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::default()
+    }
+
+    fn start(builder: ServerBuilder) -> Result<Server, StartError> {
+        let config = &builder.config;
+        if config.listen.is_empty() {
+            return Err(StartError::NoAddress);
+        }
+        #[cfg(feature = "tls")]
+        let security = Security::load(config)?;
 
         let workers = Workers::new(config.workers.clone())?;
+        #[cfg(feature = "otlp")]
         let spans = config.collector.as_ref().map(Spans::start).transpose()?;
-        let telemetry = Arc::new(Telemetry::new(spans.clone()));
+        #[cfg(feature = "otlp")]
+        let traces = Traces(spans.clone());
+        #[cfg(not(feature = "otlp"))]
+        let traces = Traces;
+        let telemetry = Telemetry::new(traces);
+        let mut observer: Arc<dyn Observer> = Arc::new(telemetry);
+        if !builder.observers.is_empty() {
+            let all = [observer].into_iter().chain(builder.observers);
+            observer = Arc::new(Observers(all.collect()));
+        }
         let streams = config.streams.clone();
-        let streams = Streams::with_observer(workers.clone(), streams, Some(telemetry));
+        let streams = Streams::with_observer(workers.clone(), streams, Some(observer));
+        #[cfg(feature = "metrics")]
         let ready = Readiness::default();
         // Before the rest is bound, so that probes see NOT READY first.
+        #[cfg(feature = "metrics")]
         let metrics = metrics_of(config, &streams, &workers, &ready)?;
+
         // Those that this process may use, which can be fewer than the machine's.
         let processors = thread::available_parallelism().map_or(1, usize::from);
         let poll_threads = EnvBuilder::new().cq_count(processors);
         let env = Arc::new(poll_threads.name_prefix("fanstream-poll").build());
-        let mut builder = with_limits(ServerBuilder::new(env.clone()), config, env.clone())
-            .requests_slot_per_cq(REQUEST_SLOTS.div_ceil(processors))
-            .register_service(stream_service(
-                streams.clone(),
-                config.tutorial.clone(),
-                config.max_request_bytes,
-            ));
-        let (health, services) = config.services.start(&workers, &streams)?;
-        for service in services {
-            builder = builder.register_service(service);
+        let is_generated = builder.services.iter().any(Service::is_generated);
+        let mut core = with_limits(Core::new(env.clone()), config, is_generated, env.clone())
+            .requests_slot_per_cq(REQUEST_SLOTS.div_ceil(processors));
+        #[cfg(feature = "services")]
+        let health = {
+            let names = builder.services.iter().flat_map(Service::names).collect();
+            let descriptors = builder.descriptors;
+            let (health, services) =
+                config
+                    .services
+                    .start(names, descriptors, &workers, &streams)?;
+            core = register(core, services);
+            health
+        };
+        for service in builder.services {
+            core = register(core, service.build(&streams, config.max_request_bytes));
         }
-        if let Some(tokens) = tokens {
-            builder = builder.add_checker(TokenChecker(tokens, streams.clone()));
+        #[cfg(feature = "tls")]
+        if let Some(tokens) = security.tokens {
+            core = core.add_checker(TokenChecker(tokens, streams.clone()));
         }
-        let mut server = builder.build()?;
-        let credentials = || match &tls {
+        for check in builder.checks {
+            core = core.add_checker(check.counted_by(&streams));
+        }
+        let mut server = core.build()?;
+        #[cfg(feature = "tls")]
+        let credentials = || match &security.identity {
             Some(identity) => identity.credentials(),
             None => ServerCredentials::insecure(),
         };
-        let bound = bind(&mut server, &config.listen, &credentials)?;
+        #[cfg(not(feature = "tls"))]
+        let credentials = ServerCredentials::insecure;
+        let bound = config.listen.iter();
+        let bound = bound.map(|address| bind(&mut server, address, &credentials));
+        let bound = bound.collect::<Result<_, _>>()?;
         server.start();
+        #[cfg(feature = "metrics")]
         ready.set(true);
         Ok(Server {
-            ready,
-            metrics,
-            spans,
             server,
-            health,
             bound,
+            #[cfg(feature = "services")]
+            health,
+            #[cfg(feature = "metrics")]
+            ready,
+            #[cfg(feature = "metrics")]
+            metrics,
+            #[cfg(feature = "otlp")]
+            spans,
             _heap_trim: HeapTrim::start(workers, streams.clone()),
-            _watcher: watcher,
+            #[cfg(feature = "tls")]
+            _watcher: security.watcher,
             streams,
             _env: env,
         })
     }
 
-    /// The addresses it listens on.
-    pub fn bound(&self) -> &Bound {
+    /// The addresses that it listens on, in the order of the configuration.
+    pub fn bound(&self) -> &[Bound] {
         &self.bound
     }
 
     /// The address of the metrics, if there are any.
-    pub fn metrics_address(&self) -> Option<SocketAddr> {
+    #[cfg(feature = "metrics")]
+    pub fn metrics_address(&self) -> Option<std::net::SocketAddr> {
         self.metrics.as_ref().map(Metrics::address)
     }
 
@@ -262,6 +217,7 @@ impl Server {
     }
 
     /// Its health: SERVING as a whole (`""`) and for each service.
+    #[cfg(feature = "services")]
     pub fn health(&self) -> &Health {
         &self.health
     }
@@ -270,8 +226,10 @@ impl Server {
     /// `grace`, and ends the rest with UNAVAILABLE. Blocks until then, and half a second longer where
     /// clients do not read; 5 s more at most where connections do not close.
     pub fn shutdown(mut self, grace: Duration) -> Drained {
+        #[cfg(feature = "metrics")]
         self.ready.set(false);
         // Watch calls that are not read in time end with the rest.
+        #[cfg(feature = "services")]
         self.health.shut_down(HEALTH_TIMEOUT);
         self.streams.refuse(unavailable("the server is draining"));
         let mut stopped = self.server.shutdown();
@@ -284,6 +242,7 @@ impl Server {
         // Closes idle connections, and those whose clients did not read their status.
         self.server.cancel_all_calls();
         let clean = wait_for(&mut stopped, CLOSE_TIMEOUT);
+        #[cfg(feature = "otlp")]
         if let Some(spans) = &self.spans {
             spans.shut_down();
         }
@@ -300,6 +259,35 @@ impl fmt::Debug for Server {
     }
 }
 
+/// The files of TLS and of tokens.
+#[cfg(feature = "tls")]
+struct Security {
+    identity: Option<ServerIdentity>,
+    tokens: Option<TokenSet>,
+    watcher: Watcher,
+}
+
+#[cfg(feature = "tls")]
+impl Security {
+    fn load(config: &ServerConfig) -> Result<Security, StartError> {
+        let identity = config.tls.as_ref().map(ServerIdentity::load).transpose()?;
+        let token_file = config.token_file.as_deref();
+        let tokens = token_file.map(TokenSet::load).transpose()?;
+        let of_tls = identity.iter().map(ServerIdentity::watched);
+        let of_tokens = tokens.iter().map(TokenSet::watched);
+        Ok(Security {
+            watcher: Watcher::start(of_tls.chain(of_tokens).collect())?,
+            identity,
+            tokens,
+        })
+    }
+}
+
+fn register(core: Core, services: Vec<grpcio::Service>) -> Core {
+    services.into_iter().fold(core, Core::register_service)
+}
+
+#[cfg(feature = "metrics")]
 fn metrics_of(
     config: &ServerConfig,
     streams: &Streams,
@@ -318,23 +306,29 @@ fn metrics_of(
 }
 
 fn with_limits(
-    server: ServerBuilder,
+    server: Core,
     config: &ServerConfig,
+    is_generated: bool,
     env: Arc<Environment>,
-) -> ServerBuilder {
+) -> Core {
     let at_most = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
     let mut args = ChannelBuilder::new(env)
         // Otherwise a second server on the same port is no error, and they share its connections.
         .reuse_port(false)
-        // The services check the size of a request themselves. The C-core's filter checks no
-        // sooner, on complete messages, and every response passes through it too: without it,
-        // sending costs a quarter less.
-        .max_receive_message_len(-1)
+        // Services check the size of a request themselves, except those of generated code. The
+        // C-core's filter checks no sooner, on complete messages, and every response passes through
+        // it too: without it, sending costs a quarter less.
+        .max_receive_message_len(match is_generated {
+            true => at_most(config.max_request_bytes),
+            false => -1,
+        })
         // A call takes a request slot when its request has arrived whole. Until then it costs its
         // memory, and nothing waits for it.
-        .raw_cfg_int(AWAIT_REQUESTS.into(), 1);
+        .raw_cfg_int(AWAIT_REQUESTS.into(), config.await_requests.into());
     // A larger request is refused when it is announced, before it arrives.
-    let largest = config.max_request_bytes.max(MAX_REQUEST);
+    let largest = config.max_request_bytes;
+    #[cfg(feature = "services")]
+    let largest = largest.max(MAX_REQUEST);
     if let Ok(largest) = i32::try_from(largest) {
         args = args.raw_cfg_int(MAX_MESSAGE_BYTES.into(), largest);
     }

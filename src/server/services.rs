@@ -7,8 +7,6 @@ use crate::engine::{Streams, Workers};
 use crate::proto::DESCRIPTORS;
 use crate::services::{Channelz, DescriptorError, Health, Reflection, ServingStatus};
 
-/// The tutorial's service.
-const STREAM: &str = "protobuf.StreamService";
 const HEALTH: &str = "grpc.health.v1.Health";
 const REFLECTION: [&str; 2] = [
     "grpc.reflection.v1.ServerReflection",
@@ -26,7 +24,8 @@ pub struct ServicesConfig {
 }
 
 impl Default for ServicesConfig {
-    /// Reflection, since the proto is public; no channelz, since clients' addresses are not.
+    /// Reflection, as a client that may call a method may know it; no channelz, which shows clients'
+    /// addresses.
     fn default() -> ServicesConfig {
         ServicesConfig {
             reflection: true,
@@ -36,15 +35,18 @@ impl Default for ServicesConfig {
 }
 
 impl ServicesConfig {
-    /// Returns the services, and the health in which each of them is SERVING.
+    /// Returns the services, and the health in which each of them and of `names` is SERVING.
+    /// Reflection shows those that `descriptors` describe.
     pub(super) fn start(
         &self,
+        mut names: Vec<&'static str>,
+        descriptors: Vec<Vec<u8>>,
         workers: &Workers,
         streams: &Streams,
     ) -> Result<(Health, Vec<Service>), DescriptorError> {
         let health = Health::new();
         health.limit_by(streams);
-        let mut names = vec![STREAM, HEALTH];
+        names.push(HEALTH);
         let mut services = vec![health.service()];
         if self.channelz {
             names.push(CHANNELZ);
@@ -52,8 +54,9 @@ impl ServicesConfig {
         }
         if self.reflection {
             names.extend(REFLECTION);
-            let reflection = Reflection::of_set(DESCRIPTORS)?.only(&names);
-            services.extend(reflection.limited_by(streams).services());
+            let own = std::iter::once(DESCRIPTORS);
+            let reflection = Reflection::of_sets(descriptors.iter().map(Vec::as_slice).chain(own))?;
+            services.extend(reflection.only(&names).limited_by(streams).services());
         }
         for name in names {
             health.set(name, ServingStatus::SERVING);

@@ -64,7 +64,21 @@ impl Reflection {
     /// # Errors
     /// When it cannot be decoded, or a file is missing that another one imports.
     pub fn of_set(set: &[u8]) -> Result<Reflection, DescriptorError> {
-        let pool = DescriptorPool::decode(set).map_err(|e| DescriptorError(e.to_string()))?;
+        Reflection::of_sets([set])
+    }
+
+    /// As [`Reflection::of_set`], of several sets. A file may be in more than one of them.
+    ///
+    /// # Errors
+    /// As [`Reflection::of_set`]; also when two sets have different files of one name.
+    pub fn of_sets<'a>(
+        sets: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<Reflection, DescriptorError> {
+        let mut pool = DescriptorPool::new();
+        for set in sets {
+            let added = pool.decode_file_descriptor_set(set);
+            added.map_err(|e| DescriptorError(e.to_string()))?;
+        }
         let names = pool.services().map(|s| s.full_name().to_string());
         let mut listed: Vec<_> = names.collect();
         listed.sort();

@@ -1,38 +1,50 @@
-//! Every call in a log line and in a trace: who called what, how it ended and what it came to.
+//! Writes a log line for each call, and with the feature `otlp` a span: the caller, the method, the
+//! outcome and the counts. It must not know how lines look or where they go: that is
+//! the subscriber's part.
 //!
-//! Nothing is done for a message, and nothing here waits: lines go to the log's own thread, spans
-//! to a thread that exports them. What the lines look like, and where they go, is
-//! [`crate::logging`]'s.
+//! It does nothing for a message, and it never waits: lines go to the log's own thread, spans to a
+//! thread that exports them.
 
+#[cfg(feature = "otlp")]
 mod collector;
+#[cfg(feature = "otlp")]
 mod spans;
+#[cfg(feature = "otlp")]
 mod traceparent;
+#[cfg(not(feature = "otlp"))]
+#[path = "no_traces.rs"]
+mod traces;
+#[cfg(feature = "otlp")]
+mod traces;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use grpcio::RpcContext;
-use opentelemetry::trace::SpanContext;
 
 use crate::engine::{CallEnd, Observed, Observer};
-use crate::status::status_name;
+use crate::names::status_name;
 
+#[cfg(feature = "otlp")]
 pub(crate) use spans::Spans;
+#[cfg(feature = "otlp")]
 pub use spans::{Collector, CollectorError};
+use traces::CallTrace;
+pub(crate) use traces::Traces;
 
 /// The target of the one log line that each call gets, at info, when it has ended.
 pub const CALLS: &str = "fanstream::calls";
 
 /// Logs every call, where [`CALLS`] is logged, and makes a span of it.
 pub(crate) struct Telemetry {
-    spans: Option<Spans>,
+    traces: Traces,
     last_id: AtomicU64,
 }
 
 impl Telemetry {
-    pub(crate) fn new(spans: Option<Spans>) -> Telemetry {
+    pub(crate) fn new(traces: Traces) -> Telemetry {
         Telemetry {
-            spans,
+            traces,
             last_id: AtomicU64::new(0),
         }
     }
@@ -41,38 +53,28 @@ impl Telemetry {
 impl Observer for Telemetry {
     fn arrived(&self, ctx: &RpcContext<'_>) -> Box<dyn Observed> {
         let logged = tracing::enabled!(target: CALLS, tracing::Level::INFO);
-        if !logged && self.spans.is_none() {
-            return Box::new(Unseen);
+        if !logged && !self.traces.are_exported() {
+            return Box::new(Unobserved);
         }
-        let parent = traceparent::of(ctx.request_headers());
         let method = String::from_utf8_lossy(ctx.method()).into_owned();
         let peer = readable(ctx.peer());
-        let span = self.spans.as_ref();
-        let span = span.map(|spans| spans.begin(&method, &peer, parent.as_ref()));
+        let trace = self.traces.begin(ctx, &method, &peer);
         if !logged {
-            return match span {
-                Some(span) => Box::new(span),
-                None => Box::new(Unseen),
-            };
+            return Box::new(trace);
         }
-        let trace = match &span {
-            Some(span) => span.context(),
-            None => parent,
-        };
         Box::new(Line {
             call: self.last_id.fetch_add(1, Ordering::Relaxed) + 1,
             method,
             peer,
             trace,
-            span,
         })
     }
 }
 
-/// A call that nobody asks about.
-struct Unseen;
+/// A call that needs neither a line nor a span.
+struct Unobserved;
 
-impl Observed for Unseen {
+impl Observed for Unobserved {
     fn ended(self: Box<Self>, _: &CallEnd) {}
 }
 
@@ -81,13 +83,11 @@ struct Line {
     call: u64,
     method: String,
     peer: String,
-    trace: Option<SpanContext>,
-    span: Option<spans::CallSpan>,
+    trace: CallTrace,
 }
 
 impl Observed for Line {
     fn ended(self: Box<Self>, end: &CallEnd) {
-        let trace_id = self.trace.as_ref().map(|t| t.trace_id().to_string());
         tracing::info!(
             target: CALLS,
             call = self.call,
@@ -101,12 +101,10 @@ impl Observed for Line {
             stalls = end.counts.stalls,
             first_ms = end.counts.first_after.map(milliseconds),
             duration_ms = milliseconds(end.lasted),
-            trace_id,
+            trace_id = self.trace.id(),
             "call ended"
         );
-        if let Some(span) = self.span {
-            span.end(end);
-        }
+        Box::new(self.trace).ended(end);
     }
 }
 

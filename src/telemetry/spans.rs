@@ -16,9 +16,9 @@ use opentelemetry_sdk::Resource;
 use ureq::http::Uri;
 
 use super::collector::{Http, Logged, EXPORT};
-use crate::engine::{CallEnd, Observed};
-use crate::metrics::split_method;
-use crate::status::status_name;
+use crate::engine::CallEnd;
+use crate::names::split_method;
+use crate::names::status_name;
 
 /// How long spans that are not yet sent get when the server ends.
 const LAST_SPANS: Duration = Duration::from_secs(1);
@@ -158,12 +158,6 @@ impl CallSpan {
         }
         // Measured by the clock that never jumps.
         span.end_with_timestamp(self.began + end.lasted);
-    }
-}
-
-impl Observed for CallSpan {
-    fn ended(self: Box<Self>, end: &CallEnd) {
-        CallSpan::end(*self, end);
     }
 }
 

@@ -29,9 +29,9 @@ impl InProcess {
         let of_line = of_line.iter().map(String::as_str);
         let all = fixed.into_iter().chain(of_line);
         let args = ServerArgs::parse_from(all.chain(flags.iter().copied()));
-        let server = Server::start(&args.config()).unwrap();
+        let server = args.server().start().unwrap();
         InProcess {
-            address: server.bound().address.to_string(),
+            address: server.bound()[0].address.to_string(),
             server,
             line,
         }

@@ -139,7 +139,7 @@ fn a_client_that_has_stopped_altogether_holds_no_stream(
     let proxy = Proxy::to(&server.address);
     // It reads as fast as it can, until nothing comes any more.
     let client = server.client(&proxy.address, &[]);
-    let mut responses = client.fetch(1);
+    let mut responses = fanstream::tutorial::fetch(&client, 1);
     assert!(responses.next().unwrap().is_ok());
     proxy.stop();
     let began = Instant::now();

@@ -128,7 +128,9 @@ pub struct Probe {
     /// The same of messages on the side of the client.
     pub received: Gauge,
     context: OnceLock<CallContext>,
-    running: AtomicUsize,
+    /// Threads in code of the call's own. The call counts as busy while there are any: both change
+    /// under this lock, or a call whose last thread leaves while another one enters counts twice.
+    running: Mutex<usize>,
     common: Arc<Common>,
     log: Mutex<Log>,
 }
@@ -154,7 +156,7 @@ impl Probe {
             bytes: Gauge::default(),
             received: Gauge::default(),
             context: OnceLock::new(),
-            running: AtomicUsize::new(0),
+            running: Mutex::new(0),
             common,
             log: Mutex::default(),
         });
@@ -235,9 +237,12 @@ impl Probe {
     /// Code of the call's own runs until the guard is dropped: it may block, so never on a poll thread.
     pub fn enter(&self, what: &str) -> Inside<'_> {
         self.check_thread(what);
-        if self.running.fetch_add(1, SeqCst) == 0 {
+        let mut running = lock(&self.running);
+        if *running == 0 {
             self.common.busy.add(1);
         }
+        *running += 1;
+        drop(running);
         Inside(self)
     }
 
@@ -253,7 +258,9 @@ pub struct Inside<'a>(&'a Probe);
 
 impl Drop for Inside<'_> {
     fn drop(&mut self) {
-        if self.0.running.fetch_sub(1, SeqCst) == 1 {
+        let mut running = lock(&self.0.running);
+        *running -= 1;
+        if *running == 0 {
             self.0.common.busy.sub(1);
         }
     }

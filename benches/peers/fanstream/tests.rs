@@ -4,8 +4,8 @@ use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use fanstream::server::{Server, ServerConfig};
-use fanstream::service::Tutorial;
+use fanstream::server::Server;
+use fanstream::tutorial::{service, Tutorial};
 use serde_json::Value;
 
 use crate::common::testing::said;
@@ -17,16 +17,13 @@ type Start = fn(&Arc<[Connection]>, &Arc<Calls>) -> io::Result<()>;
 const BOTH: [Start; 2] = [threads::start, poll_threads::start];
 
 fn server(responses: u32, step: Duration) -> Server {
-    Server::start(&ServerConfig {
-        listen: "127.0.0.1:0".parse().unwrap(),
-        tutorial: Tutorial {
-            responses,
-            step,
-            size: None,
-        },
-        ..ServerConfig::default()
-    })
-    .unwrap()
+    let tutorial = Tutorial {
+        responses,
+        step,
+        size: None,
+    };
+    let builder = Server::builder().listen("127.0.0.1:0".parse().unwrap());
+    builder.add_service(service(tutorial)).start().unwrap()
 }
 
 /// What a run against `address` says: whether all was OK, its lines and its summary.
@@ -46,7 +43,7 @@ fn load(start: Start, address: &str, flags: &[&str]) -> (bool, Vec<String>, Valu
 #[test]
 fn every_response_is_read_and_printed_in_its_order() {
     let server = server(300, Duration::ZERO);
-    let address = server.bound().address.to_string();
+    let address = server.bound()[0].address.to_string();
     for start in BOTH {
         let flags = [
             "--calls=9",
@@ -77,7 +74,7 @@ fn every_response_is_read_and_printed_in_its_order() {
 fn lateness_and_samples_are_those_of_the_server() {
     const STEP: Duration = Duration::from_millis(50);
     let server = server(3, STEP);
-    let address = server.bound().address.to_string();
+    let address = server.bound()[0].address.to_string();
     for start in BOTH {
         let flags = ["--calls=4", "--in-flight=4", "--step=50ms", "--samples"];
         let (ok, _, summary) = load(start, &address, &flags);
@@ -105,7 +102,7 @@ fn lateness_and_samples_are_those_of_the_server() {
 #[test]
 fn stalled_calls_have_one_response_each() {
     let server = server(100_000, Duration::ZERO);
-    let address = server.bound().address.to_string();
+    let address = server.bound()[0].address.to_string();
     for start in BOTH {
         let flags = ["--calls=5", "--stall"];
         let (ok, lines, summary) = load(start, &address, &flags);
@@ -119,7 +116,7 @@ fn stalled_calls_have_one_response_each() {
 #[test]
 fn no_server_is_a_status_like_any_other() {
     let gone = server(1, Duration::ZERO);
-    let address = gone.bound().address.to_string();
+    let address = gone.bound()[0].address.to_string();
     gone.shutdown(Duration::ZERO);
     for start in BOTH {
         let (ok, _, summary) = load(start, &address, &["--calls=2"]);

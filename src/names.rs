@@ -1,4 +1,4 @@
-//! How a status code is written: one spelling for what the client prints and what the server logs.
+//! Spelling of status codes and method names, for output, logs, metrics and traces.
 
 use grpcio::RpcStatusCode;
 
@@ -12,9 +12,26 @@ pub fn status_name(code: RpcStatusCode) -> String {
     }
 }
 
+/// Splits `/package.Service/Method` into service and method.
+#[cfg(any(feature = "services", feature = "metrics", feature = "otlp"))]
+pub(crate) fn split_method(method: &str) -> (&str, &str) {
+    let method = method.strip_prefix('/').unwrap_or(method);
+    method.split_once('/').unwrap_or((method, ""))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(any(feature = "services", feature = "metrics", feature = "otlp"))]
+    #[test]
+    fn a_method_has_a_service() {
+        assert_eq!(
+            split_method("/protobuf.StreamService/FetchResponse"),
+            ("protobuf.StreamService", "FetchResponse")
+        );
+        assert_eq!(split_method("odd"), ("odd", ""));
+    }
 
     #[test]
     fn status_names_are_those_of_the_specification() {

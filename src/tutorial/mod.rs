@@ -1,13 +1,13 @@
-//! `StreamService`: the tutorial's requests, turned into jobs for the engine. The only file that
-//! knows both the proto and the engine's server side; it must not know addresses or flags.
+//! The tutorial's `StreamService`: one request, many responses, each made by a worker. It is a user of
+//! the library like any other; it must not know addresses or flags.
 
 use std::time::Duration;
 
-use grpcio::{Method, RpcContext, ServerStreamingSink, Service, ServiceBuilder};
-
-use crate::engine::codec::{server_streaming, Encoded, Raw};
-use crate::engine::{Job, Jobs, Streams};
+use crate::client::{Client, ResponseStream};
+use crate::engine::codec::Encoded;
+use crate::engine::{Job, Jobs};
 use crate::proto::stream::{Request, Response};
+use crate::server::Service;
 
 /// What each request is answered with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,29 +86,29 @@ const DOTS: &str = match std::str::from_utf8(&[b'.'; 4096]) {
 /// Bytes of the tutorial's text with the longest numbers.
 const LONGEST_TEXT: usize = "Request #4294967295 For Id:-2147483648".len();
 
-const FETCH_RESPONSE: Method<Raw<Request>, Encoded<Response>> =
-    server_streaming("/protobuf.StreamService/FetchResponse");
+/// The method of the tutorial.
+pub use crate::proto::stream_grpc::METHOD_STREAM_SERVICE_FETCH_RESPONSE as FETCH_RESPONSE;
 
 /// The target of the tutorial's log lines: one for each request and each response.
 pub const TUTORIAL: &str = "fanstream::tutorial";
 
-/// The service, answering each request of at most `max_request_bytes` as `tutorial` says, on
-/// `streams`.
-pub fn stream_service(streams: Streams, tutorial: Tutorial, max_request_bytes: usize) -> Service {
-    streams.introduce(FETCH_RESPONSE.name);
-    let fetch = move |ctx: RpcContext<'_>, request: Raw<Request>, sink: ServerStreamingSink<_>| {
-        let tutorial = tutorial.clone();
-        streams.serve(&ctx, sink, move |call| {
-            let request = request.decode(max_request_bytes)?;
-            let id = request.id;
-            call.set_subject(id.into());
-            tracing::info!(target: TUTORIAL, id, "fetch response for id : {id}");
-            Ok(tutorial.jobs(request.id))
-        });
-    };
-    ServiceBuilder::new()
-        .add_server_streaming_handler(&FETCH_RESPONSE, fetch)
-        .build()
+/// The service, which answers each request as `tutorial` says.
+pub fn service(tutorial: Tutorial) -> Service {
+    // Nothing here reads peers or headers, and 10,000 open streams hold none.
+    let service = Service::new().without_metadata();
+    service.server_streaming(&FETCH_RESPONSE, move |call, request: Request| {
+        let id = request.id;
+        call.set_subject(id.into());
+        tracing::info!(target: TUTORIAL, id, "fetch response for id : {id}");
+        Ok(tutorial.jobs(id))
+    })
+}
+
+/// Calls the tutorial's method. Returns at once; the result blocks when it is iterated.
+pub fn fetch(client: &Client, id: i32) -> ResponseStream<Response> {
+    let mut request = Request::new();
+    request.set_id(id);
+    client.call(&FETCH_RESPONSE, request)
 }
 
 #[cfg(test)]

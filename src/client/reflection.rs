@@ -1,5 +1,6 @@
-//! What a client can ask any server: its health, and its protos over reflection. Each call blocks,
-//! for [`super::ClientConfig::timeout`] at most, and is made once.
+//! Asks a server for its protos, over reflection. Each question blocks, for
+//! [`CallSettings::timeout`](super::CallSettings::timeout) at most, and is asked once. It must not know
+//! health.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,50 +8,23 @@ use std::fmt;
 use futures::executor::block_on;
 use futures::{SinkExt, StreamExt};
 use grpcio::{
-    pb_de, pb_ser, ClientDuplexReceiver, ClientDuplexSender, Marshaller, Method, MethodType,
-    RpcStatus, RpcStatusCode, WriteFlags,
+    ClientDuplexReceiver, ClientDuplexSender, Method, MethodType, RpcStatus, RpcStatusCode,
+    WriteFlags,
 };
 use prost::Message;
 use prost_reflect::prost_types::FileDescriptorProto;
 use prost_reflect::DescriptorPool;
 
+use super::unary::failure;
 use super::Client;
-use crate::engine::{receive, ReceiveError, Responses};
-use crate::proto::health::{HealthCheckRequest, HealthCheckResponse};
-use crate::proto::health_grpc::HealthClient;
+use crate::engine::codec::method;
+use crate::engine::ReceiveError;
 use crate::proto::reflection::{
     ServerReflectionRequest, ServerReflectionRequest_oneof_message_request as Asked,
     ServerReflectionResponse, ServerReflectionResponse_oneof_message_response as Answer,
 };
-use crate::services::ServingStatus;
 
 impl Client {
-    /// Whether `service` is served; `""` is the whole server.
-    ///
-    /// # Errors
-    /// The status of the call: NOT_FOUND for a service that the server does not know.
-    pub fn health(&self, service: &str) -> Result<ServingStatus, ReceiveError> {
-        let stub = HealthClient::new(self.poller.channel().clone());
-        let options = self.options(self.config.timeout);
-        let response = stub.check_opt(&of(service), options);
-        response.map(|response| response.status).map_err(failure)
-    }
-
-    /// The same as it is and as it changes, for as long as the server keeps the call open.
-    ///
-    /// # Errors
-    /// When the call cannot begin.
-    pub fn watch_health(
-        &self,
-        service: &str,
-    ) -> Result<Responses<HealthCheckResponse>, ReceiveError> {
-        let stub = HealthClient::new(self.poller.channel().clone());
-        let options = self.options(self.config.timeout);
-        let stream = stub.watch_opt(&of(service), options).map_err(failure)?;
-        let (capacity, timeouts) = (self.config.capacity, self.config.timeouts);
-        Ok(receive(&self.poller, stream, capacity, timeouts))
-    }
-
     /// Asks for the server's services, and is ready to ask for more. Uses reflection v1, or
     /// v1alpha where the server has only that.
     ///
@@ -66,45 +40,20 @@ impl Client {
     }
 }
 
-fn of(service: &str) -> HealthCheckRequest {
-    HealthCheckRequest {
-        service: service.into(),
-        ..HealthCheckRequest::default()
-    }
-}
-
-fn failure(error: grpcio::Error) -> ReceiveError {
-    match error {
-        grpcio::Error::RpcFailure(status) | grpcio::Error::RpcFinished(Some(status)) => {
-            ReceiveError::Status(status)
-        }
-        other => ReceiveError::Broken(other),
-    }
-}
-
 fn unimplemented(status: &RpcStatus) -> bool {
     status.code() == RpcStatusCode::UNIMPLEMENTED
 }
 
 type Info = Method<ServerReflectionRequest, ServerReflectionResponse>;
 
-const V1: Info = info("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo");
-const V1ALPHA: Info = info("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo");
-
-const fn info(name: &'static str) -> Info {
-    Method {
-        ty: MethodType::Duplex,
-        name,
-        req_mar: Marshaller {
-            ser: pb_ser,
-            de: pb_de,
-        },
-        resp_mar: Marshaller {
-            ser: pb_ser,
-            de: pb_de,
-        },
-    }
-}
+const V1: Info = method(
+    MethodType::Duplex,
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+);
+const V1ALPHA: Info = method(
+    MethodType::Duplex,
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+);
 
 /// The protos of a server, as it tells them. Dropping it ends its one call.
 pub struct Protos {
@@ -119,8 +68,8 @@ pub struct Protos {
 
 impl Protos {
     fn begin(client: &Client, method: &Info) -> Result<Protos, ReceiveError> {
-        let options = client.options(client.config.timeout);
-        let call = client.poller.duplex_streaming(method, options);
+        let options = client.settings.options(client.settings.timeout);
+        let call = client.core.duplex_streaming(method, options);
         let (questions, answers) = call.map_err(failure)?;
         let mut protos = Protos {
             questions,

@@ -1,0 +1,151 @@
+//! The error of a client that cannot connect, with the reason in plain words: it recognises the usual
+//! messages of the C-core and OpenSSL. It must not connect.
+
+use std::time::Duration;
+
+use grpcio::{RpcStatus, RpcStatusCode};
+use humantime::format_duration;
+
+use crate::address::Address;
+
+/// Why there is no connection.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectError {
+    /// The server cannot be reached, not in as many attempts as there may be.
+    #[error("cannot connect to {address}: {reason}")]
+    Failed {
+        /// Where the server should be.
+        address: Address,
+        /// What is in the way.
+        reason: String,
+    },
+    /// [`ClientConfig::connect_timeout`] has passed.
+    #[error("cannot connect to {address} within {}: {reason}", format_duration(*.after))]
+    TimedOut {
+        /// Where the server should be.
+        address: Address,
+        /// The timeout.
+        after: Duration,
+        /// What is in the way, as far as that is known.
+        reason: String,
+    },
+    /// [`ClientConfig::timeout`] has passed, which was shorter.
+    #[error("no connection to {address} within the {} of the call: {reason}", format_duration(*.after))]
+    DeadlineExceeded {
+        /// Where the server should be.
+        address: Address,
+        /// The timeout.
+        after: Duration,
+        /// What is in the way, as far as that is known.
+        reason: String,
+    },
+    /// [`ClientConfig::token`] would be sent unencrypted to another machine.
+    #[error(
+        "the token would be sent to {address} in the clear, where others can read it; use TLS"
+    )]
+    TokenInTheClear {
+        /// Where the server should be.
+        address: Address,
+    },
+}
+
+impl ConnectError {
+    /// What a call over that connection would have ended with.
+    pub fn code(&self) -> RpcStatusCode {
+        match self {
+            ConnectError::Failed { .. } | ConnectError::TimedOut { .. } => {
+                RpcStatusCode::UNAVAILABLE
+            }
+            ConnectError::DeadlineExceeded { .. } => RpcStatusCode::DEADLINE_EXCEEDED,
+            // As gRPC's own call credentials have it.
+            ConnectError::TokenInTheClear { .. } => RpcStatusCode::UNAUTHENTICATED,
+        }
+    }
+}
+
+/// Parts of what the C-core says, the more particular first, and what that means.
+const USUAL: [(&str, &str); 8] = [
+    ("Connection refused", "connection refused"),
+    ("DNS resolution failed", "there is no such host"),
+    ("No such file or directory", "there is no such socket"),
+    ("Network is unreachable", "the network is unreachable"),
+    ("No route to host", "there is no route to the host"),
+    ("Permission denied", "permission denied"),
+    (
+        "certificate verify failed",
+        "the server's certificate is not trusted: it is of another authority, or out of date",
+    ),
+    ("wrong version number", "the server does not speak TLS"),
+];
+
+/// What a client was configured to connect with.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(not(feature = "tls"), allow(dead_code))]
+pub(super) enum Security {
+    Clear,
+    Tls,
+    /// With a certificate of the client.
+    MutualTls,
+}
+
+/// Why a channel has failed, from the status of a call over it.
+pub(super) fn reason(status: &RpcStatus, security: Security) -> String {
+    let message = status.message();
+    if let Some((_, ours)) = USUAL.iter().find(|(theirs, _)| message.contains(theirs)) {
+        return (*ours).into();
+    }
+    if let Some(name) = between(message, "Peer name ", " is not in peer certificate") {
+        return format!("the server's certificate is not for `{name}`");
+    }
+    // All that a peer says that wants something else from us: with TLS 1.3 the handshake is over
+    // for the client before the server has looked at the client's certificate.
+    if message.contains("Socket closed") || message.contains("Connection reset") {
+        let why = match security {
+            Security::Clear => "perhaps it speaks TLS only",
+            Security::Tls => "perhaps it wants a client's certificate",
+            Security::MutualTls => "perhaps it does not trust the client's certificate",
+        };
+        return format!("the server closes the connection; {why}");
+    }
+    match message {
+        "" => "it cannot be reached".into(),
+        _ => message.into(),
+    }
+}
+
+fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(before)?;
+    rest.split_once(after).map(|(found, _)| found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_c_core_says_at_length_is_said_in_short() {
+        let of = |message: &str| {
+            let code = RpcStatusCode::UNAVAILABLE;
+            reason(
+                &RpcStatus::with_message(code, message.into()),
+                Security::Clear,
+            )
+        };
+        assert_eq!(
+            of(
+                "failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1: \
+                Failed to connect to remote host: Connection refused"
+            ),
+            "connection refused"
+        );
+        assert_eq!(
+            of(
+                "failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1: \
+                Peer name foo is not in peer certificate"
+            ),
+            "the server's certificate is not for `foo`"
+        );
+        assert_eq!(of("something new"), "something new");
+        assert_eq!(of(""), "it cannot be reached");
+    }
+}

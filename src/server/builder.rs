@@ -1,0 +1,192 @@
+//! Builds a server from its configuration and its services. It must not serve calls.
+
+use std::collections::HashSet;
+use std::fmt;
+#[cfg(feature = "tls")]
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use grpcio::{RpcContext, RpcStatus};
+
+use super::check::{Check, Checker};
+use super::{Drained, Server, ServerConfig, Service, Signals, StartError};
+use crate::address::Address;
+use crate::engine::{Observer, StreamsConfig, WorkersConfig};
+#[cfg(feature = "tls")]
+use crate::security::ServerTls;
+
+/// Builds a [`Server`].
+///
+/// ```
+/// use std::time::Duration;
+/// use fanstream::client::{Client, ClientConfig};
+/// use fanstream::proto::stream::{Request, Response};
+/// use fanstream::server::{Server, Service};
+/// use fanstream::tutorial::FETCH_RESPONSE; // generated code has such a constant for each method
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let greeter = Service::new().server_streaming(&FETCH_RESPONSE, |_call, request: Request| {
+///     Ok((0..3).map(move |n| {
+///         let mut response = Response::new();
+///         response.set_result(format!("{n} of {}", request.id));
+///         Ok(response)
+///     }))
+/// });
+/// let server = Server::builder()
+///     .listen("127.0.0.1:0".parse()?)
+///     .add_service(greeter)
+///     .start()?;
+///
+/// let client = Client::connect(&ClientConfig::new(server.bound()[0].address.clone()))?;
+/// let mut request = Request::new();
+/// request.set_id(7);
+/// for response in client.call(&FETCH_RESPONSE, request) {
+///     println!("{}", response?.result); // blocks until it arrives
+/// }
+/// server.shutdown(Duration::from_secs(1));
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+#[derive(Default)]
+pub struct ServerBuilder {
+    pub(super) config: ServerConfig,
+    pub(super) services: Vec<Service>,
+    pub(super) checks: Vec<Checker>,
+    pub(super) observers: Vec<Arc<dyn Observer>>,
+    #[cfg(feature = "services")]
+    pub(super) descriptors: Vec<Vec<u8>>,
+}
+
+impl ServerBuilder {
+    /// Replaces the whole configuration, also what was set before.
+    pub fn config(mut self, config: ServerConfig) -> ServerBuilder {
+        self.config = config;
+        self
+    }
+
+    /// Adds an address to listen on.
+    pub fn listen(mut self, address: Address) -> ServerBuilder {
+        self.config.listen.push(address);
+        self
+    }
+
+    /// Configures the threads that run handlers and producers.
+    pub fn workers(mut self, workers: WorkersConfig) -> ServerBuilder {
+        self.config.workers = workers;
+        self
+    }
+
+    /// Sets the limits of streams, and the capacity of their channels.
+    pub fn streams(mut self, streams: StreamsConfig) -> ServerBuilder {
+        self.config.streams = streams;
+        self
+    }
+
+    /// Sets the largest request, in bytes. The default is 4 MiB.
+    pub fn max_request_bytes(mut self, bytes: usize) -> ServerBuilder {
+        self.config.max_request_bytes = bytes;
+        self
+    }
+
+    /// Serves TLS only.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: ServerTls) -> ServerBuilder {
+        self.config.tls = Some(tls);
+        self
+    }
+
+    /// Requires a bearer token of this file. See [`ServerConfig::token_file`].
+    #[cfg(feature = "tls")]
+    pub fn token_file(mut self, file: impl Into<PathBuf>) -> ServerBuilder {
+        self.config.token_file = Some(file.into());
+        self
+    }
+
+    /// Serves metrics, health and readiness over HTTP at this TCP address.
+    #[cfg(feature = "metrics")]
+    pub fn metrics(mut self, address: Address) -> ServerBuilder {
+        self.config.metrics = Some(address);
+        self
+    }
+
+    /// Sends a span of each call to this collector.
+    #[cfg(feature = "otlp")]
+    pub fn collector(mut self, collector: crate::telemetry::Collector) -> ServerBuilder {
+        self.config.collector = Some(collector);
+        self
+    }
+
+    /// Checks every call before its handler runs, in the order in which checks were added: by its
+    /// headers, its method, its peer or its certificate. An `Err` ends the call.
+    ///
+    /// `check` runs on a poll thread, so it must not block. When it panics, the call ends with INTERNAL.
+    /// A call of a method that the server does not have ends with UNIMPLEMENTED before any check.
+    pub fn check(
+        mut self,
+        check: impl Fn(&RpcContext<'_>) -> Result<(), RpcStatus> + Send + Sync + 'static,
+    ) -> ServerBuilder {
+        let check: Arc<Check> = Arc::new(check);
+        self.checks.push(Checker::new(check));
+        self
+    }
+
+    /// Adds an observer of every call.
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> ServerBuilder {
+        self.observers.push(observer);
+        self
+    }
+
+    /// Adds a service.
+    pub fn add_service(mut self, service: Service) -> ServerBuilder {
+        self.services.push(service);
+        self
+    }
+
+    /// Adds descriptors for reflection: an encoded `FileDescriptorSet` with all that its files import.
+    #[cfg(feature = "services")]
+    pub fn descriptors(mut self, set: impl Into<Vec<u8>>) -> ServerBuilder {
+        self.descriptors.push(set.into());
+        self
+    }
+
+    /// Binds and serves. Blocks only while files are read and a host name is resolved.
+    ///
+    /// # Errors
+    /// When a file cannot be used, an address cannot be listened on, two services have the same method,
+    /// or the system gives no threads.
+    pub fn start(self) -> Result<Server, StartError> {
+        let mut seen = HashSet::new();
+        let methods = self.services.iter().flat_map(Service::methods);
+        for method in methods {
+            if !seen.insert(method) {
+                return Err(StartError::DuplicateMethod(method));
+            }
+        }
+        Server::start(self)
+    }
+
+    /// Serves until the process receives SIGTERM or SIGINT, then drains for `grace` at most. A second
+    /// signal ends the process at once, with exit code 128 plus the signal's number. Blocks until all
+    /// that is done.
+    ///
+    /// # Errors
+    /// As [`ServerBuilder::start`].
+    pub fn serve(self, grace: Duration) -> Result<Drained, StartError> {
+        // Before anything is served: a signal that comes early is not lost.
+        let mut signals = Signals::register()?;
+        let server = self.start()?;
+        signals.wait();
+        Ok(server.shutdown(grace))
+    }
+}
+
+impl fmt::Debug for ServerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerBuilder")
+            .field("config", &self.config)
+            .field("services", &self.services)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,63 @@
+//! A user's check of each call before its handler runs. It must not know what is checked.
+
+use std::sync::Arc;
+
+use grpcio::{CheckResult, RpcContext, RpcStatus, RpcStatusCode, ServerChecker};
+
+use crate::engine::panic::run_caught;
+use crate::engine::Streams;
+
+pub(super) type Check = dyn Fn(&RpcContext<'_>) -> Result<(), RpcStatus> + Send + Sync;
+
+/// Runs a check, and counts the calls that it refuses.
+#[derive(Clone)]
+pub(super) struct Checker {
+    check: Arc<Check>,
+    /// Set when the server starts.
+    streams: Option<Streams>,
+}
+
+impl Checker {
+    pub(super) fn new(check: Arc<Check>) -> Checker {
+        Checker {
+            check,
+            streams: None,
+        }
+    }
+
+    pub(super) fn counted_by(mut self, streams: &Streams) -> Checker {
+        self.streams = Some(streams.clone());
+        self
+    }
+}
+
+impl ServerChecker for Checker {
+    fn check(&mut self, ctx: &RpcContext<'_>) -> CheckResult {
+        let checked = run_caught("a check", || (self.check)(ctx));
+        let refused = match checked {
+            Some(Ok(())) => return CheckResult::Continue,
+            Some(Err(status)) => not_ok(status),
+            None => internal("the server panicked"),
+        };
+        if let Some(streams) = &self.streams {
+            streams.count_refusal("check");
+        }
+        CheckResult::Abort(refused)
+    }
+
+    fn box_clone(&self) -> Box<dyn ServerChecker> {
+        Box::new(self.clone())
+    }
+}
+
+/// A refusal cannot be OK.
+fn not_ok(status: RpcStatus) -> RpcStatus {
+    match status.code() {
+        RpcStatusCode::OK => internal("a check refused the call with the status OK"),
+        _ => status,
+    }
+}
+
+fn internal(message: &str) -> RpcStatus {
+    RpcStatus::with_message(RpcStatusCode::INTERNAL, message.into())
+}

@@ -1,0 +1,50 @@
+//! The trace of each call: its parent, which its client named, and its span, where spans are exported.
+//! It must not know log lines.
+
+use grpcio::RpcContext;
+use opentelemetry::trace::SpanContext;
+
+use super::spans::{CallSpan, Spans};
+use super::traceparent;
+use crate::engine::{CallEnd, Observed};
+
+/// Begins the traces of calls.
+pub(crate) struct Traces(pub(crate) Option<Spans>);
+
+/// The trace of one call.
+pub(super) struct CallTrace {
+    parent: Option<SpanContext>,
+    span: Option<CallSpan>,
+}
+
+impl Traces {
+    pub(super) fn are_exported(&self) -> bool {
+        self.0.is_some()
+    }
+
+    pub(super) fn begin(&self, ctx: &RpcContext<'_>, method: &str, peer: &str) -> CallTrace {
+        let parent = traceparent::of(ctx.request_headers());
+        let span = self.0.as_ref();
+        let span = span.map(|spans| spans.begin(method, peer, parent.as_ref()));
+        CallTrace { parent, span }
+    }
+}
+
+impl CallTrace {
+    /// The trace that the call is part of.
+    pub(super) fn id(&self) -> Option<String> {
+        let context = match &self.span {
+            Some(span) => span.context(),
+            None => self.parent.clone(),
+        };
+        context.map(|context| context.trace_id().to_string())
+    }
+}
+
+impl Observed for CallTrace {
+    fn ended(self: Box<Self>, end: &CallEnd) {
+        if let Some(span) = self.span {
+            span.end(end);
+        }
+    }
+}
