@@ -155,6 +155,7 @@ impl ServerArgs {
             max_streams_per_connection: Some(self.max_streams_per_connection),
             max_request_bytes: self.max_request_bytes,
             await_requests: true,
+            gzip: false,
             tls: self.security.tls(),
             token_file: self.security.token_file.clone(),
             connections: self.limits.of_connections(),

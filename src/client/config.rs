@@ -43,6 +43,9 @@ pub struct ClientConfig {
     /// Pings the server while there are calls. When it does not answer, they end with UNAVAILABLE. The
     /// server has to permit such frequent pings.
     pub keepalive: Option<Keepalive>,
+    /// Compress requests with gzip. The server has to support it. Responses may be compressed in any
+    /// case.
+    pub gzip: bool,
 }
 
 impl ClientConfig {
@@ -62,6 +65,7 @@ impl ClientConfig {
             token: None,
             headers: Vec::new(),
             keepalive: None,
+            gzip: false,
         }
     }
 

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use futures::executor::block_on;
 use grpcio::{
-    CallOption, Channel, ChannelBuilder, ConnectivityState, EnvBuilder, Environment, Method,
-    MethodType,
+    CallOption, Channel, ChannelBuilder, CompressionAlgorithms, ConnectivityState, EnvBuilder,
+    Environment, Method, MethodType,
 };
 use protobuf::well_known_types::Empty;
 
@@ -84,6 +84,10 @@ fn build(config: &ClientConfig, environment: Arc<Environment>) -> Channel {
         .enable_http_proxy(!is_local(address));
     if let Some(keepalive) = config.keepalive {
         builder = keepalive.of_client(builder);
+    }
+    if config.gzip {
+        let gzip = CompressionAlgorithms::GRPC_COMPRESS_GZIP;
+        builder = builder.default_compression_algorithm(gzip);
     }
     #[cfg(feature = "tls")]
     if let Some(tls) = &config.tls {

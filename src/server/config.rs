@@ -39,6 +39,9 @@ pub struct ServerConfig {
     /// hold nothing but their memory. Set it to false for a method in which the server speaks first:
     /// such a call would wait for ever. Needs the patches in scripts/ccore.
     pub await_requests: bool,
+    /// Compress responses with gzip for clients that accept it. The poll thread does that, so large
+    /// responses delay other calls. Requests may be compressed in any case.
+    pub gzip: bool,
     /// Serve TLS only. `None` serves in the clear.
     #[cfg(feature = "tls")]
     pub tls: Option<ServerTls>,
@@ -98,6 +101,7 @@ impl Default for ServerConfig {
             max_streams_per_connection: Some(MAX_STREAMS_PER_CONNECTION),
             max_request_bytes: MAX_REQUEST_BYTES,
             await_requests: true,
+            gzip: false,
             #[cfg(feature = "tls")]
             tls: None,
             #[cfg(feature = "tls")]

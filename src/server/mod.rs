@@ -33,8 +33,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use grpcio::{
-    ChannelBuilder, EnvBuilder, Environment, RpcStatus, RpcStatusCode, ServerBuilder as Core,
-    ServerCredentials, ShutdownFuture,
+    ChannelBuilder, CompressionLevel, EnvBuilder, Environment, RpcStatus, RpcStatusCode,
+    ServerBuilder as Core, ServerCredentials, ShutdownFuture,
 };
 
 use crate::engine::sleeper::Sleeper;
@@ -331,6 +331,10 @@ fn with_limits(
     let largest = largest.max(MAX_REQUEST);
     if let Ok(largest) = i32::try_from(largest) {
         args = args.raw_cfg_int(MAX_MESSAGE_BYTES.into(), largest);
+    }
+    if config.gzip {
+        // The lowest level is gzip where the client accepts it. An algorithm would not ask the client.
+        args = args.default_compression_level(CompressionLevel::GRPC_COMPRESS_LEVEL_LOW);
     }
     if let Some(most) = config.max_streams_per_connection {
         args = args.max_concurrent_stream(at_most(most as usize));

@@ -1,0 +1,8 @@
+fn main() -> Result<(), fanstream_build::Error> {
+    fanstream_build::Protos::new()
+        .include("proto")
+        .file("proto/connectrpc/conformance/v1/client_compat.proto")
+        .file("proto/connectrpc/conformance/v1/server_compat.proto")
+        .file("proto/google/rpc/status.proto")
+        .generate()
+}

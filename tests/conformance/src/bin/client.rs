@@ -1,0 +1,258 @@
+//! The suite's client: reads calls from standard input, makes each of them, several at a time, and
+//! writes its outcome to standard output.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::io::{self, Stdin, Stdout};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use fanstream::address::Address;
+use fanstream::client::{CallSettings, Client, ClientConfig, Header, HeaderError};
+use fanstream::engine::{Payload, ReceiveError};
+use fanstream::grpcio::{Method, RpcStatus, RpcStatusCode};
+use fanstream::protobuf::{Message, SingularPtrField};
+use fanstream::security::{Authorities, ClientIdentity, ClientTls};
+use fanstream_conformance::client_compat::{
+    ClientCompatRequest, ClientCompatRequest_Cancel_oneof_cancel_timing as CancelTiming,
+    ClientCompatResponse, ClientResponseResult,
+};
+use fanstream_conformance::config::Compression;
+use fanstream_conformance::service::ConformancePayload;
+use fanstream_conformance::service_grpc::{
+    METHOD_CONFORMANCE_SERVICE_SERVER_STREAM, METHOD_CONFORMANCE_SERVICE_UNARY,
+    METHOD_CONFORMANCE_SERVICE_UNIMPLEMENTED,
+};
+use fanstream_conformance::{error_from, headers_from, read_message, write_file, write_message};
+use tempfile::TempDir;
+
+/// Calls at a time: some last for seconds, and do nothing meanwhile.
+const CALLS: usize = 16;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let runner = Runner {
+        input: Mutex::new(io::stdin()),
+        output: Mutex::new(io::stdout()),
+        directory: tempfile::tempdir()?,
+        clients: Mutex::default(),
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..CALLS).map(|_| scope.spawn(|| runner.run())).collect();
+        for thread in threads {
+            thread.join().map_err(|_| "a thread panicked")??;
+        }
+        Ok(())
+    })
+}
+
+struct Runner {
+    input: Mutex<Stdin>,
+    output: Mutex<Stdout>,
+    /// For certificates.
+    directory: TempDir,
+    clients: Mutex<HashMap<Server, Client>>,
+}
+
+/// What a client is made for.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Server {
+    address: String,
+    gzip: bool,
+    certificate: Vec<u8>,
+    /// Certificate and key of the client.
+    identity: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Runner {
+    fn run(&self) -> io::Result<()> {
+        loop {
+            let request: Option<ClientCompatRequest> = read_message(&mut *lock(&self.input))?;
+            let Some(request) = request else {
+                return Ok(());
+            };
+            let mut response = ClientCompatResponse::new();
+            response.test_name = request.test_name.clone();
+            match self.call(request) {
+                Ok(result) => response.set_response(result),
+                Err(error) => response.mut_error().message = error.to_string(),
+            }
+            write_message(&mut *lock(&self.output), &response)?;
+        }
+    }
+
+    /// Makes one call; an error says why it cannot be made.
+    fn call(&self, request: ClientCompatRequest) -> Result<ClientResponseResult, Box<dyn Error>> {
+        let call = Call::new(self.client(&request)?, &request)?;
+        let [message] = &*request.request_messages else {
+            return Err("expected one request message".into());
+        };
+        match request.get_method() {
+            "Unary" => call.unary(
+                &METHOD_CONFORMANCE_SERVICE_UNARY,
+                &message.value,
+                |response| response.payload,
+            ),
+            "Unimplemented" => call.unary(
+                &METHOD_CONFORMANCE_SERVICE_UNIMPLEMENTED,
+                &message.value,
+                |_| SingularPtrField::none(),
+            ),
+            "ServerStream" => call.stream(
+                &METHOD_CONFORMANCE_SERVICE_SERVER_STREAM,
+                &message.value,
+                |response| response.payload,
+            ),
+            other => Err(format!("there is no method {other} here").into()),
+        }
+    }
+
+    /// The client for the server of this request; all calls to a server share it.
+    fn client(&self, request: &ClientCompatRequest) -> Result<Client, Box<dyn Error>> {
+        let server = Server::of(request);
+        let mut clients = lock(&self.clients);
+        if let Some(client) = clients.get(&server) {
+            return Ok(client.clone());
+        }
+        let file = |kind: &str, content: &[u8]| {
+            let name = format!("{}-{kind}.pem", clients.len());
+            write_file(self.directory.path(), &name, content)
+        };
+        let mut config = ClientConfig::new(server.address.parse::<Address>()?);
+        config.gzip = server.gzip;
+        if !server.certificate.is_empty() {
+            let authorities = Authorities::from_file(file("server", &server.certificate)?)?;
+            let identity = match &server.identity {
+                None => None,
+                Some((certificate, key)) => Some(ClientIdentity::from_files(
+                    file("certificate", certificate)?,
+                    file("key", key)?,
+                )?),
+            };
+            config.tls = Some(ClientTls {
+                authorities: Some(authorities),
+                identity,
+                server_name: None,
+            });
+        }
+        let client = Client::connect(&config)?;
+        clients.insert(server, client.clone());
+        Ok(client)
+    }
+}
+
+impl Server {
+    fn of(request: &ClientCompatRequest) -> Server {
+        let identity = request.client_tls_creds.as_ref();
+        Server {
+            address: format!("{}:{}", request.host, request.port),
+            gzip: request.compression == Compression::COMPRESSION_GZIP,
+            certificate: request.server_tls_cert.clone(),
+            identity: identity.map(|creds| (creds.cert.clone(), creds.key.clone())),
+        }
+    }
+}
+
+/// How a call is made.
+struct Call {
+    client: Client,
+    settings: CallSettings,
+    cancel: Option<CancelTiming>,
+}
+
+impl Call {
+    fn new(client: Client, request: &ClientCompatRequest) -> Result<Call, HeaderError> {
+        let mut settings = client.call_settings();
+        if request.has_timeout_ms() {
+            let timeout = request.get_timeout_ms();
+            settings.timeout = Some(Duration::from_millis(timeout.into()));
+        }
+        for header in &*request.request_headers {
+            for value in &*header.value {
+                let header = Header::new(&header.name, value.as_str())?;
+                settings.headers.push(header);
+            }
+        }
+        let cancel = request.cancel.as_ref().map(|cancel| {
+            let at_once = CancelTiming::after_close_send_ms(0);
+            cancel.cancel_timing.clone().unwrap_or(at_once)
+        });
+        Ok(Call {
+            client,
+            settings,
+            cancel,
+        })
+    }
+
+    fn unary<Req: Message, Resp: Payload>(
+        self,
+        method: &Method<Req, Resp>,
+        request: &[u8],
+        payload: impl Fn(Resp) -> SingularPtrField<ConformancePayload>,
+    ) -> Result<ClientResponseResult, Box<dyn Error>> {
+        if self.cancel.is_some() {
+            // A unary call blocks until it has ended. As a stream of one response it can be cancelled.
+            return self.stream(method, request, payload);
+        }
+        let request = Req::parse_from_bytes(request)?;
+        let mut result = ClientResponseResult::new();
+        match self.client.unary_with(method, request, self.settings) {
+            Ok(response) => {
+                result.response_headers = headers_from(&response.headers);
+                result.response_trailers = headers_from(&response.trailers);
+                result
+                    .payloads
+                    .push(payload(response.message).unwrap_or_default());
+            }
+            Err(error) => result.set_error(error_from(&status_of(error))),
+        }
+        Ok(result)
+    }
+
+    fn stream<Req: Message, Resp: Payload>(
+        self,
+        method: &Method<Req, Resp>,
+        request: &[u8],
+        payload: impl Fn(Resp) -> SingularPtrField<ConformancePayload>,
+    ) -> Result<ClientResponseResult, Box<dyn Error>> {
+        let request = Req::parse_from_bytes(request)?;
+        let mut result = ClientResponseResult::new();
+        let mut stream = self.client.call_with(method, request, self.settings);
+        let mut is_cancelled = false;
+        if let Some(CancelTiming::after_close_send_ms(delay)) = self.cancel {
+            thread::sleep(Duration::from_millis(delay.into()));
+            stream.cancel();
+            is_cancelled = true;
+        }
+        while let Some(response) = stream.next() {
+            match response {
+                Ok(response) => result.payloads.push(payload(response).unwrap_or_default()),
+                Err(error) => result.set_error(error_from(&status_of(error))),
+            }
+            let received = result.payloads.len() as u32;
+            if self.cancel == Some(CancelTiming::after_num_responses(received)) {
+                stream.cancel();
+                is_cancelled = true;
+            }
+        }
+        // A call that this side cancelled ends without a status.
+        if is_cancelled && stream.status().is_none() {
+            result.set_error(error_from(&RpcStatus::new(RpcStatusCode::CANCELLED)));
+        }
+        if let Some(headers) = stream.headers() {
+            result.response_headers = headers_from(headers);
+        }
+        Ok(result)
+    }
+}
+
+fn status_of(error: ReceiveError) -> RpcStatus {
+    match error {
+        ReceiveError::Status(status) => status,
+        other => RpcStatus::with_message(RpcStatusCode::UNKNOWN, other.to_string()),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
