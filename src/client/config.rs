@@ -103,6 +103,10 @@ impl ClientConfig {
     }
 }
 
+/// The C-core rounds a deadline up to the next millisecond, and tells the server three digits of what is
+/// left, rounded up too: without this, a server that is given 2 s reads 2.01 s.
+const ROUNDED_UP: Duration = Duration::from_millis(1);
+
 /// The settings of one call. [`Client::call_settings`](super::Client::call_settings) has those of the
 /// client's configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,7 +130,7 @@ impl CallSettings {
     pub(super) fn options(&self, left: Option<Duration>) -> CallOption {
         let mut options = CallOption::default().wait_for_ready(self.wait_for_ready);
         if let Some(left) = left {
-            options = options.timeout(left);
+            options = options.timeout(left.saturating_sub(ROUNDED_UP));
         }
         if !self.headers.is_empty() {
             options = options.headers(metadata(&self.headers));

@@ -74,7 +74,8 @@ impl Client {
         ResponseStream::start(self.clone(), method, &request, settings)
     }
 
-    /// Makes a unary call. Blocks until the response is there, or the call has failed.
+    /// Makes a unary call. Blocks until the response is there, or the call has failed; until `timeout`
+    /// when a faulty server sends several responses.
     /// [`ReceiveTimeouts`](crate::engine::ReceiveTimeouts) do not apply: `timeout` does.
     ///
     /// # Errors

@@ -1,11 +1,14 @@
 //! A unary call with its retries. It must not know the messages.
 
-use futures::executor::block_on;
-use grpcio::{Metadata, Method, RpcStatus, RpcStatusCode};
+use grpcio::{
+    ClientUnaryReceiver, Marshaller, MessageReader, Metadata, Method, MethodType, RpcStatus,
+    RpcStatusCode,
+};
 
 use super::response_stream::deadline_cancelled;
 use super::retry::{deadline_after, is_retryable, time_left, Retry};
 use super::{CallSettings, Client};
+use crate::engine::panic::run_caught;
 use crate::engine::ReceiveError;
 
 /// The response of a unary call, and its metadata.
@@ -26,14 +29,15 @@ pub(super) fn call<Req, T>(
     request: &Req,
     settings: &CallSettings,
 ) -> Result<UnaryResponse<T>, ReceiveError> {
+    let undecoded = undecoded(method);
     let deadline = deadline_after(settings.timeout);
     let mut retry = Retry::new(settings.retries, deadline);
     loop {
         let options = settings.options(time_left(deadline));
         let answered = client
             .core
-            .unary_call_async(method, request, options)
-            .and_then(|mut receiver| block_on(receive(&mut receiver)));
+            .unary_call_async(&undecoded, request, options)
+            .and_then(|receiver| receive(receiver, method));
         match answered.map_err(failure) {
             Err(ReceiveError::Status(status)) if is_retryable(status.code()) && retry.pause() => {}
             Err(ReceiveError::Status(status)) if deadline_cancelled(&status, deadline) => {
@@ -45,14 +49,38 @@ pub(super) fn call<Req, T>(
     }
 }
 
-async fn receive<T>(
-    receiver: &mut grpcio::ClientUnaryReceiver<T>,
+/// The method with responses that are decoded later, by [`receive`].
+fn undecoded<Req, T>(method: &Method<Req, T>) -> Method<Req, MessageReader> {
+    Method {
+        ty: MethodType::Unary,
+        name: method.name,
+        req_mar: Marshaller {
+            ser: method.req_mar.ser,
+            de: method.req_mar.de,
+        },
+        resp_mar: Marshaller {
+            ser: |_, _| Err(grpcio::Error::Codec("a client encodes no responses".into())),
+            de: Ok,
+        },
+    }
+}
+
+/// Blocks until the response is there or the call has failed.
+fn receive<T>(
+    mut receiver: ClientUnaryReceiver<MessageReader>,
+    method: &Method<impl Sized, T>,
 ) -> grpcio::Result<UnaryResponse<T>> {
-    let message = receiver.message().await?;
+    // grpcio panics when the server ends the call with OK and without a response.
+    let received = run_caught("receiving no response", || receiver.receive_sync());
+    let (headers, message, trailers) = received.unwrap_or_else(|| {
+        let text = "the server ended a unary call with OK and no response";
+        let status = RpcStatus::with_message(RpcStatusCode::UNIMPLEMENTED, text.into());
+        Err(grpcio::Error::RpcFailure(status))
+    })?;
     Ok(UnaryResponse {
-        headers: receiver.headers().await?.clone(),
-        message,
-        trailers: receiver.trailers().await?.clone(),
+        headers,
+        message: (method.resp_mar.de)(message)?,
+        trailers,
     })
 }
 
