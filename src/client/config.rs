@@ -103,9 +103,9 @@ impl ClientConfig {
     }
 }
 
-/// The C-core rounds a deadline up to the next millisecond, and tells the server three digits of what is
-/// left, rounded up too: without this, a server that is given 2 s reads 2.01 s.
-const ROUNDED_UP: Duration = Duration::from_millis(1);
+/// The C-core adds up to this much to a timeout, when it rounds its clock and the deadline. From a second
+/// up it then tells the server three digits, rounded up: without this, 2 s becomes 2.01 s.
+const ROUNDED_UP: Duration = Duration::from_millis(2);
 
 /// The settings of one call. [`Client::call_settings`](super::Client::call_settings) has those of the
 /// client's configuration.
@@ -130,7 +130,8 @@ impl CallSettings {
     pub(super) fn options(&self, left: Option<Duration>) -> CallOption {
         let mut options = CallOption::default().wait_for_ready(self.wait_for_ready);
         if let Some(left) = left {
-            options = options.timeout(left.saturating_sub(ROUNDED_UP));
+            let is_exact = left < Duration::from_secs(1);
+            options = options.timeout(if is_exact { left } else { left - ROUNDED_UP });
         }
         if !self.headers.is_empty() {
             options = options.headers(metadata(&self.headers));

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::error::Error;
 use std::io::{self, Stdin, Stdout};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{mpsc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -29,6 +29,9 @@ use tempfile::TempDir;
 
 /// Calls at a time: some last for seconds, and do nothing meanwhile.
 const CALLS: usize = 16;
+
+/// The suite gives up a call after 20 s, and counts it as one that could not be made.
+const LONGEST_UNARY: Duration = Duration::from_secs(10);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let runner = Runner {
@@ -186,7 +189,7 @@ impl Call {
 
     fn unary<Req: Message, Resp: Payload>(
         self,
-        method: &Method<Req, Resp>,
+        method: &'static Method<Req, Resp>,
         request: &[u8],
         payload: impl Fn(Resp) -> SingularPtrField<ConformancePayload>,
     ) -> Result<ClientResponseResult, Box<dyn Error>> {
@@ -195,8 +198,13 @@ impl Call {
             return self.stream(method, request, payload);
         }
         let request = Req::parse_from_bytes(request)?;
+        let (sender, ended) = mpsc::channel();
+        thread::spawn(move || sender.send(self.client.unary_with(method, request, self.settings)));
+        let Ok(ended) = ended.recv_timeout(LONGEST_UNARY) else {
+            return Err(format!("the call had not ended after {LONGEST_UNARY:?}").into());
+        };
         let mut result = ClientResponseResult::new();
-        match self.client.unary_with(method, request, self.settings) {
+        match ended {
             Ok(response) => {
                 result.response_headers = headers_from(&response.headers);
                 result.response_trailers = headers_from(&response.trailers);
