@@ -7,6 +7,7 @@
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use super::super::channel::SendError;
 use super::super::panic::drop_caught;
 use super::super::workers::{Task, Timer, FAR_AWAY};
 use super::job::Produced;
@@ -116,10 +117,9 @@ impl<T: Send + 'static> Call<T> {
         drop(state);
         match run_user_code("a heartbeat", &mut make) {
             Ok(beat) if !self.sender.is_closed() => {
-                let _ = self
-                    .sender
-                    .send_made(beat)
-                    .map_err(|beat| drop_caught(beat.0));
+                if let Err(SendError(beat)) = self.sender.send_made(beat) {
+                    drop_caught(beat);
+                }
             }
             Ok(beat) => drop_caught(beat),
             Err(status) => self.fail(status),

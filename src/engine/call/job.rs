@@ -21,7 +21,8 @@ pub type Produced<T> = Result<T, RpcStatus>;
 /// Makes messages, in order; may block in `next`. Any such iterator is one.
 ///
 /// It runs on a worker thread, on one at a time but not always on the same. It is called only when
-/// its call's channel has room for the message. It is not called again once its call is over, and is
+/// its call's channel has room for the message, except for the first message in an
+/// [ordered](Jobs::ordered) call. It is not called again once its call is over, and is
 /// dropped on a worker thread too.
 pub trait Producer<T>: Iterator<Item = Produced<T>> + Send + 'static {}
 
