@@ -5,11 +5,13 @@
 //! C-core's memory.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use grpcio::RpcStatus;
 
 use super::super::channel::{SendError, TrySendError};
+use super::super::panic::drop_caught;
+use super::super::workers::Task;
 use super::Call;
 
 /// The function of a push job.
@@ -60,6 +62,11 @@ impl<T> StreamSender<T> {
     pub(super) fn new(push: impl Push<T> + 'static) -> StreamSender<T> {
         StreamSender(Arc::new(push))
     }
+
+    /// Has a worker drop `value`, which is user code.
+    pub(super) fn dispose(&self, value: Box<dyn Send>) {
+        self.0.dispose(value);
+    }
 }
 
 impl<T> Clone for StreamSender<T> {
@@ -82,6 +89,7 @@ pub(super) trait Push<T>: Send + Sync {
     fn try_send(&self, message: T) -> Result<(), TrySendError<T>>;
     fn fail(&self, status: RpcStatus);
     fn is_closed(&self) -> bool;
+    fn dispose(&self, value: Box<dyn Send>);
 }
 
 /// The end of a push job at its call. It is counted in `State::pushing`.
@@ -142,6 +150,11 @@ impl<T: Send + 'static> Push<T> for PushEnd<T> {
     fn is_closed(&self) -> bool {
         self.call.sender.is_closed()
     }
+
+    fn dispose(&self, value: Box<dyn Send>) {
+        let disposal = Disposal(Mutex::new(Some(value)));
+        self.call.workers.submit(Arc::new(disposal));
+    }
 }
 
 impl<T: Send + 'static> Drop for PushEnd<T> {
@@ -151,5 +164,15 @@ impl<T: Send + 'static> Drop for PushEnd<T> {
         let end = |number| self.call.end_in_line(&mut state, number, None);
         let is_closed = self.number.is_some_and(end);
         self.call.conclude(state, is_closed);
+    }
+}
+
+/// User code to be dropped by a worker.
+struct Disposal(Mutex<Option<Box<dyn Send>>>);
+
+impl Task for Disposal {
+    fn run(self: Arc<Self>) {
+        let value = self.0.lock().unwrap_or_else(|e| e.into_inner()).take();
+        drop_caught(value);
     }
 }
