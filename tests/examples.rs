@@ -51,16 +51,27 @@ fn output(example: &str) -> Vec<String> {
 }
 
 #[rstest]
-#[case("blob_chunks", &["checksum is right: true"])]
-#[case("hello_stream", &["Hello world, number 1", "Hello world, number 2", "Hello world, number 3"])]
-#[case("callbacks", &["20 °C", "20.5 °C", "21 °C", "the library no longer calls back"])]
-#[case("command_output", &["started", "signal: 9 (SIGKILL)"])]
-#[case("database_rows", &[r#"name: "Ada" years: 36"#, r#"name: "Edsger" years: 72"#, r#"name: "Grace" years: 85"#])]
-#[case("tls_and_tokens", &["Hello, in private", "16-UNAUTHENTICATED a token is needed: send the header `authorization: Bearer TOKEN`"])]
-#[case("resume", &["1", "2", "3", "4", "broken; on from 5 in 10ms", "5", "6", "7", "8", "broken; on from 9 in 10ms", "9", "10"])]
-fn it_prints(#[case] example: &str, #[case] lines: &[&str]) {
-    assert_eq!(output(example), lines);
+#[case::blob_chunks("blob_chunks", "checksum is right: true")]
+#[case::callbacks("callbacks", "20 °C|20.5 °C|21 °C|the library no longer calls back")]
+#[case::command_output("command_output", "started|signal: 9 (SIGKILL)")]
+#[case::database_rows("database_rows", DATABASE_ROWS)]
+#[case::hello_stream(
+    "hello_stream",
+    "Hello world, number 1|Hello world, number 2|Hello world, number 3"
+)]
+#[case::resume("resume", RESUME)]
+#[case::tls_and_tokens("tls_and_tokens", TLS_AND_TOKENS)]
+fn it_prints(#[case] example: &str, #[case] lines: &str) {
+    assert_eq!(output(example), lines.split('|').collect::<Vec<_>>());
 }
+
+const DATABASE_ROWS: &str =
+    r#"name: "Ada" years: 36|name: "Edsger" years: 72|name: "Grace" years: 85"#;
+
+const RESUME: &str = "1|2|3|4|broken; on from 5 in 10ms|5|6|7|8|broken; on from 9 in 10ms|9|10";
+
+const TLS_AND_TOKENS: &str = "Hello, in private|\
+    16-UNAUTHENTICATED a token is needed: send the header `authorization: Bearer TOKEN`";
 
 #[test]
 fn file_lines_prints_a_file_and_a_status() {
