@@ -1,5 +1,5 @@
-//! The heartbeat of a call: a message when there was none for an interval. It looks at counters every half interval, so a
-//! message costs it nothing.
+//! The heartbeat of a call: a message when there was none for an interval. It looks at counters every half interval, so
+//! a message costs it nothing.
 //!
 //! A timer of the workers brings each look. It does not keep the call: that has the heartbeat with its other user code,
 //! and drops it at its end.

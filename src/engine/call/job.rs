@@ -56,13 +56,13 @@ impl<T> Job<T> {
         }
     }
 
-    /// A job that sends its messages instead of being asked for them, due at once: for callbacks, and for loops that are
-    /// awkward as an iterator.
+    /// A job that sends its messages instead of being asked for them, due at once: for callbacks, and for loops that
+    /// are awkward as an iterator.
     ///
     /// `push` is called once, on a worker thread, and may block. The job lasts until it has returned and the last clone
-    /// of its [`StreamSender`] is dropped, which may be in a thread or a callback of yours. An error that it returns, as
-    /// one given to [`StreamSender::fail`], ends the call; a panic ends it with INTERNAL. Like every job it starts only
-    /// when the channel has room, and is one of at most 256 that have started and not ended.
+    /// of its [`StreamSender`] is dropped, which may be in a thread or a callback of yours. An error that it returns,
+    /// as one given to [`StreamSender::fail`], ends the call; a panic ends it with INTERNAL. Like every job it starts
+    /// only when the channel has room, and is one of at most 256 that have started and not ended.
     ///
     /// A sender blocks its thread while the reader is slow. So a thousand push jobs with slow readers need a thousand
     /// threads, which the limit of the [`Workers`](crate::engine::Workers) may not allow; an iterator in [`Job::now`]
@@ -178,14 +178,14 @@ impl<T: 'static> Jobs<T> {
     }
 
     /// The same jobs, their messages delivered in the order of the jobs: all of the first, then all of the second, and
-    /// so on. That is the order in which they start; of jobs that are due at the same time, the order in which they were
-    /// given.
+    /// so on. That is the order in which they start; of jobs that are due at the same time, the order in which they
+    /// were given.
     ///
     /// The producers still run in parallel. One that is not first in line makes one message ahead, which it holds, and
-    /// waits for its turn without a thread. So an ordered call holds up to 255 messages beside its channel, whose limits
-    /// do not count them. A failure waits for its turn like a message: the messages of all earlier jobs arrive before.
-    /// The function of a [push job](Job::push) is not called before its turn, since it could only wait, and would hold a
-    /// worker meanwhile.
+    /// waits for its turn without a thread. So an ordered call holds up to 255 messages beside its channel, whose
+    /// limits do not count them. A failure waits for its turn like a message: the messages of all earlier jobs arrive
+    /// before. The function of a [push job](Job::push) is not called before its turn, since it could only wait, and
+    /// would hold a worker meanwhile.
     ///
     /// ```
     /// use fanstream::engine::{Job, Jobs, Produced};
@@ -206,12 +206,12 @@ impl<T: 'static> Jobs<T> {
         self
     }
 
-    /// The same jobs; a failure of one ends that producer only, and `on_failure` is told its status. The call goes on and
-    /// ends with OK. A panic of a producer still ends the call with INTERNAL.
+    /// The same jobs; a failure of one ends that producer only, and `on_failure` is told its status. The call goes on
+    /// and ends with OK. A panic of a producer still ends the call with INTERNAL.
     ///
-    /// `on_failure` runs on the thread that fails: a worker, or the one that calls [`StreamSender::fail`], which refuses
-    /// the messages of its job from then on. It runs once at a time and may block, but then other failures of the call wait
-    /// for it. It is dropped on a worker.
+    /// `on_failure` runs on the thread that fails: a worker, or the one that calls [`StreamSender::fail`], which
+    /// refuses the messages of its job from then on. It runs once at a time and may block, but then other failures of
+    /// the call wait for it. It is dropped on a worker.
     pub fn tolerate_failures(self, on_failure: impl FnMut(RpcStatus) + Send + 'static) -> Jobs<T>
     where
         T: Send,
@@ -223,17 +223,18 @@ impl<T: 'static> Jobs<T> {
         )
     }
 
-    /// The same jobs, and a message of `make` whenever no other was sent for `interval`, from the arrival of the request to
-    /// the end of the last producer. For streams that are quiet for long: proxies end a stream on which no message was
-    /// sent for a time, and HTTP/2 pings do not count for that.
+    /// The same jobs, and a message of `make` whenever no other was sent for `interval`, from the arrival of the
+    /// request to the end of the last producer. For streams that are quiet for long: proxies end a stream on which no
+    /// message was sent for a time, and HTTP/2 pings do not count for that.
     ///
-    /// Messages cost nothing more: the call checks its counters every half interval. So the first beat comes when the call
-    /// is an interval old, and a later one after 1 to 1.5 intervals without a message; none comes while messages wait in
-    /// the channel for a slow reader. An interval of less than 10 ms is taken for 10 ms. The last heartbeat given counts.
+    /// Messages cost nothing more: the call checks its counters every half interval. So the first beat comes when the
+    /// call is an interval old, and a later one after 1 to 1.5 intervals without a message; none comes while messages
+    /// wait in the channel for a slow reader. An interval of less than 10 ms is taken for 10 ms. The last heartbeat
+    /// given counts.
     ///
-    /// `make` runs on a worker and may block; a call with a blocked `make` has no other beat. It is dropped on a worker when
-    /// the call is over. A panic in it ends the call with INTERNAL. In an [ordered](Jobs::ordered) call a beat may come
-    /// between any two messages.
+    /// `make` runs on a worker and may block; a call with a blocked `make` has no other beat. It is dropped on a worker
+    /// when the call is over. A panic in it ends the call with INTERNAL. In an [ordered](Jobs::ordered) call a beat may
+    /// come between any two messages.
     ///
     /// ```
     /// use std::time::Duration;

@@ -19,9 +19,9 @@ pub(super) type PushFn<T> = Box<dyn FnOnce(StreamSender<T>) -> Result<(), RpcSta
 
 /// Sends the messages of a [push job](super::Job::push). Clones send for the same job.
 ///
-/// It may be moved to other threads and into callbacks. The job ends when its function has returned and the last clone is
-/// dropped, so a clone that is never dropped keeps the call open until its client goes, and keeps the call's place among
-/// the server's streams even longer. Dropping one never blocks and runs no code of yours.
+/// It may be moved to other threads and into callbacks. The job ends when its function has returned and the last clone
+/// is dropped, so a clone that is never dropped keeps the call open until its client goes, and keeps the call's place
+/// among the server's streams even longer. Dropping one never blocks and runs no code of yours.
 ///
 /// Messages of one thread keep their order; those of several threads come as they were sent.
 pub struct StreamSender<T>(Arc<dyn Push<T>>);
@@ -30,8 +30,9 @@ impl<T> StreamSender<T> {
     /// Sends; blocks while the call's channel is full, which is the backpressure of a slow reader. It wakes up when the
     /// channel is half empty, or at once when the call is over or has failed.
     ///
-    /// The thread is occupied meanwhile. If it is one of the [`Workers`](crate::engine::Workers), their number grows up to
-    /// its limit. Never call it on a poll thread of grpcio, such as in an observer: use [`StreamSender::try_send`] there.
+    /// The thread is occupied meanwhile. If it is one of the [`Workers`](crate::engine::Workers), their number grows up
+    /// to its limit. Never call it on a poll thread of grpcio, such as in an observer: use [`StreamSender::try_send`]
+    /// there.
     ///
     /// # Errors
     /// The call is over or has failed: no message is taken from now on. The message comes back.
@@ -47,9 +48,9 @@ impl<T> StreamSender<T> {
         self.0.try_send(message)
     }
 
-    /// Ends the call with `status`, after the messages that were sent before. Other producers of the call are not called
-    /// again. Without effect if the call has failed before or is over. An OK status becomes INTERNAL: a failure cannot be
-    /// OK. Never blocks.
+    /// Ends the call with `status`, after the messages that were sent before. Other producers of the call are not
+    /// called again. Without effect if the call has failed before or is over. An OK status becomes INTERNAL: a failure
+    /// cannot be OK. Never blocks.
     pub fn fail(&self, status: RpcStatus) {
         self.0.fail(status);
     }
