@@ -6,7 +6,7 @@ use std::{error::Error, fs};
 
 use fanstream::client::{Client, ClientConfig};
 use fanstream::engine::CallContext;
-use fanstream::security::{Authorities, ClientTls, ServerTls};
+use fanstream::security::{ClientTls, ServerTls};
 use fanstream::server::{Server, Service};
 use proto::hello::{Greeting, Hello};
 use proto::hello_grpc::METHOD_GREETER_GREET;
@@ -31,20 +31,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let server = Server::builder()
         .listen("localhost:0".parse()?)
-        .tls(ServerTls {
-            certificate: file("server.pem"),
-            key: file("server.key"),
-            client_authorities: None,
-        })
+        .tls(ServerTls::new(file("server.pem"), file("server.key")))
         .token_file(file("tokens"))
         .add_service(Service::new().server_streaming(&METHOD_GREETER_GREET, greet))
         .start()?;
 
     let mut config = ClientConfig::new(server.bound()[0].address.clone());
-    config.tls = Some(ClientTls {
-        authorities: Some(Authorities::from_file(file("server.pem"))?),
-        ..ClientTls::default()
-    });
+    config.tls = Some(ClientTls::with_authorities(file("server.pem"))?);
     for token in [Some("open-sesame".parse()?), None] {
         config.token = token;
         let client = Client::connect(&config)?;
