@@ -1,11 +1,14 @@
-//! Generates the Rust code of `proto/` and its descriptors; `src/proto.rs` includes both.
+//! Generates the Rust code of `proto/` and its descriptors, which `src/proto.rs` includes, and that of the examples.
 
 use std::env;
+use std::path::{Path, PathBuf};
 
-fn main() -> Result<(), fanstream_build::Error> {
-    let mut protos = fanstream_build::Protos::new()
-        .include("proto")
-        .file("proto/stream.proto");
+use fanstream_build::{Error, Protos};
+
+const EXAMPLES: &str = "examples/proto";
+
+fn main() -> Result<(), Error> {
+    let mut protos = Protos::new().include("proto").file("proto/stream.proto");
     if env::var_os("CARGO_FEATURE_SERVICES").is_some() {
         // The code of reflection v1 serves v1alpha too: the two differ in their package alone.
         protos = protos
@@ -14,5 +17,16 @@ fn main() -> Result<(), fanstream_build::Error> {
             .described("proto/grpc/reflection/v1alpha/reflection.proto")
             .described("proto/grpc/channelz/v1/channelz.proto");
     }
-    protos.generate()
+    protos.generate()?;
+
+    // The published package has no examples.
+    if Path::new(EXAMPLES).is_dir() {
+        let out = PathBuf::from(env::var_os("OUT_DIR").ok_or(Error::NoOutDir)?);
+        let names = ["blob", "counter", "hello", "lines", "people", "sensor"];
+        let protos = names.iter().fold(Protos::new(), |protos, name| {
+            protos.file(format!("{EXAMPLES}/{name}.proto"))
+        });
+        protos.out_dir(out.join("examples")).generate()?;
+    }
+    Ok(())
 }

@@ -63,7 +63,7 @@ fn a_peer_has_so_many_streams_and_another_one_its_own(#[values(Clear, Tls, Mutua
     let server = InProcess::start(wire, &["--max-streams-per-peer", "2", "--step", "1h"]);
     // Over a connection each, and still one peer.
     let clients = [(); 3].map(|()| server.client(&server.address, &[]));
-    let open: Vec<_> = clients[..2].iter().map(|client| call(client)).collect();
+    let open: Vec<_> = clients[..2].iter().map(call).collect();
     until(|| server.server.streams().open() == 2);
     assert_refused(fetch(&clients[2]).1, "2 streams of this peer");
     let proxy = Proxy::from(Ipv4Addr::new(127, 0, 0, 2), &server.address);

@@ -82,7 +82,7 @@ pub fn rate(text: &str) -> Result<Rate, String> {
     }
 }
 
-/// A size of memory; less than [`LEAST_MEMORY`] would let nobody in.
+/// A size of memory; less than 1 MiB would let nobody in.
 ///
 /// # Errors
 /// A text for the user when it is none.

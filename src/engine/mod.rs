@@ -26,6 +26,7 @@ mod workers;
 pub use call::{CallContext, IntoEncoded, IntoJobs, Job, Jobs, Produced, Producer, StreamSender};
 pub use channel::Capacity;
 pub use client_stream::{receive, ReceiveError, ReceiveTimeouts, Responses};
+#[cfg(feature = "services")]
 pub(crate) use limits::Peer;
 pub use limits::{Limits, Rate};
 pub use payload::Payload;

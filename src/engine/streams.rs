@@ -121,9 +121,7 @@ impl Streams {
     {
         let (sender, messages) = bounded_by_size(self.shared.config.capacity, T::encoded_len);
         let workers = Workers::clone(&self.shared.workers);
-        let draining = self.shared.table.draining().clone();
-        let context = CallContext::new(ctx, draining, self.keeps_metadata);
-        let call = Call::new(workers, context, sender, Box::new(open));
+        let call = Call::new(workers, self.context(ctx), sender, Box::new(open));
         let peer = self.peer(ctx);
         let observation = arrived(&self.shared.observer, ctx);
         match self.admit(ctx.method(), &call, peer) {
@@ -153,6 +151,12 @@ impl Streams {
                 ctx.spawn(sink.fail(status).map(|_| ()));
             }
         }
+    }
+
+    /// The context of a call that has just arrived. [`Streams::serve`] makes one by itself.
+    pub(crate) fn context(&self, ctx: &RpcContext<'_>) -> CallContext {
+        let draining = self.shared.table.draining().clone();
+        CallContext::new(ctx, draining, self.keeps_metadata)
     }
 
     /// Admits a call that the engine does not serve, such as a health check: by the limits of its

@@ -22,6 +22,20 @@ pub struct ClientTls {
     pub server_name: Option<String>,
 }
 
+impl ClientTls {
+    /// TLS to a server whose certificate is from one of the authorities in this PEM file. Blocks while
+    /// it is read.
+    ///
+    /// # Errors
+    /// As [`Authorities::from_file`].
+    pub fn with_authorities(path: impl Into<PathBuf>) -> Result<ClientTls, FileError> {
+        Ok(ClientTls {
+            authorities: Some(Authorities::from_file(path)?),
+            ..ClientTls::default()
+        })
+    }
+}
+
 /// The certificates of authorities.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Authorities(Arc<Vec<u8>>);

@@ -25,6 +25,17 @@ pub struct ServerTls {
     pub client_authorities: Option<PathBuf>,
 }
 
+impl ServerTls {
+    /// TLS with this certificate and key, for clients with and without a certificate.
+    pub fn new(certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> ServerTls {
+        ServerTls {
+            certificate: certificate.into(),
+            key: key.into(),
+            client_authorities: None,
+        }
+    }
+}
+
 /// The last usable contents of a [`ServerTls`].
 #[derive(Clone)]
 pub(crate) struct ServerIdentity {

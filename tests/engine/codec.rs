@@ -84,6 +84,13 @@ fn messages_are_encoded_on_the_way(#[values(Clear, Tls, MutualTls)] wire: Wire) 
         fetch(&channel, 7),
         (1..5).map(|k| text(k, 7)).collect::<Vec<_>>()
     );
+    // A heartbeat too.
+    let (_server, channel) = start_with(wire, |id| {
+        let late = Job::after(Duration::from_millis(15), std::iter::once(Ok(text(2, id))));
+        let beats = Jobs::from(late).with_heartbeat(Duration::from_millis(10), move || text(1, id));
+        IntoEncoded::encode_jobs(beats)
+    });
+    assert!(fetch(&channel, 7).ends_with(&[text(2, 7)]));
     // What is encoded already stays as it is.
     let (_server, channel) = start_with(wire, |id| {
         let producer = (0..3).map(move |k| Encoded::new(&text(k, id)));

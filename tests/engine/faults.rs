@@ -113,6 +113,8 @@ fn a_cancelled_call_keeps_its_place_while_its_producer_blocks(
     #[values(Clear, Tls, MutualTls)] wire: Wire,
 ) {
     let (release, gate) = bounded::<()>(0);
+    let blocking = Arc::new(AtomicUsize::new(0));
+    let counter = blocking.clone();
     let config = StreamsConfig {
         max_streams: 4,
         ..StreamsConfig::default()
@@ -120,12 +122,21 @@ fn a_cancelled_call_keeps_its_place_while_its_producer_blocks(
     let server = Harness::with(wire, WorkersConfig::default(), config, move |id, _| {
         Ok(match id {
             0 => Job::now(counting("x", 1)).into(),
-            _ => Job::now(counting("first", 1).chain(blocked(&gate))).into(),
+            _ => {
+                let (gate, counter) = (gate.clone(), counter.clone());
+                let blocks = std::iter::from_fn(move || {
+                    counter.fetch_add(1, Ordering::SeqCst);
+                    let _ = gate.recv();
+                    None
+                });
+                Job::now(counting("first", 1).chain(blocks)).into()
+            }
         })
     });
-    for _ in 0..4 {
+    for calls in 1..=4 {
         let mut call = server.call(1);
         call.next().unwrap().unwrap();
+        until(|| blocking.load(Ordering::SeqCst) == calls);
     }
     let snapshot = || server.streams.snapshot().methods[0].clone();
     until(|| snapshot().open == 0);

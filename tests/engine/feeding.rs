@@ -18,8 +18,9 @@ use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
 const LARGE: usize = 64 * 1024;
 
 /// A channel of a megabyte has room for so many of them; the HTTP/2 windows, the C-core's buffers and
-/// the client's channel take some more.
-const HELD_AT_MOST: usize = 150;
+/// the client's channel take some more: the windows grow, on a busy machine up to twice of what they
+/// are otherwise.
+const HELD_AT_MOST: usize = 300;
 
 fn counted(made: &Arc<AtomicUsize>) -> impl Iterator<Item = Produced<Response>> + Send {
     let made = made.clone();

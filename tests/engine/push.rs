@@ -127,7 +127,8 @@ fn a_sender_that_waits_ends_at_once_with_its_call(
             let _ = gate.recv();
             failing(RpcStatusCode::ABORTED, "beside it")
         });
-        Ok(vec![push, Job::now(fails)].into())
+        // First, while the channel has room for what it may make.
+        Ok(vec![Job::now(fails), push].into())
     });
     let unread = server.call_with(1, CallOption::default(), Capacity::messages(1));
     until(|| has_stalled(&server));
@@ -251,7 +252,9 @@ fn push_jobs_wait_for_room_before_they_begin(#[values(Clear, Tls, MutualTls)] wi
     let mut unread = server.call_with(1, CallOption::default(), Capacity::messages(1));
     until(|| has_stalled(&server));
     let held = settled(|| begun.load(Ordering::SeqCst));
-    assert!(held < 150, "{held} push jobs have begun");
+    let sent = server.streams.snapshot().methods[0].messages as usize;
+    // Two fill the channel, and the writer holds one; a few may have seen the same room.
+    assert!(held - sent < 10, "{held} begun, {sent} sent");
     for _ in 0..held {
         unread.next().unwrap().unwrap();
     }

@@ -148,6 +148,6 @@ pub(crate) fn source(modules: &[Module], set: &FileDescriptorSet) -> String {
         declare(&format!("Messages of `{proto}`."), &name, content);
     }
     source += "\n/// All files and their imports, described: an encoded `FileDescriptorSet`.\n";
-    source += "pub const DESCRIPTORS: &[u8] = include_bytes!(\"descriptors.bin\");\n";
+    source += "#[allow(dead_code)]\npub const DESCRIPTORS: &[u8] = include_bytes!(\"descriptors.bin\");\n";
     source
 }

@@ -1,5 +1,8 @@
 //! Adapters around the producers of a call, pull and push alike. They know nothing of the call itself.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
 use grpcio::RpcStatus;
 
 use super::super::channel::{SendError, TrySendError};
@@ -63,5 +66,89 @@ impl<T, U> Push<T> for Converting<T, U> {
 
     fn is_closed(&self) -> bool {
         self.inner.is_closed()
+    }
+
+    fn dispose(&self, value: Box<dyn Send>) {
+        self.inner.dispose(value);
+    }
+}
+
+/// Is told the failures of a call.
+pub(super) type OnFailure = Arc<Mutex<dyn FnMut(RpcStatus) + Send>>;
+
+/// The same producer, which ends instead of failing.
+pub(super) fn tolerate<T: Send + 'static>(body: Body<T>, on_failure: OnFailure) -> Body<T> {
+    match body {
+        Body::Pull(producer) => Body::Pull(Box::new(producer.map_while(move |item| match item {
+            Ok(message) => Some(Ok(message)),
+            Err(status) => {
+                report(&on_failure, status);
+                None
+            }
+        }))),
+        Body::Push(push) => Body::Push(Box::new(move |inner| {
+            let sender = StreamSender::new(Tolerant {
+                inner,
+                has_failed: AtomicBool::new(false),
+                on_failure: Some(on_failure),
+            });
+            if let Err(status) = push(sender.clone()) {
+                sender.fail(status);
+            }
+            Ok(())
+        })),
+    }
+}
+
+fn report(on_failure: &OnFailure, status: RpcStatus) {
+    let mut on_failure = on_failure.lock().unwrap_or_else(|e| e.into_inner());
+    (*on_failure)(status);
+}
+
+struct Tolerant<T> {
+    inner: StreamSender<T>,
+    has_failed: AtomicBool,
+    /// There until the drop.
+    on_failure: Option<OnFailure>,
+}
+
+impl<T> Push<T> for Tolerant<T> {
+    fn send(&self, message: T) -> Result<(), SendError<T>> {
+        match self.has_failed.load(Ordering::Acquire) {
+            true => Err(SendError(message)),
+            false => self.inner.send(message),
+        }
+    }
+
+    fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
+        match self.has_failed.load(Ordering::Acquire) {
+            true => Err(TrySendError::Closed(message)),
+            false => self.inner.try_send(message),
+        }
+    }
+
+    fn fail(&self, status: RpcStatus) {
+        if let (false, Some(on_failure)) = (self.is_closed(), &self.on_failure) {
+            if !self.has_failed.swap(true, Ordering::AcqRel) {
+                report(on_failure, status);
+            }
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.has_failed.load(Ordering::Acquire) || self.inner.is_closed()
+    }
+
+    fn dispose(&self, value: Box<dyn Send>) {
+        self.inner.dispose(value);
+    }
+}
+
+impl<T> Drop for Tolerant<T> {
+    /// On any thread, so the function, which may be the last reference, is dropped on a worker.
+    fn drop(&mut self) {
+        if let Some(on_failure) = self.on_failure.take() {
+            self.inner.dispose(Box::new(on_failure));
+        }
     }
 }

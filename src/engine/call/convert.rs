@@ -61,7 +61,10 @@ pub trait IntoEncoded<M>: Payload + Sized {
 impl<M: Message> IntoEncoded<M> for M {
     fn encode_jobs(jobs: Jobs<M>) -> Jobs<Encoded<M>> {
         let encode: fn(&M) -> Produced<Encoded<M>> = Encoded::new;
-        jobs.map_bodies(move |body| adapt::map(body, encode))
+        jobs.map_bodies(
+            move |body| adapt::map(body, encode),
+            |mut make| Box::new(move || encode(&make()?)),
+        )
     }
 }
 

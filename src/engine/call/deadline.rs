@@ -40,8 +40,8 @@ pub(in crate::engine) fn instant_of(deadline: Deadline) -> Option<Instant> {
 #[allow(unsafe_code)]
 fn timespec(deadline: Deadline) -> Timespec {
     // SAFETY: `Deadline` has one field, a `gpr_timespec`: a C struct of an i64 and two 32-bit integers, as `Timespec`
-    // is, in which all bytes belong to a field and all values are valid. A struct of the size of its only field has it at
-    // offset 0; the sizes are checked above, and by `transmute`.
+    // is, in which all bytes belong to a field and all values are valid. A struct of the size of its only field has it
+    // at offset 0; the sizes are checked above, and by `transmute`.
     unsafe { std::mem::transmute::<Deadline, Timespec>(deadline) }
 }
 

@@ -2,13 +2,16 @@
 
 use std::fmt;
 use std::iter::Once;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use grpcio::RpcStatus;
 
-use super::super::panic::drop_caught;
+use super::adapt;
+use super::heartbeat::{Heartbeat, MakeBeat};
 use super::order::Order;
 use super::push::{PushFn, StreamSender};
+use super::schedule::{AtDelays, FromIterator, MapBodies, Schedule};
 
 /// An item of a producer: the next message, or the status that ends the call instead.
 ///
@@ -18,7 +21,8 @@ pub type Produced<T> = Result<T, RpcStatus>;
 /// Makes messages, in order; may block in `next`. Any such iterator is one.
 ///
 /// It runs on a worker thread, on one at a time but not always on the same. It is called only when
-/// its call's channel has room for the message. It is not called again once its call is over, and is
+/// its call's channel has room for the message, except for the first message in an
+/// [ordered](Jobs::ordered) call. It is not called again once its call is over, and is
 /// dropped on a worker thread too.
 pub trait Producer<T>: Iterator<Item = Produced<T>> + Send + 'static {}
 
@@ -34,8 +38,8 @@ pub(super) enum Body<T> {
 
 /// A producer and its delay from the arrival of the request. Waiting takes no thread.
 pub struct Job<T> {
-    delay: Duration,
-    body: Body<T>,
+    pub(super) delay: Duration,
+    pub(super) body: Body<T>,
 }
 
 impl<T> Job<T> {
@@ -52,13 +56,13 @@ impl<T> Job<T> {
         }
     }
 
-    /// A job that sends its messages instead of being asked for them, due at once: for callbacks, and for loops that are
-    /// awkward as an iterator.
+    /// A job that sends its messages instead of being asked for them, due at once: for callbacks, and for loops that
+    /// are awkward as an iterator.
     ///
     /// `push` is called once, on a worker thread, and may block. The job lasts until it has returned and the last clone
-    /// of its [`StreamSender`] is dropped, which may be in a thread or a callback of yours. An error that it returns, as
-    /// one given to [`StreamSender::fail`], ends the call; a panic ends it with INTERNAL. Like every job it starts only
-    /// when the channel has room, and is one of at most 256 that have started and not ended.
+    /// of its [`StreamSender`] is dropped, which may be in a thread or a callback of yours. An error that it returns,
+    /// as one given to [`StreamSender::fail`], ends the call; a panic ends it with INTERNAL. Like every job it starts
+    /// only when the channel has room, and is one of at most 256 that have started and not ended.
     ///
     /// A sender blocks its thread while the reader is slow. So a thousand push jobs with slow readers need a thousand
     /// threads, which the limit of the [`Workers`](crate::engine::Workers) may not allow; an iterator in [`Job::now`]
@@ -119,11 +123,23 @@ pub struct Jobs<T> {
 pub(super) struct Extras<T> {
     /// There in an ordered call.
     pub(super) order: Option<Order<T>>,
+    /// There in a call with a heartbeat.
+    pub(super) heartbeat: Option<Heartbeat<T>>,
 }
 
 impl<T> Default for Extras<T> {
     fn default() -> Extras<T> {
-        Extras { order: None }
+        Extras {
+            order: None,
+            heartbeat: None,
+        }
+    }
+}
+
+impl<T> Extras<T> {
+    /// True when they hold user code that is to be dropped once the call is over.
+    pub(super) fn holds_code(&self) -> bool {
+        self.heartbeat.is_some() || self.order.as_ref().is_some_and(|order| order.waiting() > 0)
     }
 }
 
@@ -162,14 +178,14 @@ impl<T: 'static> Jobs<T> {
     }
 
     /// The same jobs, their messages delivered in the order of the jobs: all of the first, then all of the second, and
-    /// so on. That is the order in which they start; of jobs that are due at the same time, the order in which they were
-    /// given.
+    /// so on. That is the order in which they start; of jobs that are due at the same time, the order in which they
+    /// were given.
     ///
     /// The producers still run in parallel. One that is not first in line makes one message ahead, which it holds, and
-    /// waits for its turn without a thread. So an ordered call holds up to 255 messages beside its channel, whose limits
-    /// do not count them. A failure waits for its turn like a message: the messages of all earlier jobs arrive before.
-    /// The function of a [push job](Job::push) is not called before its turn, since it could only wait, and would hold a
-    /// worker meanwhile.
+    /// waits for its turn without a thread. So an ordered call holds up to 255 messages beside its channel, whose
+    /// limits do not count them. A failure waits for its turn like a message: the messages of all earlier jobs arrive
+    /// before. The function of a [push job](Job::push) is not called before its turn, since it could only wait, and
+    /// would hold a worker meanwhile.
     ///
     /// ```
     /// use fanstream::engine::{Job, Jobs, Produced};
@@ -187,6 +203,54 @@ impl<T: 'static> Jobs<T> {
     /// ```
     pub fn ordered(mut self) -> Jobs<T> {
         self.extras().order = Some(Order::default());
+        self
+    }
+
+    /// The same jobs; a failure of one ends that producer only, and `on_failure` is told its status. The call goes on
+    /// and ends with OK. A panic of a producer still ends the call with INTERNAL.
+    ///
+    /// `on_failure` runs on the thread that fails: a worker, or the one that calls [`StreamSender::fail`], which
+    /// refuses the messages of its job from then on. It runs once at a time and may block, but then other failures of
+    /// the call wait for it. It is dropped on a worker.
+    pub fn tolerate_failures(self, on_failure: impl FnMut(RpcStatus) + Send + 'static) -> Jobs<T>
+    where
+        T: Send,
+    {
+        let on_failure: adapt::OnFailure = Arc::new(Mutex::new(on_failure));
+        self.map_bodies(
+            move |body| adapt::tolerate(body, on_failure.clone()),
+            |make| make,
+        )
+    }
+
+    /// The same jobs, and a message of `make` whenever no other was sent for `interval`, from the arrival of the
+    /// request to the end of the last producer. For streams that are quiet for long: proxies end a stream on which no
+    /// message was sent for a time, and HTTP/2 pings do not count for that.
+    ///
+    /// Messages cost nothing more: the call checks its counters every half interval. So the first beat comes when the
+    /// call is an interval old, and a later one after 1 to 1.5 intervals without a message; none comes while messages
+    /// wait in the channel for a slow reader. An interval of less than 10 ms is taken for 10 ms. The last heartbeat
+    /// given counts.
+    ///
+    /// `make` runs on a worker and may block; a call with a blocked `make` has no other beat. It is dropped on a worker
+    /// when the call is over. A panic in it ends the call with INTERNAL. In an [ordered](Jobs::ordered) call a beat may
+    /// come between any two messages.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use fanstream::engine::{Job, Jobs};
+    ///
+    /// let late = Job::after(Duration::from_secs(3600), std::iter::once(Ok("news")));
+    /// let jobs = Jobs::from(late).with_heartbeat(Duration::from_secs(15), || "nothing yet");
+    /// # drop(jobs);
+    /// ```
+    pub fn with_heartbeat(
+        mut self,
+        interval: Duration,
+        mut make: impl FnMut() -> T + Send + 'static,
+    ) -> Jobs<T> {
+        let make = Box::new(move || Ok(make()));
+        self.extras().heartbeat = Some(Heartbeat::new(interval, make));
         self
     }
 
@@ -220,15 +284,19 @@ impl<T: 'static> Jobs<T> {
         self.schedule.is_prompt()
     }
 
-    /// The same jobs with other bodies.
+    /// The same jobs with other bodies, and their heartbeat with another function.
     pub(super) fn map_bodies<U: 'static>(
         self,
         map: impl FnMut(Body<T>) -> Body<U> + Send + 'static,
+        map_beat: impl FnOnce(MakeBeat<T>) -> MakeBeat<U>,
     ) -> Jobs<U> {
         let inner = self.schedule;
         let mut jobs = Jobs::new(MapBodies { inner, map });
         if let Some(extras) = self.extras {
-            jobs.extras().order = extras.order.map(|_| Order::default());
+            jobs.extras = Some(Box::new(Extras {
+                order: extras.order.map(|_| Order::default()),
+                heartbeat: extras.heartbeat.and_then(|beat| beat.map(map_beat)),
+            }));
         }
         jobs
     }
@@ -252,91 +320,5 @@ impl<T: 'static> From<Vec<Job<T>>> for Jobs<T> {
 impl<T> fmt::Debug for Jobs<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Jobs(..)")
-    }
-}
-
-trait Schedule<T>: Send {
-    fn next_delay(&mut self) -> Option<Duration>;
-    fn start(&mut self) -> Option<Body<T>>;
-    fn is_prompt(&self) -> bool;
-}
-
-struct FromIterator<I: Iterator<Item = Job<T>>, T> {
-    jobs: I,
-    next: Option<Body<T>>,
-    /// The iterator is one of this file, over jobs that are there already.
-    is_prompt: bool,
-}
-
-impl<T, I: Iterator<Item = Job<T>> + Send> Schedule<T> for FromIterator<I, T> {
-    fn next_delay(&mut self) -> Option<Duration> {
-        let job = self.jobs.next()?;
-        self.next = Some(job.body);
-        Some(job.delay)
-    }
-
-    fn start(&mut self) -> Option<Body<T>> {
-        self.next.take()
-    }
-
-    fn is_prompt(&self) -> bool {
-        self.is_prompt
-    }
-}
-
-impl<I: Iterator<Item = Job<T>>, T> Drop for FromIterator<I, T> {
-    fn drop(&mut self) {
-        drop_caught(self.next.take());
-        if self.is_prompt {
-            // One at a time: two producers whose `Drop` panics would otherwise abort the process.
-            self.jobs.by_ref().for_each(drop_caught);
-        }
-    }
-}
-
-struct AtDelays<D, M> {
-    delays: D,
-    make: M,
-    /// Of the next job.
-    number: u64,
-}
-
-impl<T, P, D, M> Schedule<T> for AtDelays<D, M>
-where
-    P: Producer<T>,
-    D: Iterator<Item = Duration> + Send,
-    M: FnMut(u64) -> P + Send,
-{
-    fn next_delay(&mut self) -> Option<Duration> {
-        self.delays.next()
-    }
-
-    fn start(&mut self) -> Option<Body<T>> {
-        let producer = (self.make)(self.number);
-        self.number += 1;
-        Some(Body::Pull(Box::new(producer)))
-    }
-
-    fn is_prompt(&self) -> bool {
-        true
-    }
-}
-
-struct MapBodies<T, F> {
-    inner: Box<dyn Schedule<T>>,
-    map: F,
-}
-
-impl<T, U, F: FnMut(Body<T>) -> Body<U> + Send> Schedule<U> for MapBodies<T, F> {
-    fn next_delay(&mut self) -> Option<Duration> {
-        self.inner.next_delay()
-    }
-
-    fn start(&mut self) -> Option<Body<U>> {
-        self.inner.start().map(&mut self.map)
-    }
-
-    fn is_prompt(&self) -> bool {
-        self.inner.is_prompt()
     }
 }

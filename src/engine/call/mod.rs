@@ -2,11 +2,13 @@
 //!
 //! A call is a [`Task`]. It stands in the workers' queue or among their timers, never in both and
 //! never twice, however many of its producers could run; so calls take turns, not producers. It
-//! pushes into its channel and knows nothing of sinks; the response writer reads the channel.
+//! pushes into its channel and knows nothing of sinks; the response writer reads the channel. The look
+//! at a heartbeat is another task, which does not keep the call.
 //!
 //! A producer runs only when the channel has room, and a job starts only when it can run at once. So
 //! a call holds its channel, one message for each worker that runs one of its producers, and no
-//! more than 256 started producers, however long its reader does not read.
+//! more than 256 started producers, however long its reader does not read; if its jobs are ordered,
+//! one message of each of these too.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Wake;
@@ -33,9 +35,11 @@ mod context;
 mod convert;
 mod deadline;
 mod feed;
+mod heartbeat;
 mod job;
 mod order;
 mod push;
+mod schedule;
 mod state;
 mod termination;
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! The line of an ordered call: whose messages may leave now, and what the jobs behind it have made ahead. Data only; it
-//! runs no user code and takes no lock.
+//! The line of an ordered call: whose messages may leave now, and what the jobs behind it have made ahead. Data only;
+//! it runs no user code and takes no lock.
 //!
 //! | a started job | holds | leaves the line |
 //! | --- | --- | --- |

@@ -5,11 +5,13 @@
 //! C-core's memory.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use grpcio::RpcStatus;
 
 use super::super::channel::{SendError, TrySendError};
+use super::super::panic::drop_caught;
+use super::super::workers::Task;
 use super::Call;
 
 /// The function of a push job.
@@ -17,9 +19,9 @@ pub(super) type PushFn<T> = Box<dyn FnOnce(StreamSender<T>) -> Result<(), RpcSta
 
 /// Sends the messages of a [push job](super::Job::push). Clones send for the same job.
 ///
-/// It may be moved to other threads and into callbacks. The job ends when its function has returned and the last clone is
-/// dropped, so a clone that is never dropped keeps the call open until its client goes, and keeps the call's place among
-/// the server's streams even longer. Dropping one never blocks and runs no code of yours.
+/// It may be moved to other threads and into callbacks. The job ends when its function has returned and the last clone
+/// is dropped, so a clone that is never dropped keeps the call open until its client goes, and keeps the call's place
+/// among the server's streams even longer. Dropping one never blocks and runs no code of yours.
 ///
 /// Messages of one thread keep their order; those of several threads come as they were sent.
 pub struct StreamSender<T>(Arc<dyn Push<T>>);
@@ -28,8 +30,9 @@ impl<T> StreamSender<T> {
     /// Sends; blocks while the call's channel is full, which is the backpressure of a slow reader. It wakes up when the
     /// channel is half empty, or at once when the call is over or has failed.
     ///
-    /// The thread is occupied meanwhile. If it is one of the [`Workers`](crate::engine::Workers), their number grows up to
-    /// its limit. Never call it on a poll thread of grpcio, such as in an observer: use [`StreamSender::try_send`] there.
+    /// The thread is occupied meanwhile. If it is one of the [`Workers`](crate::engine::Workers), their number grows up
+    /// to its limit. Never call it on a poll thread of grpcio, such as in an observer: use [`StreamSender::try_send`]
+    /// there.
     ///
     /// # Errors
     /// The call is over or has failed: no message is taken from now on. The message comes back.
@@ -45,9 +48,9 @@ impl<T> StreamSender<T> {
         self.0.try_send(message)
     }
 
-    /// Ends the call with `status`, after the messages that were sent before. Other producers of the call are not called
-    /// again. Without effect if the call has failed before or is over. An OK status becomes INTERNAL: a failure cannot be
-    /// OK. Never blocks.
+    /// Ends the call with `status`, after the messages that were sent before. Other producers of the call are not
+    /// called again. Without effect if the call has failed before or is over. An OK status becomes INTERNAL: a failure
+    /// cannot be OK. Never blocks.
     pub fn fail(&self, status: RpcStatus) {
         self.0.fail(status);
     }
@@ -59,6 +62,11 @@ impl<T> StreamSender<T> {
 
     pub(super) fn new(push: impl Push<T> + 'static) -> StreamSender<T> {
         StreamSender(Arc::new(push))
+    }
+
+    /// Has a worker drop `value`, which is user code.
+    pub(super) fn dispose(&self, value: Box<dyn Send>) {
+        self.0.dispose(value);
     }
 }
 
@@ -82,6 +90,7 @@ pub(super) trait Push<T>: Send + Sync {
     fn try_send(&self, message: T) -> Result<(), TrySendError<T>>;
     fn fail(&self, status: RpcStatus);
     fn is_closed(&self) -> bool;
+    fn dispose(&self, value: Box<dyn Send>);
 }
 
 /// The end of a push job at its call. It is counted in `State::pushing`.
@@ -142,6 +151,11 @@ impl<T: Send + 'static> Push<T> for PushEnd<T> {
     fn is_closed(&self) -> bool {
         self.call.sender.is_closed()
     }
+
+    fn dispose(&self, value: Box<dyn Send>) {
+        let disposal = Disposal(Mutex::new(Some(value)));
+        self.call.workers.submit(Arc::new(disposal));
+    }
 }
 
 impl<T: Send + 'static> Drop for PushEnd<T> {
@@ -151,5 +165,15 @@ impl<T: Send + 'static> Drop for PushEnd<T> {
         let end = |number| self.call.end_in_line(&mut state, number, None);
         let is_closed = self.number.is_some_and(end);
         self.call.conclude(state, is_closed);
+    }
+}
+
+/// User code to be dropped by a worker.
+struct Disposal(Mutex<Option<Box<dyn Send>>>);
+
+impl Task for Disposal {
+    fn run(self: Arc<Self>) {
+        let value = self.0.lock().unwrap_or_else(|e| e.into_inner()).take();
+        drop_caught(value);
     }
 }

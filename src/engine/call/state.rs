@@ -23,6 +23,7 @@ use super::super::limits::Permit;
 use super::super::panic::drop_caught;
 use super::super::workers::Timer;
 use super::feed::{Feed, Open};
+use super::heartbeat::Heartbeat;
 use super::job::{Body, Extras};
 use super::order::{InLine, Next, Order};
 
@@ -88,6 +89,7 @@ pub(super) struct Discarded<T> {
     feed: Feed<T>,
     started: Vec<Started<T>>,
     unsent: Option<Unsent<T>>,
+    heartbeat: Option<Heartbeat<T>>,
 }
 
 impl<T: 'static> State<T> {
@@ -124,6 +126,10 @@ impl<T: 'static> State<T> {
 
     pub(super) fn order(&mut self) -> Option<&mut Order<T>> {
         self.extras.as_mut()?.order.as_mut()
+    }
+
+    pub(super) fn heartbeat(&mut self) -> Option<&mut Heartbeat<T>> {
+        self.extras.as_mut()?.heartbeat.as_mut()
     }
 
     /// A job starts.
@@ -181,7 +187,10 @@ impl<T: 'static> State<T> {
         self.feed.holds_code()
             || !self.ready.is_empty()
             || !self.parked.is_empty()
-            || self.waiting() > 0
+            || self
+                .extras
+                .as_ref()
+                .is_some_and(|extras| extras.holds_code())
             || self.unsent.is_some()
     }
 
@@ -202,6 +211,7 @@ impl<T: 'static> State<T> {
             feed,
             started,
             unsent: self.unsent.take(),
+            heartbeat: self.extras.as_mut().and_then(|e| e.heartbeat.take()),
         })
     }
 }
@@ -216,9 +226,15 @@ impl<T> Started<T> {
 }
 
 impl<T> Discarded<T> {
+    /// The timer of its heartbeat, to be cancelled.
+    pub(super) fn timer(&self) -> Option<Timer> {
+        self.heartbeat.as_ref()?.timer()
+    }
+
     /// Drops each piece for itself: two that panic at once would abort the process.
     pub(super) fn discard(self) {
         drop_caught(self.feed);
+        drop_caught(self.heartbeat);
         self.started.into_iter().for_each(Started::discard);
         if let Some((messages, message)) = self.unsent {
             drop_caught(message);

@@ -62,6 +62,10 @@ impl<T: Send + 'static> Task for Call<T> {
             Some(Work::Feed(feed)) => self.advance(feed),
             Some(Work::Started(started)) => Some(started),
             Some(Work::Discard(discarded)) => {
+                // A look at the heartbeat keeps what is left of the call.
+                if let Some(timer) = discarded.timer() {
+                    self.workers.cancel(timer);
+                }
                 discarded.discard();
                 None
             }
@@ -133,6 +137,9 @@ impl<T: Send + 'static> Call<T> {
         state.feed = feed;
         if extras.is_some() {
             state.extras = extras;
+            if let Some(heartbeat) = state.heartbeat() {
+                self.start_heartbeat(heartbeat);
+            }
         }
         let started = body.map(|body| state.start(body));
         if started.is_some() {

@@ -6,7 +6,7 @@ pub struct Capacity {
     /// Messages that may wait in the channel. At least 1.
     pub messages: usize,
     /// Bytes that may wait in the channel, as far as the channel knows the size of its messages (see
-    /// [`bounded_by_size`](super::channel::bounded_by_size)): they are divided into `messages`
+    /// [`bounded_by_size`](crate::engine::channel::bounded_by_size)): they are divided into `messages`
     /// slots, and a message takes one slot, and one more for each further slot's worth of bytes. At
     /// least 1.
     pub bytes: usize,

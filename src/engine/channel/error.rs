@@ -39,7 +39,7 @@ pub enum TryRecvError {
     Ended,
 }
 
-/// Why [`Receiver::recv_timeout`] came back without a message.
+/// Why [`Receiver::recv_timeout`](super::Receiver::recv_timeout) came back without a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecvTimeoutError {
     /// None came in time.

@@ -5,7 +5,7 @@
 //! low-water mark instead of at every message, and a large message takes more than one slot. It
 //! knows nothing of gRPC, workers or calls.
 //!
-//! The queue is crossbeam's linked one, bounded by [`Slots`]: its memory follows the number of
+//! The queue is crossbeam's linked one, bounded by `Slots`: its memory follows the number of
 //! queued messages, where the array one would allocate the whole capacity for every idle call.
 //!
 //! ```

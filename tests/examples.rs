@@ -1,0 +1,96 @@
+//! Each example runs, ends by itself and prints what it is about.
+
+mod common {
+    pub mod process;
+}
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use common::process::Process;
+use rstest::rstest;
+
+const EXAMPLES: [&str; 9] = [
+    "blob_chunks",
+    "callbacks",
+    "command_output",
+    "database_rows",
+    "drain",
+    "file_lines",
+    "hello_stream",
+    "resume",
+    "tls_and_tokens",
+];
+
+/// The directory of the examples' programs. A test program alone does not have cargo build them.
+fn programs() -> &'static Path {
+    static PROGRAMS: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAMS.get_or_init(|| {
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--quiet", "--locked"]);
+        if !cfg!(debug_assertions) {
+            build.arg("--release");
+        }
+        build.args(EXAMPLES.iter().flat_map(|name| ["--example", name]));
+        let built = build.current_dir(env!("CARGO_MANIFEST_DIR")).status();
+        assert!(built.unwrap().success());
+        // This program is in `deps`, beside the examples' directory.
+        let this = env::current_exe().unwrap();
+        this.ancestors().nth(2).unwrap().join("examples")
+    })
+}
+
+fn output(example: &str) -> Vec<String> {
+    let program = programs().join(example);
+    let ended = Process::start(program.to_str().unwrap(), [""; 0]).end();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(ended.errors, [""; 0], "{ended:?}");
+    ended.output
+}
+
+#[rstest]
+#[case::blob_chunks("blob_chunks", "checksum is right: true")]
+#[case::callbacks("callbacks", "20 °C|20.5 °C|21 °C|the library no longer calls back")]
+#[case::command_output("command_output", "started|signal: 9 (SIGKILL)")]
+#[case::database_rows("database_rows", DATABASE_ROWS)]
+#[case::hello_stream(
+    "hello_stream",
+    "Hello world, number 1|Hello world, number 2|Hello world, number 3"
+)]
+#[case::resume("resume", RESUME)]
+#[case::tls_and_tokens("tls_and_tokens", TLS_AND_TOKENS)]
+fn it_prints(#[case] example: &str, #[case] lines: &str) {
+    assert_eq!(output(example), lines.split('|').collect::<Vec<_>>());
+}
+
+const DATABASE_ROWS: &str =
+    r#"name: "Ada" years: 36|name: "Edsger" years: 72|name: "Grace" years: 85"#;
+
+const RESUME: &str = "1|2|3|4|broken; on from 5 in 10ms|5|6|7|8|broken; on from 9 in 10ms|9|10";
+
+const TLS_AND_TOKENS: &str = "Hello, in private|\
+    16-UNAUTHENTICATED a token is needed: send the header `authorization: Bearer TOKEN`";
+
+#[test]
+fn file_lines_prints_a_file_and_a_status() {
+    let output = output("file_lines");
+    assert_eq!(output[0], "Cargo.toml: [package]");
+    assert!(
+        output[3].starts_with("missing.txt: 5-NOT_FOUND"),
+        "{output:?}"
+    );
+    assert_eq!(output.len(), 4, "{output:?}");
+}
+
+#[test]
+fn drain_says_where_it_stopped() {
+    let output = output("drain");
+    assert_eq!(output[0], "started at 0");
+    assert!(
+        output[1].starts_with("the server drains; go on from "),
+        "{output:?}"
+    );
+    assert_eq!(output[2..], ["0 streams aborted"]);
+}

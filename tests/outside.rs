@@ -1,0 +1,67 @@
+//! A package outside of the workspace builds on the library without default features, and serves a
+//! proto of its own over TLS, with metrics and a drain: tests/outside_package.
+
+mod common {
+    pub mod certificates;
+    pub mod http;
+    pub mod process;
+}
+
+use std::env;
+use std::path::Path;
+use std::process::Command;
+
+use common::certificates::Authority;
+use common::http::get;
+use common::process::Process;
+
+const PACKAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/outside_package");
+
+/// Builds the package into the target directory of this test, so that the C-core is not compiled
+/// again, and returns the program.
+fn build() -> String {
+    let own = env::current_exe().unwrap();
+    let profile = own.ancestors().nth(2).unwrap();
+    let target = profile.parent().unwrap();
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--locked", "--release"])
+        .current_dir(PACKAGE)
+        .env("CARGO_TARGET_DIR", target)
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&built.stderr);
+    assert!(built.status.success(), "{errors}");
+    let program = target.join("release/outside");
+    program.to_str().unwrap().into()
+}
+
+#[test]
+fn it_builds_serves_and_drains() {
+    let outside = build();
+    let directory = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let files = authority.issue_files(directory.path(), "server", &["localhost"]);
+    let ca = authority.write(&directory.path().join("ca.pem"));
+    let text = |path: &Path| path.to_str().unwrap().to_string();
+    let (certificate, key) = (text(&files.certificate), text(&files.key));
+    let server = Process::start(&outside, ["serve", &certificate, &key]);
+    let (address, metrics) = (server.line(), server.line());
+    let watch = |ticks| Process::start(&outside, ["watch", &address, &text(&ca), ticks]);
+
+    let few = watch("3").end();
+    assert_eq!(few.output, ["tick 0", "tick 1", "tick 2"]);
+    assert_eq!(few.code, Some(0), "{:?}", few.errors);
+
+    let many = watch("4000000000");
+    assert_eq!(many.line(), "tick 0");
+    let page = get(&metrics, "/metrics").body;
+    let started = r#"grpc_method="Watch""#;
+    assert!(page.contains(started), "{page}");
+
+    // It knows that the server drains, and comes to its end.
+    server.signal("-TERM");
+    assert_eq!(many.end().code, Some(0));
+    let server = server.end();
+    assert_eq!(server.output, ["Drained { aborted: 0, clean: true }"]);
+    assert_eq!(server.code, Some(0));
+}
