@@ -1,4 +1,5 @@
-"""Role: builds the peer on grpc-go, and the original tutorial programs where a checkout of them is given."""
+"""Role: builds the peer on grpc-go, grpc-go's interop programs, and the original tutorial programs where a checkout of them is
+given."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from .common import BUILT, PEERS, BuildFailed, Missing, Participant, only_builder, run
+from .common import BUILT, PEERS, ROOT, BuildFailed, Missing, Participant, only_builder, run
 
 GRPC = "google.golang.org/grpc"
 
@@ -31,6 +32,13 @@ def original(checkout: Path) -> Participant:
             shutil.copy(PEERS / "original" / name, source / name)
         server, client = _build(source, BUILT / "original", "./src/server", "./src/client")
     return Participant("original", server, client, takes_flags=False)
+
+
+def interop() -> tuple[list[str], list[str]]:
+    """The commands of grpc-go's interop server and client."""
+    packages = ["./server", f"{GRPC}/interop/client"]
+    server, client = _build(ROOT / "tests" / "interop" / "go", BUILT / "interop", *packages)
+    return server, client
 
 
 def _build(source: Path, into: Path, *packages: str) -> list[list[str]]:

@@ -28,6 +28,14 @@ def ours() -> Participant:
     return Participant("ours", [str(TARGET / "server")], [str(TARGET / "client")])
 
 
+def suites() -> dict[str, list[str]]:
+    """The programs for suites that others wrote, by name."""
+    packages = ("conformance", "interop")
+    _build(*(flag for package in packages for flag in ("-p", f"fanstream-{package}")))
+    names = (f"{package}-{side}" for package in packages for side in ("server", "client"))
+    return {name: [str(TARGET / name)] for name in names}
+
+
 def fanstream() -> Participant:
     """The shipped server and client, and the load client where the crate has one."""
     examples = ["load"] if "load" in _examples() else []

@@ -13,7 +13,7 @@ use fanstream::client::{CallSettings, Client, ClientConfig, Header, HeaderError}
 use fanstream::engine::{Payload, ReceiveError};
 use fanstream::grpcio::{Method, RpcStatus, RpcStatusCode};
 use fanstream::protobuf::{Message, SingularPtrField};
-use fanstream::security::{Authorities, ClientIdentity, ClientTls};
+use fanstream::security::{ClientIdentity, ClientTls};
 use fanstream_conformance::client_compat::{
     ClientCompatRequest, ClientCompatRequest_Cancel_oneof_cancel_timing as CancelTiming,
     ClientCompatResponse, ClientResponseResult,
@@ -124,19 +124,12 @@ impl Runner {
         let mut config = ClientConfig::new(server.address.parse::<Address>()?);
         config.gzip = server.gzip;
         if !server.certificate.is_empty() {
-            let authorities = Authorities::from_file(file("server", &server.certificate)?)?;
-            let identity = match &server.identity {
-                None => None,
-                Some((certificate, key)) => Some(ClientIdentity::from_files(
-                    file("certificate", certificate)?,
-                    file("key", key)?,
-                )?),
-            };
-            config.tls = Some(ClientTls {
-                authorities: Some(authorities),
-                identity,
-                server_name: None,
-            });
+            let mut tls = ClientTls::with_authorities(file("server", &server.certificate)?)?;
+            if let Some((certificate, key)) = &server.identity {
+                let (certificate, key) = (file("certificate", certificate)?, file("key", key)?);
+                tls.identity = Some(ClientIdentity::from_files(certificate, key)?);
+            }
+            config.tls = Some(tls);
         }
         let client = Client::connect(&config)?;
         clients.insert(server, client.clone());

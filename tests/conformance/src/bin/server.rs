@@ -66,15 +66,14 @@ fn builder(
     }
     if request.use_tls {
         let credentials = request.get_server_creds();
-        let client_authorities = match &request.client_tls_cert[..] {
-            [] => None,
-            pem => Some(write_file(directory, "clients.pem", pem)?),
-        };
-        builder = builder.tls(ServerTls {
-            certificate: write_file(directory, "server.pem", &credentials.cert)?,
-            key: write_file(directory, "server.key", &credentials.key)?,
-            client_authorities,
-        });
+        let certificate = write_file(directory, "server.pem", &credentials.cert)?;
+        let key = write_file(directory, "server.key", &credentials.key)?;
+        let mut tls = ServerTls::new(certificate, key);
+        if !request.client_tls_cert.is_empty() {
+            let authorities = write_file(directory, "clients.pem", &request.client_tls_cert)?;
+            tls.client_authorities = Some(authorities);
+        }
+        builder = builder.tls(tls);
     }
     Ok(builder)
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use fanstream::client::{Client, ClientConfig};
 use fanstream::engine::ReceiveError;
 use fanstream::grpcio::{Method, RpcStatus, RpcStatusCode};
-use fanstream::security::{Authorities, ClientTls};
+use fanstream::security::ClientTls;
 use fanstream_interop::test::{
     Empty, Payload, ResponseParameters, SimpleRequest, StreamingOutputCallRequest,
 };
@@ -53,10 +53,7 @@ fn run(arguments: &[String]) -> Result<usize, Box<dyn Error>> {
     let mut config = ClientConfig::new(address.parse()?);
     config.timeout = Some(Duration::from_secs(20));
     if let Some(ca) = ca {
-        config.tls = Some(ClientTls {
-            authorities: Some(Authorities::from_file(ca)?),
-            ..ClientTls::default()
-        });
+        config.tls = Some(ClientTls::with_authorities(ca)?);
     }
     let client = Client::connect(&config)?;
     let mut failed = 0;

@@ -36,11 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     match &files[..] {
         [] => {}
         [certificate, key] => {
-            builder = builder.tls(ServerTls {
-                certificate: certificate.into(),
-                key: key.into(),
-                client_authorities: None,
-            });
+            builder = builder.tls(ServerTls::new(certificate, key));
         }
         _ => return Err("usage: interop-server [CERTIFICATE KEY]".into()),
     }
