@@ -3,6 +3,7 @@
 
 mod common {
     pub mod process;
+    pub mod proxy;
 }
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,6 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::process::eventually;
+use common::proxy::Proxy;
 use fanstream::address::Address;
 use fanstream::client::{Client, ClientConfig, Header};
 use fanstream::engine::codec::method;
@@ -18,7 +20,7 @@ use fanstream::engine::{CallEnd, Observed, Observer, ReceiveError, WorkersConfig
 use fanstream::proto::stream::{Request, Response};
 use fanstream::proto::stream_grpc::{create_stream_service, StreamService};
 use fanstream::proto::DESCRIPTORS;
-use fanstream::server::{Server, ServerBuilder, Service, StartError};
+use fanstream::server::{Server, ServerBuilder, ServerConfig, Service, StartError};
 use fanstream::services::ServingStatus;
 use fanstream::tutorial::FETCH_RESPONSE;
 use futures::FutureExt;
@@ -409,4 +411,67 @@ fn a_shutdown_waits_for_unary_calls() {
     let drained = server.shutdown(10 * SECOND);
     assert!(drained.clean && drained.aborted == 0, "{drained:?}");
     assert_eq!(call.join().unwrap().unwrap().result, "3");
+}
+
+/// Returns its request.
+const BACK: Method<Response, Response> = method(MethodType::Unary, "/test.Echo/Back");
+
+#[test]
+fn gzip_there_and_back() {
+    let config = ServerConfig {
+        gzip: true,
+        ..ServerConfig::default()
+    };
+    let server = Server::builder()
+        .config(config)
+        .listen(local())
+        .add_service(Service::new().unary(&BACK, |_, request| Ok(request)))
+        .start()
+        .unwrap();
+    let address = server.bound()[0].address.to_string();
+    let text = "a".repeat(1 << 20);
+    for gzip in [false, true] {
+        let proxy = Proxy::to(&address);
+        let client = Client::connect(&ClientConfig {
+            timeout: Some(30 * SECOND),
+            gzip,
+            ..ClientConfig::new(proxy.address.parse().unwrap())
+        })
+        .unwrap();
+        let returned = client.unary(&BACK, response(&text)).unwrap();
+        assert_eq!(returned.result, text);
+        assert_eq!(proxy.received_from_client() < 1 << 16, gzip);
+        assert!(proxy.received_from_server() < 1 << 16);
+    }
+}
+
+#[test]
+fn an_ok_without_a_response_is_an_error() {
+    let server = builder()
+        .add_service(Service::new().server_streaming(&COUNT, |_, _| {
+            Ok(std::iter::empty::<Result<Response, RpcStatus>>())
+        }))
+        .start()
+        .unwrap();
+    let client = client(&server);
+    let count = method::<Request, Response>(MethodType::Unary, COUNT.name);
+    let (code, message) = failed(client.unary(&count, request(1)));
+    assert_eq!(code, RpcStatusCode::UNIMPLEMENTED, "{message}");
+}
+
+#[test]
+fn a_timeout_reaches_the_handler_as_it_is() {
+    let limit = 2 * SECOND;
+    let service = Service::new().unary(&ECHO, move |call, _| {
+        let left = call.time_left().unwrap_or_default();
+        Ok(response(left <= limit && left > limit / 2))
+    });
+    let server = builder().add_service(service).start().unwrap();
+    let client = client(&server);
+    for _ in 0..20 {
+        let mut settings = client.call_settings();
+        settings.timeout = Some(limit);
+        let answer = client.unary_with(&ECHO, request(1), settings).unwrap();
+        assert_eq!(answer.message.result, "true");
+    }
 }

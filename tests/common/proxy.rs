@@ -26,6 +26,7 @@ struct Shared {
     accepted: AtomicUsize,
     open: AtomicUsize,
     from_client: AtomicUsize,
+    from_server: AtomicUsize,
     sockets: Mutex<Vec<TcpStream>>,
 }
 
@@ -77,6 +78,11 @@ impl Proxy {
     pub fn received_from_client(&self) -> usize {
         self.shared.from_client.load(Ordering::SeqCst)
     }
+
+    /// Bytes that came from servers.
+    pub fn received_from_server(&self) -> usize {
+        self.shared.from_server.load(Ordering::SeqCst)
+    }
 }
 
 impl Drop for Proxy {
@@ -98,26 +104,27 @@ impl Shared {
             self.sockets.lock().unwrap().push(socket);
         }
         let closed = Arc::new(AtomicBool::new(false));
-        for (from, to, counted) in [
-            (client.try_clone(), server.try_clone(), true),
-            (Ok(server), Ok(client), false),
-        ] {
-            let (shared, closed) = (self.clone(), closed.clone());
-            let (from, to) = (from.unwrap(), to.unwrap());
-            thread::spawn(move || shared.copy(from, to, counted, &closed));
-        }
+        let (from_client, to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+        let (shared, of_client) = (self.clone(), closed.clone());
+        thread::spawn(move || shared.copy(from_client, to_server, &shared.from_client, &of_client));
+        let shared = self.clone();
+        thread::spawn(move || shared.copy(server, client, &shared.from_server, &closed));
     }
 
     /// Until one side closes; then the other side hears of it, unless there is a black hole.
-    fn copy(&self, mut from: TcpStream, mut to: TcpStream, counted: bool, closed: &AtomicBool) {
+    fn copy(
+        &self,
+        mut from: TcpStream,
+        mut to: TcpStream,
+        count: &AtomicUsize,
+        closed: &AtomicBool,
+    ) {
         let mut buffer = vec![0; 64 << 10];
         while let Ok(bytes @ 1..) = from.read(&mut buffer) {
             while self.stopped.load(Ordering::SeqCst) {
                 thread::sleep(Duration::from_millis(1));
             }
-            if counted {
-                self.from_client.fetch_add(bytes, Ordering::SeqCst);
-            }
+            count.fetch_add(bytes, Ordering::SeqCst);
             if !self.swallows.load(Ordering::SeqCst) && to.write_all(&buffer[..bytes]).is_err() {
                 break;
             }
