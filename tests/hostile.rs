@@ -388,6 +388,33 @@ fn a_bad_field_spoils_no_other_calls() {
     assert_eq!(ending.reset, None);
 }
 
+/// The same for a field with a name that the decoder knows and a value that it does not: later fields
+/// can take the name from the table.
+#[test]
+fn a_bad_value_spoils_no_other_calls() {
+    let server = server(&[]);
+    let mut client = Http2::connect(&server.address, FETCH, true).unwrap();
+    let mut frames = Vec::new();
+    let first = client.open(&mut frames);
+    data(&mut frames, first, REQUEST, true);
+    let mut fields = Vec::new();
+    field(&mut fields, INDEXED, "grpc-encoding", "unknown");
+    let bad = client.open_with(&mut frames, &fields);
+    client.send(&frames).unwrap();
+    client.ending(bad);
+    // Entry 62 is `grpc-encoding`; 63 to 68 are the six fields of every call.
+    let mut block: Vec<u8> = (0..6).map(|n| 0x80 | (68 - n)).collect();
+    block.extend([INDEXED | 62, "gzip".len() as u8]);
+    block.extend(b"gzip");
+    let mut frames = Vec::new();
+    let good = client.open_block(&mut frames, &block);
+    data(&mut frames, good, REQUEST, true);
+    client.send(&frames).unwrap();
+    let ending = client.ending(good);
+    assert!(!contains(&ending.trailers, b"grpc-status"), "{ending:?}");
+    assert_eq!(ending.reset, None);
+}
+
 /// Without the patches the server buffers all of them before it looks: 100 MB more.
 #[test]
 fn a_request_that_announces_too_much() {
