@@ -24,6 +24,7 @@ pub mod address;
 pub mod cli;
 pub mod client;
 pub mod engine;
+mod gzip;
 pub mod keepalive;
 #[cfg(feature = "cli")]
 pub mod logging;

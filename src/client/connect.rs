@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use futures::executor::block_on;
 use grpcio::{
-    CallOption, Channel, ChannelBuilder, CompressionAlgorithms, ConnectivityState, EnvBuilder,
-    Environment, Method, MethodType,
+    CallOption, Channel, ChannelBuilder, ConnectivityState, EnvBuilder, Environment, Method,
+    MethodType,
 };
 use protobuf::well_known_types::Empty;
 
@@ -17,6 +17,7 @@ use super::retry::{deadline_after, time_left, Retry};
 use super::ClientConfig;
 use crate::address::{escape, unix_uri, Address};
 use crate::engine::codec::method;
+use crate::gzip;
 
 /// Connects as `config` says; blocks until there is a channel that is ready, or there is to be
 /// none.
@@ -86,8 +87,7 @@ fn build(config: &ClientConfig, environment: Arc<Environment>) -> Channel {
         builder = keepalive.of_client(builder);
     }
     if config.gzip {
-        let gzip = CompressionAlgorithms::GRPC_COMPRESS_GZIP;
-        builder = builder.default_compression_algorithm(gzip);
+        builder = gzip::of_client(builder);
     }
     #[cfg(feature = "tls")]
     if let Some(tls) = &config.tls {

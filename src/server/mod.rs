@@ -33,12 +33,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use grpcio::{
-    ChannelBuilder, CompressionLevel, EnvBuilder, Environment, RpcStatus, RpcStatusCode,
-    ServerBuilder as Core, ServerCredentials, ShutdownFuture,
+    ChannelBuilder, EnvBuilder, Environment, RpcStatus, RpcStatusCode, ServerBuilder as Core,
+    ServerCredentials, ShutdownFuture,
 };
 
 use crate::engine::sleeper::Sleeper;
 use crate::engine::{Observer, Streams, Workers};
+use crate::gzip;
 #[cfg(feature = "metrics")]
 use crate::metrics::{Metrics, Readiness};
 #[cfg(feature = "tls")]
@@ -333,8 +334,7 @@ fn with_limits(
         args = args.raw_cfg_int(MAX_MESSAGE_BYTES.into(), largest);
     }
     if config.gzip {
-        // The lowest level is gzip where the client accepts it. An algorithm would not ask the client.
-        args = args.default_compression_level(CompressionLevel::GRPC_COMPRESS_LEVEL_LOW);
+        args = gzip::of_server(args);
     }
     if let Some(most) = config.max_streams_per_connection {
         args = args.max_concurrent_stream(at_most(most as usize));
