@@ -14,7 +14,7 @@
 //! See [`ServerBuilder`](server::ServerBuilder) for a server and a client in one example.
 // One function each of `server::heap_trim` and `engine::call::deadline` are the only exceptions.
 #![deny(unsafe_code)]
-#![warn(missing_docs)]
+#![warn(missing_docs, unreachable_pub)]
 
 // Generated code names this crate, also the code of this crate's own protos.
 extern crate self as fanstream;

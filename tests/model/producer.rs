@@ -132,7 +132,7 @@ impl Iterator for Scripted {
             probe.object(format!("job {job} is early"));
         }
         match plan.blocks {
-            Some(blocks) if self.made % blocks.every == 0 => {
+            Some(blocks) if self.made.is_multiple_of(blocks.every) => {
                 block(blocks.ms);
                 if blocks.until_read {
                     let what = format!("{} of job {job}, which blocks", self.made);

@@ -37,7 +37,7 @@
 //! Modules are named after the files, whatever their package and folder. The code refers to `grpcio`, `protobuf` and
 //! `futures` through `fanstream`, so the package needs no dependency on them.
 #![forbid(unsafe_code)]
-#![warn(missing_docs)]
+#![warn(missing_docs, unreachable_pub)]
 
 mod code;
 mod error;

@@ -22,6 +22,9 @@ pub struct Receiver<T> {
 
 impl<T> Receiver<T> {
     /// The next message if one is there. Never blocks.
+    ///
+    /// # Errors
+    /// When there is no message: for now, or for ever since the channel is closed.
     #[inline]
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
         self.try_next().map(|queued| queued.message)
@@ -62,7 +65,11 @@ impl<T> Receiver<T> {
         self.recv_until(None).ok()
     }
 
-    /// The next message; blocks until there is one, at most for `timeout`.
+    /// The next message; blocks until there is one, at most for `timeout`. Never call it on a poll
+    /// thread.
+    ///
+    /// # Errors
+    /// When no message came in time, or none will come since the channel is closed.
     pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
         // A timeout beyond what `Instant` can tell is no timeout.
         self.recv_until(Instant::now().checked_add(timeout))

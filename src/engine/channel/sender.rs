@@ -18,6 +18,9 @@ pub struct Sender<T> {
 
 impl<T> Sender<T> {
     /// Sends if there is room. Never blocks.
+    ///
+    /// # Errors
+    /// When the channel is full or closed; the error has the message.
     pub fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
         if self.is_closed() {
             return Err(TrySendError::Closed(message));
@@ -33,6 +36,9 @@ impl<T> Sender<T> {
 
     /// Sends if there is room. Without room, `waker` is woken once when the channel is down to its
     /// low-water mark (half of its capacity) or is closed. Never blocks.
+    ///
+    /// # Errors
+    /// When the channel is full or closed; the error has the message.
     pub fn send_or_wake(&self, message: T, waker: &Waker) -> Result<(), TrySendError<T>> {
         let mut message = message;
         loop {
