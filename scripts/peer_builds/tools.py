@@ -40,6 +40,16 @@ def go_tool(package: str, version: str) -> list[str]:
     return [str(place / name)]
 
 
+def cargo_tool(package: str, version: str) -> list[str]:
+    with installing(package, version) as (place, wanted):
+        if wanted:
+            # In a target directory of its own: it is of no use afterwards.
+            build = ["env", f"CARGO_TARGET_DIR={place / 'target'}", "cargo", "install", "--quiet", "--locked"]
+            run([*build, "--version", version, "--root", str(place), package], cwd=place)
+            shutil.rmtree(place / "target")
+    return [str(place / "bin" / package)]
+
+
 def npm_tool(package: str, name: str, version: str) -> list[str]:
     with installing(name, version) as (place, wanted):
         if wanted:
