@@ -19,7 +19,7 @@ pub enum ConnectError {
         /// What is in the way.
         reason: String,
     },
-    /// [`ClientConfig::connect_timeout`] has passed.
+    /// [`ClientConfig::connect_timeout`](super::ClientConfig::connect_timeout) has passed.
     #[error("cannot connect to {address} within {}: {reason}", format_duration(*.after))]
     TimedOut {
         /// Where the server should be.
@@ -29,7 +29,7 @@ pub enum ConnectError {
         /// What is in the way, as far as that is known.
         reason: String,
     },
-    /// [`ClientConfig::timeout`] has passed, which was shorter.
+    /// [`ClientConfig::timeout`](super::ClientConfig::timeout) has passed, which was shorter.
     #[error("no connection to {address} within the {} of the call: {reason}", format_duration(*.after))]
     DeadlineExceeded {
         /// Where the server should be.
@@ -39,7 +39,7 @@ pub enum ConnectError {
         /// What is in the way, as far as that is known.
         reason: String,
     },
-    /// [`ClientConfig::token`] would be sent unencrypted to another machine.
+    /// [`ClientConfig::token`](super::ClientConfig::token) would be sent unencrypted to another machine.
     #[error(
         "the token would be sent to {address} in the clear, where others can read it; use TLS"
     )]
