@@ -5,6 +5,7 @@
 #![cfg(target_os = "linux")] // memory is read from /proc, and the patches are applied there
 
 mod common {
+    pub mod attack;
     pub mod certificates;
     pub mod http2;
     pub mod process;
@@ -13,12 +14,11 @@ mod common {
 }
 
 use std::env;
-use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use common::attack::{calls, calls_until, growth_during, memory, Latencies, GOOD, MB};
 use common::http2::{
     continuation, data, field, reset, Http2, ENHANCE_YOUR_CALM, INDEXED, PLAIN, REFUSED_STREAM,
     REQUEST,
@@ -31,10 +31,6 @@ use grpcio::{
 };
 use rstest::rstest;
 
-const HEALTH: &str = "/grpc.health.v1.Health/Check";
-const GOOD: &[u8] = &[0x08, 0x01];
-const MB: u64 = 1 << 20;
-
 fn server(flags: &[&str]) -> TestServer {
     let all = ["--responses", "1", "--step", "0s", "--log-level", "warn"];
     TestServer::start(Clear, &[&all, flags].concat())
@@ -43,97 +39,6 @@ fn server(flags: &[&str]) -> TestServer {
 fn attack_length() -> Duration {
     let long = env::var_os("FANSTREAM_LONG").is_some();
     Duration::from_secs(if long { 30 } else { 3 })
-}
-
-/// Resident bytes.
-fn memory(server: &TestServer) -> u64 {
-    let process = procfs::process::Process::new(server.process.id()).unwrap();
-    process.status().unwrap().vmrss.unwrap() * 1024
-}
-
-/// Runs `attack`, and returns its result and how much memory rose meanwhile at most.
-fn growth_during<T>(server: &TestServer, attack: impl FnOnce() -> T) -> (T, u64) {
-    /// Ends the scope's other thread also when the attack panics.
-    struct Over<'a>(&'a AtomicBool);
-    impl Drop for Over<'_> {
-        fn drop(&mut self) {
-            self.0.store(true, Relaxed);
-        }
-    }
-    let before = memory(server);
-    let is_over = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let most = scope.spawn(|| {
-            let mut most = 0;
-            while !is_over.load(Relaxed) {
-                most = memory(server).saturating_sub(before).max(most);
-                thread::sleep(Duration::from_millis(10));
-            }
-            most
-        });
-        let over = Over(&is_over);
-        let result = attack();
-        drop(over);
-        (result, most.join().unwrap())
-    })
-}
-
-/// How long calls took, shortest first.
-struct Latencies(Vec<Duration>);
-
-impl Latencies {
-    fn quantile(&self, share: f64) -> Duration {
-        self.0[((self.0.len() - 1) as f64 * share) as usize]
-    }
-
-    fn median(&self) -> Duration {
-        self.quantile(0.5)
-    }
-
-    fn p99(&self) -> Duration {
-        self.quantile(0.99)
-    }
-
-    fn slowest(&self) -> Duration {
-        self.quantile(1.0)
-    }
-}
-
-impl fmt::Display for Latencies {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (median, p99, slowest) = (self.median(), self.p99(), self.slowest());
-        write!(f, "p50 {median:?}, p99 {p99:?}, slowest {slowest:?}")
-    }
-}
-
-/// Fetches and health checks in turns, one after another, until `is_over` says so after a call.
-/// All must end well.
-#[track_caller]
-fn calls_until(channel: &Channel, mut is_over: impl FnMut(usize) -> bool) -> Latencies {
-    let mut all = Vec::new();
-    for n in 0.. {
-        let method = if n % 2 == 0 { FETCH } else { HEALTH };
-        let request = if n % 2 == 0 {
-            GOOD.to_vec()
-        } else {
-            Vec::new()
-        };
-        let began = Instant::now();
-        let (responses, status) = send_raw(channel, method, request);
-        all.push(began.elapsed());
-        assert_eq!((responses, status.code()), (1, RpcStatusCode::OK));
-        if is_over(n + 1) {
-            break;
-        }
-        thread::sleep(Duration::from_millis(1));
-    }
-    all.sort();
-    Latencies(all)
-}
-
-#[track_caller]
-fn calls(channel: &Channel, count: usize) -> Latencies {
-    calls_until(channel, |made| made == count)
 }
 
 /// Opens calls and resets them at once, as fast as it can; connects again when it is cut off.
@@ -363,51 +268,23 @@ fn endless_headers() {
     calls(&channel, 10);
 }
 
-/// CVE-2024-7246: a bad field must not spoil what the same headers add to HPACK's table, which
-/// later calls refer to. Behind a proxy those are other clients' calls.
-#[test]
-fn a_bad_field_spoils_no_other_calls() {
+/// A call with these fields fails. A later call of the same connection, whose fields are the usual six
+/// and `reference`, must not: behind a proxy it is another client's.
+///
+/// The last of the fields that is `INDEXED` is entry 62 of HPACK's table; 63 to 68 are the six.
+#[track_caller]
+fn spoils_no_other_calls(fields: &[u8], reference: &[u8]) {
     let server = server(&[]);
     let mut client = Http2::connect(&server.address, FETCH, true).unwrap();
     let mut frames = Vec::new();
     // The six fields of every call are in the table from here on.
     let first = client.open(&mut frames);
     data(&mut frames, first, REQUEST, true);
-    let mut fields = Vec::new();
-    field(&mut fields, PLAIN, "bad name", "x");
-    field(&mut fields, INDEXED, "x-good", "x");
-    let bad = client.open_with(&mut frames, &fields);
+    let bad = client.open_with(&mut frames, fields);
     client.send(&frames).unwrap();
     client.ending(bad);
-    // Entry 62 is `x-good`; 63 to 68 are the six.
-    let mut frames = Vec::new();
-    let shifted: Vec<u8> = (0..6).map(|n| 0x80 | (68 - n)).chain([0x80 | 62]).collect();
-    let good = client.open_block(&mut frames, &shifted);
-    data(&mut frames, good, REQUEST, true);
-    client.send(&frames).unwrap();
-    let ending = client.ending(good);
-    assert!(!contains(&ending.trailers, b"grpc-status"), "{ending:?}");
-    assert_eq!(ending.reset, None);
-}
-
-/// The same for a field with a name that the decoder knows and a value that it does not: later fields
-/// can take the name from the table.
-#[test]
-fn a_bad_value_spoils_no_other_calls() {
-    let server = server(&[]);
-    let mut client = Http2::connect(&server.address, FETCH, true).unwrap();
-    let mut frames = Vec::new();
-    let first = client.open(&mut frames);
-    data(&mut frames, first, REQUEST, true);
-    let mut fields = Vec::new();
-    field(&mut fields, INDEXED, "grpc-encoding", "unknown");
-    let bad = client.open_with(&mut frames, &fields);
-    client.send(&frames).unwrap();
-    client.ending(bad);
-    // Entry 62 is `grpc-encoding`; 63 to 68 are the six fields of every call.
     let mut block: Vec<u8> = (0..6).map(|n| 0x80 | (68 - n)).collect();
-    block.extend([INDEXED | 62, "gzip".len() as u8]);
-    block.extend(b"gzip");
+    block.extend(reference);
     let mut frames = Vec::new();
     let good = client.open_block(&mut frames, &block);
     data(&mut frames, good, REQUEST, true);
@@ -415,6 +292,27 @@ fn a_bad_value_spoils_no_other_calls() {
     let ending = client.ending(good);
     assert!(!contains(&ending.trailers, b"grpc-status"), "{ending:?}");
     assert_eq!(ending.reset, None);
+}
+
+/// CVE-2024-7246: a bad field must not spoil what the same headers add to HPACK's table, which
+/// later calls refer to.
+#[test]
+fn a_bad_field_spoils_no_other_calls() {
+    let mut fields = Vec::new();
+    field(&mut fields, PLAIN, "bad name", "x");
+    field(&mut fields, INDEXED, "x-good", "x");
+    spoils_no_other_calls(&fields, &[0x80 | 62]);
+}
+
+/// The same for a field with a name that the decoder knows and a value that it does not: later fields
+/// can take the name from the table.
+#[test]
+fn a_bad_value_spoils_no_other_calls() {
+    let mut fields = Vec::new();
+    field(&mut fields, INDEXED, "grpc-encoding", "unknown");
+    let mut reference = vec![INDEXED | 62, "gzip".len() as u8];
+    reference.extend(b"gzip");
+    spoils_no_other_calls(&fields, &reference);
 }
 
 /// Without the patches the server buffers all of them before it looks: 100 MB more.

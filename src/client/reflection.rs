@@ -23,6 +23,7 @@ use crate::proto::reflection::{
     ServerReflectionRequest, ServerReflectionRequest_oneof_message_request as Asked,
     ServerReflectionResponse, ServerReflectionResponse_oneof_message_response as Answer,
 };
+use crate::proto::reflection_grpc::METHOD_SERVER_REFLECTION_SERVER_REFLECTION_INFO as V1;
 
 impl Client {
     /// Asks for the server's services, and is ready to ask for more. Uses reflection v1, or
@@ -46,10 +47,7 @@ fn unimplemented(status: &RpcStatus) -> bool {
 
 type Info = Method<ServerReflectionRequest, ServerReflectionResponse>;
 
-const V1: Info = method(
-    MethodType::Duplex,
-    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
-);
+/// On the wire its messages are those of v1.
 const V1ALPHA: Info = method(
     MethodType::Duplex,
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",

@@ -2,17 +2,13 @@
 //! messages.
 
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use grpcio::{GrpcSlice, Marshaller, Metadata, Method, MethodType, RpcStatus, RpcStatusCode};
+use grpcio::{GrpcSlice, Marshaller, Metadata, Method, MethodType, RpcStatus};
 
-use super::retry::{deadline_after, is_retryable, time_left, Retry};
+use super::retry::{deadline_after, status_at_deadline, time_left, Retry};
 use super::{CallSettings, Client};
 use crate::engine::{receive, Payload, ReceiveError, ReceiveTimeouts, Responses};
-
-/// A server may close a call by cancelling it when the deadline passes, and its clock may be this
-/// much ahead of ours. The deadline is still what ended the call.
-const CLOCKS_DIFFER: Duration = Duration::from_millis(10);
 
 /// The responses to one request: an iterator that blocks.
 ///
@@ -110,9 +106,7 @@ impl<T> ResponseStream<T> {
     /// Whether to try again after this; blocks until that is due.
     fn goes_on_after(&mut self, error: &ReceiveError) -> bool {
         match error {
-            ReceiveError::Status(status) => {
-                !self.started && is_retryable(status.code()) && self.retry.pause()
-            }
+            ReceiveError::Status(status) => !self.started && self.retry.pause_after(status),
             _ => false,
         }
     }
@@ -123,8 +117,8 @@ impl<T> ResponseStream<T> {
             ReceiveError::FirstTimeout(left) => {
                 ReceiveError::FirstTimeout(self.settings.timeouts.first.unwrap_or(left))
             }
-            ReceiveError::Status(status) if deadline_cancelled(&status, self.deadline) => {
-                ReceiveError::Status(RpcStatus::new(RpcStatusCode::DEADLINE_EXCEEDED))
+            ReceiveError::Status(status) => {
+                ReceiveError::Status(status_at_deadline(status, self.deadline))
             }
             other => other,
         }
@@ -148,11 +142,6 @@ fn encoded<Req, T>(method: &Method<Req, T>) -> Method<GrpcSlice, T> {
             de: method.resp_mar.de,
         },
     }
-}
-
-pub(super) fn deadline_cancelled(status: &RpcStatus, deadline: Option<Instant>) -> bool {
-    status.code() == RpcStatusCode::CANCELLED
-        && time_left(deadline).is_some_and(|left| left <= CLOCKS_DIFFER)
 }
 
 impl<T: Payload> Iterator for ResponseStream<T> {
@@ -184,24 +173,5 @@ impl<T> fmt::Debug for ResponseStream<T> {
             .field("responses", &self.responses)
             .field("retry", &self.retry)
             .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cancel_at_the_deadline_is_the_deadlines() {
-        let cancelled = RpcStatus::new(RpcStatusCode::CANCELLED);
-        let soon = |limit| deadline_after(Some(limit));
-        assert!(deadline_cancelled(&cancelled, soon(Duration::ZERO)));
-        assert!(!deadline_cancelled(
-            &cancelled,
-            soon(Duration::from_secs(60))
-        ));
-        assert!(!deadline_cancelled(&cancelled, None));
-        let other = RpcStatus::new(RpcStatusCode::ABORTED);
-        assert!(!deadline_cancelled(&other, soon(Duration::ZERO)));
     }
 }

@@ -4,12 +4,16 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use grpcio::RpcStatusCode;
+use grpcio::{RpcStatus, RpcStatusCode};
 
 /// The first wait is at most this long.
 const SHORTEST: Duration = Duration::from_millis(100);
 /// No wait is longer.
 const LONGEST: Duration = Duration::from_secs(5);
+
+/// A server may close a call by cancelling it when the deadline passes, and its clock may be this
+/// much ahead of ours. The deadline is still what ended the call.
+const CLOCKS_DIFFER: Duration = Duration::from_millis(10);
 
 /// The attempts that are left.
 #[derive(Debug)]
@@ -41,6 +45,11 @@ impl Retry {
         }
     }
 
+    /// The same after a call ended with `status`: false also when another attempt would not end better.
+    pub(super) fn pause_after(&mut self, status: &RpcStatus) -> bool {
+        is_retryable(status.code()) && self.pause()
+    }
+
     fn next_delay(&mut self) -> Option<Duration> {
         self.left = self.left.checked_sub(1)?;
         // Full jitter: anything from nothing to the ceiling, so that clients that failed together
@@ -53,7 +62,7 @@ impl Retry {
 }
 
 /// Whether a call that ended with this status may end better when it is made again.
-pub(super) fn is_retryable(code: RpcStatusCode) -> bool {
+fn is_retryable(code: RpcStatusCode) -> bool {
     [
         RpcStatusCode::UNAVAILABLE,
         RpcStatusCode::RESOURCE_EXHAUSTED,
@@ -70,6 +79,19 @@ pub(super) fn deadline_after(limit: Option<Duration>) -> Option<Instant> {
 /// What is left until `deadline`; zero when it has passed.
 pub(super) fn time_left(deadline: Option<Instant>) -> Option<Duration> {
     Some(deadline?.saturating_duration_since(Instant::now()))
+}
+
+/// The status for the caller of a call with this deadline.
+pub(super) fn status_at_deadline(status: RpcStatus, deadline: Option<Instant>) -> RpcStatus {
+    match deadline_cancelled(&status, deadline) {
+        true => RpcStatus::new(RpcStatusCode::DEADLINE_EXCEEDED),
+        false => status,
+    }
+}
+
+fn deadline_cancelled(status: &RpcStatus, deadline: Option<Instant>) -> bool {
+    status.code() == RpcStatusCode::CANCELLED
+        && time_left(deadline).is_some_and(|left| left <= CLOCKS_DIFFER)
 }
 
 #[cfg(test)]
@@ -107,5 +129,19 @@ mod tests {
     fn a_limit_beyond_the_clock_is_none() {
         assert_eq!(deadline_after(Some(Duration::MAX)), None);
         assert_eq!(time_left(None), None);
+    }
+
+    #[test]
+    fn a_cancel_at_the_deadline_is_the_deadlines() {
+        let cancelled = RpcStatus::new(RpcStatusCode::CANCELLED);
+        let soon = |limit| deadline_after(Some(limit));
+        assert!(deadline_cancelled(&cancelled, soon(Duration::ZERO)));
+        assert!(!deadline_cancelled(
+            &cancelled,
+            soon(Duration::from_secs(60))
+        ));
+        assert!(!deadline_cancelled(&cancelled, None));
+        let other = RpcStatus::new(RpcStatusCode::ABORTED);
+        assert!(!deadline_cancelled(&other, soon(Duration::ZERO)));
     }
 }

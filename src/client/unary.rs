@@ -5,8 +5,7 @@ use grpcio::{
     RpcStatusCode,
 };
 
-use super::response_stream::deadline_cancelled;
-use super::retry::{deadline_after, is_retryable, time_left, Retry};
+use super::retry::{deadline_after, status_at_deadline, time_left, Retry};
 use super::{CallSettings, Client};
 use crate::engine::panic::run_caught;
 use crate::engine::ReceiveError;
@@ -39,10 +38,9 @@ pub(super) fn call<Req, T>(
             .unary_call_async(&undecoded, request, options)
             .and_then(|receiver| receive(receiver, method));
         match answered.map_err(failure) {
-            Err(ReceiveError::Status(status)) if is_retryable(status.code()) && retry.pause() => {}
-            Err(ReceiveError::Status(status)) if deadline_cancelled(&status, deadline) => {
-                let exceeded = RpcStatus::new(RpcStatusCode::DEADLINE_EXCEEDED);
-                return Err(ReceiveError::Status(exceeded));
+            Err(ReceiveError::Status(status)) if retry.pause_after(&status) => {}
+            Err(ReceiveError::Status(status)) => {
+                return Err(ReceiveError::Status(status_at_deadline(status, deadline)))
             }
             other => return other,
         }

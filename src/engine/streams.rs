@@ -154,7 +154,7 @@ impl Streams {
     }
 
     /// The context of a call that has just arrived. [`Streams::serve`] makes one by itself.
-    pub(crate) fn context(&self, ctx: &RpcContext<'_>) -> CallContext {
+    fn context(&self, ctx: &RpcContext<'_>) -> CallContext {
         let draining = self.shared.table.draining().clone();
         CallContext::new(ctx, draining, self.keeps_metadata)
     }

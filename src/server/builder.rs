@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use grpcio::{RpcContext, RpcStatus};
 
-use super::check::{Check, Checker};
+use super::check::Check;
 use super::{Drained, Server, ServerConfig, Service, Signals, StartError};
 use crate::address::Address;
 use crate::engine::{Observer, StreamsConfig, WorkersConfig};
@@ -53,7 +53,7 @@ use crate::security::ServerTls;
 pub struct ServerBuilder {
     pub(super) config: ServerConfig,
     pub(super) services: Vec<Service>,
-    pub(super) checks: Vec<Checker>,
+    pub(super) checks: Vec<Arc<Check>>,
     pub(super) observers: Vec<Arc<dyn Observer>>,
     #[cfg(feature = "services")]
     pub(super) descriptors: Vec<Vec<u8>>,
@@ -127,8 +127,7 @@ impl ServerBuilder {
         mut self,
         check: impl Fn(&RpcContext<'_>) -> Result<(), RpcStatus> + Send + Sync + 'static,
     ) -> ServerBuilder {
-        let check: Arc<Check> = Arc::new(check);
-        self.checks.push(Checker::new(check));
+        self.checks.push(Arc::new(check));
         self
     }
 

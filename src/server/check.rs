@@ -11,37 +11,17 @@ pub(super) type Check = dyn Fn(&RpcContext<'_>) -> Result<(), RpcStatus> + Send 
 
 /// Runs a check, and counts the calls that it refuses.
 #[derive(Clone)]
-pub(super) struct Checker {
-    check: Arc<Check>,
-    /// Set when the server starts.
-    streams: Option<Streams>,
-}
-
-impl Checker {
-    pub(super) fn new(check: Arc<Check>) -> Checker {
-        Checker {
-            check,
-            streams: None,
-        }
-    }
-
-    pub(super) fn counted_by(mut self, streams: &Streams) -> Checker {
-        self.streams = Some(streams.clone());
-        self
-    }
-}
+pub(super) struct Checker(pub(super) Arc<Check>, pub(super) Streams);
 
 impl ServerChecker for Checker {
     fn check(&mut self, ctx: &RpcContext<'_>) -> CheckResult {
-        let checked = run_caught("a check", || (self.check)(ctx));
+        let checked = run_caught("a check", || (self.0)(ctx));
         let refused = match checked {
             Some(Ok(())) => return CheckResult::Continue,
             Some(Err(status)) => not_ok(status),
             None => internal("the server panicked"),
         };
-        if let Some(streams) = &self.streams {
-            streams.count_refusal("check");
-        }
+        self.1.count_refusal("check");
         CheckResult::Abort(refused)
     }
 

@@ -49,6 +49,7 @@ use crate::services::{Health, MAX_REQUEST};
 #[cfg(feature = "otlp")]
 use crate::telemetry::Spans;
 use crate::telemetry::{Telemetry, Traces};
+use check::Checker;
 use heap_trim::HeapTrim;
 use listen::{bind, Bound};
 use observers::Observers;
@@ -166,7 +167,7 @@ impl Server {
             core = core.add_checker(TokenChecker(tokens, streams.clone()));
         }
         for check in builder.checks {
-            core = core.add_checker(check.counted_by(&streams));
+            core = core.add_checker(Checker(check, streams.clone()));
         }
         let mut server = core.build()?;
         #[cfg(feature = "tls")]

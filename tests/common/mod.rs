@@ -2,6 +2,7 @@
 
 #![allow(dead_code)] // each test program uses its part of it
 
+pub mod attack;
 pub mod certificates;
 pub mod collector;
 pub mod harness;

@@ -99,7 +99,7 @@ impl CallContext {
     }
 
     /// The headers to send; from now on no others can be set.
-    pub(crate) fn seal_response_headers(&self) -> Option<Metadata> {
+    pub(in crate::engine) fn seal_response_headers(&self) -> Option<Metadata> {
         let headers = self.0.response_headers.get_or_init(|| None);
         headers.as_deref().cloned()
     }
@@ -115,7 +115,7 @@ impl CallContext {
     }
 
     /// No response reaches the client from now on. True when the call was over before.
-    pub(crate) fn set_over(&self) -> bool {
+    pub(in crate::engine) fn set_over(&self) -> bool {
         let _too_late_from_now = self.0.response_headers.set(None);
         self.0.over.swap(true, Ordering::AcqRel)
     }

@@ -111,9 +111,14 @@ impl<T: Send + 'static> Call<T> {
     /// Closes the channel, and fails with `status` if that `counts`, given whether the channel was
     /// open until now.
     fn close_with(&self, status: RpcStatus, counts: impl FnOnce(bool) -> bool) {
+        self.mark_failed(status, counts);
+        self.sender.wake_both();
+    }
+
+    /// As [`Call::close_with`], and wakes nobody: that is still to be done.
+    fn mark_failed(&self, status: RpcStatus, counts: impl FnOnce(bool) -> bool) {
         let close = || counts(self.sender.mark_closed());
         self.terminator.fail(no_ok(status), close);
-        self.sender.wake_both();
     }
 
     /// The response writer cannot send a message. So the messages before an earlier failure do not

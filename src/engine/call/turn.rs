@@ -15,7 +15,7 @@ use super::feed::Feed;
 use super::job::{Body, Producer};
 use super::order::InLine;
 use super::state::{Place, Started, State, Work};
-use super::{internal, no_ok, Call};
+use super::{internal, Call};
 
 /// Messages after which a producer lets other calls run, if any wait.
 const SLICE_MESSAGES: u32 = 64;
@@ -320,11 +320,7 @@ impl<T: Send + 'static> Call<T> {
         let Some(status) = state.end_in_line(number, failure) else {
             return false;
         };
-        let close = || {
-            self.sender.mark_closed();
-            true
-        };
-        self.terminator.fail(no_ok(status), close);
+        self.mark_failed(status, |_| true);
         true
     }
 

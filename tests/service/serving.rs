@@ -1,105 +1,28 @@
-//! Services of one's own on the library's server, called by the library's client: any methods, several
-//! services and listeners, checks, limits and observers.
-
-mod common {
-    pub mod process;
-    pub mod proxy;
-}
+//! The server: several services and listeners, checks, observers, health, reflection and generated code.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::process::eventually;
-use common::proxy::Proxy;
 use fanstream::address::Address;
-use fanstream::client::{Client, ClientConfig, Header};
-use fanstream::engine::codec::method;
-use fanstream::engine::{CallEnd, Observed, Observer, ReceiveError, WorkersConfig};
+use fanstream::client::Header;
+use fanstream::engine::{CallEnd, Observed, Observer, WorkersConfig};
 use fanstream::proto::stream::{Request, Response};
 use fanstream::proto::stream_grpc::{create_stream_service, StreamService};
 use fanstream::proto::DESCRIPTORS;
-use fanstream::server::{Server, ServerBuilder, ServerConfig, Service, StartError};
+use fanstream::server::{Server, Service, StartError};
 use fanstream::services::ServingStatus;
 use fanstream::tutorial::FETCH_RESPONSE;
 use futures::FutureExt;
-use grpcio::{
-    Method, MethodType, RpcContext, RpcStatus, RpcStatusCode, ServerStreamingSink, WriteFlags,
-};
+use grpcio::{RpcContext, RpcStatus, RpcStatusCode, ServerStreamingSink, WriteFlags};
 use protobuf::Message;
 
-const ECHO: Method<Request, Response> = method(MethodType::Unary, "/test.Echo/Echo");
-const FAIL: Method<Request, Response> = method(MethodType::Unary, "/test.Echo/Fail");
-const PANIC: Method<Request, Response> = method(MethodType::Unary, "/test.Echo/Panic");
-const COUNT: Method<Request, Response> = method(MethodType::ServerStreaming, "/test.Count/Count");
-const UNKNOWN: Method<Request, Response> = method(MethodType::Unary, "/test.Echo/Unknown");
-
-const SECOND: Duration = Duration::from_secs(1);
-
-fn request(id: i32) -> Request {
-    let mut request = Request::new();
-    request.set_id(id);
-    request
-}
-
-fn response(text: impl ToString) -> Response {
-    let mut response = Response::new();
-    response.set_result(text.to_string());
-    response
-}
-
-fn status(code: RpcStatusCode, message: &str) -> RpcStatus {
-    RpcStatus::with_message(code, message.into())
-}
-
-fn echo() -> Service {
-    Service::new()
-        .unary(&ECHO, |_, request| Ok(response(request.id)))
-        .unary(&FAIL, |_, _| {
-            Err(status(RpcStatusCode::NOT_FOUND, "as asked"))
-        })
-        .unary(&PANIC, |_, _| panic!("as asked"))
-}
-
-fn count() -> Service {
-    Service::new().server_streaming(&COUNT, |_, request: Request| {
-        Ok((0..request.id).map(|n| Ok(response(n))))
-    })
-}
-
-fn local() -> Address {
-    "127.0.0.1:0".parse().unwrap()
-}
-
-fn builder() -> ServerBuilder {
-    Server::builder().listen(local())
-}
-
-fn client(server: &Server) -> Client {
-    connect(&server.bound()[0].address)
-}
-
-fn connect(address: &Address) -> Client {
-    Client::connect(&ClientConfig {
-        timeout: Some(30 * SECOND),
-        ..ClientConfig::new(address.clone())
-    })
-    .unwrap()
-}
-
-#[track_caller]
-fn failed<T: std::fmt::Debug>(outcome: Result<T, ReceiveError>) -> (RpcStatusCode, String) {
-    match outcome {
-        Err(ReceiveError::Status(status)) => (status.code(), status.message().to_string()),
-        other => panic!("{other:?}"),
-    }
-}
-
-fn texts(client: &Client, id: i32) -> Vec<String> {
-    let responses = client.call(&COUNT, request(id));
-    responses.map(|r| r.unwrap().take_result()).collect()
-}
+use crate::common::process::eventually;
+use crate::{
+    builder, client, connect, count, echo, failed, local, request, response, status, texts, COUNT,
+    ECHO, FAIL, PANIC, SECOND, UNKNOWN,
+};
 
 #[test]
 fn unary_and_streaming_methods_of_several_services() {
@@ -316,44 +239,6 @@ fn generated_services_are_served_beside_others() {
     assert_eq!(failed(client.unary(&ECHO, large)).0, exhausted);
 }
 
-#[test]
-fn settings_of_one_call() {
-    let server = builder()
-        .add_service(Service::new().server_streaming(&COUNT, |call, _: Request| {
-            let headers = call.headers().unwrap();
-            let value = headers.iter().find(|(name, _)| *name == "x-tenant");
-            let tenant = value.map(|(_, value)| String::from_utf8_lossy(value).into_owned());
-            let call = call.clone();
-            Ok(
-                std::iter::once(Ok(response(tenant.unwrap_or_default()))).chain(
-                    std::iter::from_fn(move || {
-                        while !call.is_over() {
-                            thread::sleep(Duration::from_millis(5));
-                        }
-                        None
-                    }),
-                ),
-            )
-        }))
-        .start()
-        .unwrap();
-    let client = client(&server);
-    let mut settings = client.call_settings();
-    settings.timeout = Some(SECOND / 2);
-    settings.headers.push(Header::new("x-tenant", "a").unwrap());
-    let mut stream = client.call_with(&COUNT, request(1), settings);
-    assert_eq!(stream.next().unwrap().unwrap().result, "a");
-    assert!(stream.headers().is_some() && stream.status().is_none());
-    let exceeded = failed(stream.next().unwrap()).0;
-    assert_eq!(exceeded, RpcStatusCode::DEADLINE_EXCEEDED);
-    assert_eq!(stream.status().unwrap().code(), exceeded);
-    // A dropped stream is cancelled.
-    let mut stream = client.call(&COUNT, request(1));
-    assert_eq!(stream.next().unwrap().unwrap().result, "");
-    drop(stream);
-    eventually(|| (server.streams().open() == 0).then_some(()));
-}
-
 /// The codes of the calls that have ended.
 #[derive(Clone, Default)]
 struct Codes(Arc<Mutex<Vec<RpcStatusCode>>>);
@@ -411,67 +296,4 @@ fn a_shutdown_waits_for_unary_calls() {
     let drained = server.shutdown(10 * SECOND);
     assert!(drained.clean && drained.aborted == 0, "{drained:?}");
     assert_eq!(call.join().unwrap().unwrap().result, "3");
-}
-
-/// Returns its request.
-const BACK: Method<Response, Response> = method(MethodType::Unary, "/test.Echo/Back");
-
-#[test]
-fn gzip_there_and_back() {
-    let config = ServerConfig {
-        gzip: true,
-        ..ServerConfig::default()
-    };
-    let server = Server::builder()
-        .config(config)
-        .listen(local())
-        .add_service(Service::new().unary(&BACK, |_, request| Ok(request)))
-        .start()
-        .unwrap();
-    let address = server.bound()[0].address.to_string();
-    let text = "a".repeat(1 << 20);
-    for gzip in [false, true] {
-        let proxy = Proxy::to(&address);
-        let client = Client::connect(&ClientConfig {
-            timeout: Some(30 * SECOND),
-            gzip,
-            ..ClientConfig::new(proxy.address.parse().unwrap())
-        })
-        .unwrap();
-        let returned = client.unary(&BACK, response(&text)).unwrap();
-        assert_eq!(returned.result, text);
-        assert_eq!(proxy.received_from_client() < 1 << 16, gzip);
-        assert!(proxy.received_from_server() < 1 << 16);
-    }
-}
-
-#[test]
-fn an_ok_without_a_response_is_an_error() {
-    let server = builder()
-        .add_service(Service::new().server_streaming(&COUNT, |_, _| {
-            Ok(std::iter::empty::<Result<Response, RpcStatus>>())
-        }))
-        .start()
-        .unwrap();
-    let client = client(&server);
-    let count = method::<Request, Response>(MethodType::Unary, COUNT.name);
-    let (code, message) = failed(client.unary(&count, request(1)));
-    assert_eq!(code, RpcStatusCode::UNIMPLEMENTED, "{message}");
-}
-
-#[test]
-fn a_timeout_reaches_the_handler_as_it_is() {
-    let limit = 2 * SECOND;
-    let service = Service::new().unary(&ECHO, move |call, _| {
-        let left = call.time_left().unwrap_or_default();
-        Ok(response(left <= limit && left > limit / 2))
-    });
-    let server = builder().add_service(service).start().unwrap();
-    let client = client(&server);
-    for _ in 0..20 {
-        let mut settings = client.call_settings();
-        settings.timeout = Some(limit);
-        let answer = client.unary_with(&ECHO, request(1), settings).unwrap();
-        assert_eq!(answer.message.result, "true");
-    }
 }

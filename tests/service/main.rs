@@ -1,0 +1,89 @@
+//! Services of one's own on the library's server, called by the library's client.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod calling;
+mod serving;
+
+use std::time::Duration;
+
+use fanstream::address::Address;
+use fanstream::client::{Client, ClientConfig};
+use fanstream::engine::codec::method;
+use fanstream::engine::ReceiveError;
+use fanstream::proto::stream::{Request, Response};
+use fanstream::server::{Server, ServerBuilder, Service};
+use grpcio::{Method, MethodType, RpcStatus, RpcStatusCode};
+
+const ECHO: Method<Request, Response> = method(MethodType::Unary, "/test.Echo/Echo");
+const FAIL: Method<Request, Response> = method(MethodType::Unary, "/test.Echo/Fail");
+const PANIC: Method<Request, Response> = method(MethodType::Unary, "/test.Echo/Panic");
+const COUNT: Method<Request, Response> = method(MethodType::ServerStreaming, "/test.Count/Count");
+const UNKNOWN: Method<Request, Response> = method(MethodType::Unary, "/test.Echo/Unknown");
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn request(id: i32) -> Request {
+    let mut request = Request::new();
+    request.set_id(id);
+    request
+}
+
+fn response(text: impl ToString) -> Response {
+    let mut response = Response::new();
+    response.set_result(text.to_string());
+    response
+}
+
+fn status(code: RpcStatusCode, message: &str) -> RpcStatus {
+    RpcStatus::with_message(code, message.into())
+}
+
+fn echo() -> Service {
+    Service::new()
+        .unary(&ECHO, |_, request| Ok(response(request.id)))
+        .unary(&FAIL, |_, _| {
+            Err(status(RpcStatusCode::NOT_FOUND, "as asked"))
+        })
+        .unary(&PANIC, |_, _| panic!("as asked"))
+}
+
+fn count() -> Service {
+    Service::new().server_streaming(&COUNT, |_, request: Request| {
+        Ok((0..request.id).map(|n| Ok(response(n))))
+    })
+}
+
+fn local() -> Address {
+    "127.0.0.1:0".parse().unwrap()
+}
+
+fn builder() -> ServerBuilder {
+    Server::builder().listen(local())
+}
+
+fn client(server: &Server) -> Client {
+    connect(&server.bound()[0].address)
+}
+
+fn connect(address: &Address) -> Client {
+    Client::connect(&ClientConfig {
+        timeout: Some(30 * SECOND),
+        ..ClientConfig::new(address.clone())
+    })
+    .unwrap()
+}
+
+#[track_caller]
+fn failed<T: std::fmt::Debug>(outcome: Result<T, ReceiveError>) -> (RpcStatusCode, String) {
+    match outcome {
+        Err(ReceiveError::Status(status)) => (status.code(), status.message().to_string()),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn texts(client: &Client, id: i32) -> Vec<String> {
+    let responses = client.call(&COUNT, request(id));
+    responses.map(|r| r.unwrap().take_result()).collect()
+}
