@@ -296,7 +296,7 @@ fn help_begins_with_what_to_do() {
         let help = run(program, &["--help"]).output.join("\n");
         let at = |part: &str| help.find(part).unwrap_or_else(|| panic!("{part}: {help}"));
         assert!(at("Usage:") < at("Examples:") && at("Examples:") < at("Options:"));
-        assert!(at("Where settings come from:") < at("Exit codes:"));
+        assert!(at("Sources of settings:") < at("Exit codes:"));
         assert!(help.contains("250ms"), "{help}");
         let short = run(program, &["-h"]).output;
         assert!(short.len() < 120, "{}", short.len());

@@ -1,11 +1,9 @@
-//! The client's binary: flags in, exit code out. Everything else is the library's.
+//! The client's binary: flags in, exit code out. Everything else is in the library.
 
 use std::process::ExitCode;
 
-use fanstream::cli::client::ClientArgs;
-use fanstream::cli::exit::Exit;
-use fanstream::cli::run::run;
-use fanstream::cli::settings::parse;
+use fanstream::cli::client::{run, ClientArgs};
+use fanstream::cli::common::{parse, Exit};
 use fanstream::logging;
 
 fn main() -> ExitCode {

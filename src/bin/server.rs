@@ -1,11 +1,9 @@
-//! The server's binary: flags and signals in, exit code out. It must not do what the library can.
+//! The server's binary: flags and signals in, exit code out. Everything else is in the library.
 
 use std::process::ExitCode;
 
-use fanstream::cli::exit::Exit;
-use fanstream::cli::server::{announce, print, report, ServerArgs};
-use fanstream::cli::server_security::explain;
-use fanstream::cli::settings::{parse, Settings};
+use fanstream::cli::common::{parse, Exit, Settings};
+use fanstream::cli::server::{announce, explain, print, report, ServerArgs};
 use fanstream::logging;
 use fanstream::metrics::DASHBOARD;
 use fanstream::server::{Signals, StartError};
@@ -13,25 +11,25 @@ use tracing_subscriber::filter::LevelFilter;
 
 fn main() -> ExitCode {
     let (args, settings) = parse::<ServerArgs>();
-    if args.watching.print_dashboard {
+    if args.observability.print_dashboard {
         return print(DASHBOARD).into();
     }
     if settings.check() {
         return check(&args, &settings);
     }
-    let _log = logging::start(args.watching.log_format, args.watching.log_level);
+    let _log = logging::start(args.observability.log_format, args.observability.log_level);
     match serve(&args) {
         Ok(exit) => exit.into(),
         Err(error) => {
-            let (why, exit) = explain(&error);
-            tracing::error!("{}", settings.attribute(&why));
+            let (message, exit) = explain(&error);
+            tracing::error!("{}", settings.attribute(&message));
             exit.into()
         }
     }
 }
 
 fn check(args: &ServerArgs, settings: &Settings) -> ExitCode {
-    let _log = logging::start(args.watching.log_format, LevelFilter::WARN);
+    let _log = logging::start(args.observability.log_format, LevelFilter::WARN);
     match args.config().check() {
         Ok(()) => {
             settings.print();
@@ -45,7 +43,7 @@ fn check(args: &ServerArgs, settings: &Settings) -> ExitCode {
 }
 
 fn serve(args: &ServerArgs) -> Result<Exit, StartError> {
-    // Before anything is served: a signal that comes early is not lost.
+    // First, so that an early signal is not lost.
     let mut signals = Signals::register()?;
     let server = args.server().start()?;
     tracing::info!("start server");

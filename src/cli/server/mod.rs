@@ -1,0 +1,16 @@
+//! The server's program: from flags to a configuration, and from a shutdown to an exit code.
+
+mod flags;
+mod limits;
+mod manual;
+mod observability;
+mod report;
+mod security;
+mod services;
+
+pub use flags::ServerArgs;
+pub use limits::ServerLimitsArgs;
+pub use observability::ServerObservabilityArgs;
+pub use report::{announce, explain, print, report};
+pub use security::ServerSecurityArgs;
+pub use services::ServerServicesArgs;
