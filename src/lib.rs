@@ -84,7 +84,13 @@ macro_rules! include_protos {
     };
 }
 
-/// The README's code is compiled and run with the tests.
+/// The code in README and docs/ is compiled and run with the tests.
 #[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
+mod documentation {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../docs/library.md")]
+    struct Library;
+    #[doc = include_str!("../docs/SECURITY.md")]
+    struct Security;
+}
