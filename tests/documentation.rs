@@ -30,7 +30,8 @@ impl Page {
     }
 
     fn name(&self) -> String {
-        self.path.display().to_string()
+        let path = self.path.strip_prefix(ROOT).unwrap();
+        path.display().to_string()
     }
 
     /// The lines outside fenced code.
@@ -93,7 +94,7 @@ fn pages() -> Vec<Page> {
     docs.chain([readme]).map(Page::read).collect()
 }
 
-/// Runs `program` in `directory`, and returns its output and errors if it succeeds.
+/// Runs `program`, and returns the lines of its output.
 #[track_caller]
 fn succeed(program: &str, arguments: &[&str]) -> Vec<String> {
     let ended = Process::start(program, arguments).end();
