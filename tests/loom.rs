@@ -103,7 +103,7 @@ fn take(slots: &Slots) {
         if slots.try_take(1) {
             return Poll::Ready(());
         }
-        if !slots.has_room_or_register(cx.waker()) {
+        if !slots.has_free_slot_or_register(cx.waker()) {
             return Poll::Pending;
         }
     }));

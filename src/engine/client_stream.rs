@@ -21,7 +21,7 @@ use super::payload::Payload;
 /// How long the last messages of a call may take when its status, a failure, is known already. They
 /// are on their way through the C-core then. But the C-core can lose the read of a call that fails
 /// while it looks for a connection, and the caller would wait for ever.
-const LAST_MESSAGES: Duration = Duration::from_secs(1);
+const LAST_MESSAGES_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Timeouts of a caller that waits for one response; `None` waits for as long as the call lasts. The
 /// deadline of the whole call is `CallOption::timeout`.
@@ -159,7 +159,7 @@ impl<T> Iterator for Responses<T> {
         };
         let received = match timeouts {
             Some(timeouts) => messages.recv_timeout(timeouts),
-            None => messages.recv().ok_or(RecvTimeoutError::Ended),
+            None => messages.recv().ok_or(RecvTimeoutError::Closed),
         };
         match (received, timeouts) {
             (Ok(message), _) => {
@@ -216,7 +216,8 @@ impl<T> Forward<T> {
             }
             let next = Pin::new(&mut self.stream).poll_next(cx);
             if next.is_pending() && self.failed {
-                self.sender.end_by(Instant::now() + LAST_MESSAGES);
+                self.sender
+                    .set_receive_deadline(Instant::now() + LAST_MESSAGES_TIMEOUT);
             }
             match ready!(next) {
                 Some(Ok(message)) => {
@@ -264,7 +265,7 @@ impl<T> Future for Forward<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let forward = &mut *self;
         if !forward.listening {
-            forward.sender.wake_when_abandoned(cx.waker());
+            forward.sender.wake_on_disconnect(cx.waker());
             forward.listening = true;
         }
         let end = if forward.sender.is_closed() {

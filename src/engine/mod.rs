@@ -15,12 +15,12 @@ mod limits;
 pub(crate) mod panic;
 mod payload;
 mod send;
-pub(crate) mod sleeper;
 mod stats;
 mod streams;
 mod sync;
 #[cfg(test)]
 mod testing;
+pub(crate) mod thread_waker;
 mod workers;
 
 pub use call::{CallContext, IntoEncoded, IntoJobs, Job, Jobs, Produced, Producer, StreamSender};
@@ -31,7 +31,7 @@ pub(crate) use limits::Peer;
 pub use limits::{Limits, Rate};
 pub use payload::Payload;
 pub use stats::{
-    CallEnd, Counts, HistogramSnapshot, MethodSnapshot, Observed, Observer, StreamsSnapshot,
+    CallEnd, CallObserver, Counts, HistogramSnapshot, MethodSnapshot, Observer, StreamsSnapshot,
     BOUNDS, CODES,
 };
 pub use streams::{PeerPermit, Streams, StreamsConfig};

@@ -10,7 +10,7 @@ use grpcio::{RpcContext, RpcStatus, ServerStreamingSink};
 
 use super::call::{Call, CallContext, Jobs, Termination};
 use super::channel::{bounded_by_size, Capacity};
-use super::limits::{LimitEnforcer, Limits, Peer, Permit, Place, Refusal, StreamTable};
+use super::limits::{LimitEnforcer, Limits, Peer, Permit, Refusal, Registration, StreamTable};
 use super::panic::drop_caught;
 use super::payload::Payload;
 use super::send::{yield_for_batching, Report, ResponseWriter};
@@ -129,7 +129,7 @@ impl Streams {
                 let table = &self.shared.table;
                 call.start(Permit {
                     table: table.clone(),
-                    place: admitted.place,
+                    registration: admitted.registration,
                 });
                 // Without other streams, a wait of microseconds for the first message costs less than
                 // going to sleep and being woken for it.
@@ -138,7 +138,7 @@ impl Streams {
                 }
                 let report = Report {
                     table: table.clone(),
-                    place: admitted.place,
+                    registration: admitted.registration,
                     metrics: admitted.metrics,
                     observation,
                 };
@@ -182,7 +182,7 @@ impl Streams {
 
     /// Names a method, `/package.Service/Method`, before its first call, so that snapshots have it
     /// from the start.
-    pub fn introduce(&self, method: &str) {
+    pub fn register_method(&self, method: &str) {
         self.shared.table.lock().methods.of(method.as_bytes());
     }
 
@@ -197,7 +197,7 @@ impl Streams {
         self.shared.table.lock().begin_snapshot();
         loop {
             let mut registry = self.shared.table.lock();
-            if let Some(methods) = registry.go_on() {
+            if let Some(methods) = registry.continue_snapshot() {
                 return StreamsSnapshot {
                     methods,
                     refused: registry.refused(),
@@ -236,7 +236,7 @@ impl Streams {
         let mut aborted = 0;
         let mut from = Some(0);
         while let Some(next) = from {
-            let (streams, following) = self.shared.table.lock().batch(next);
+            let (streams, following) = self.shared.table.lock().open_batch(next);
             aborted += streams.len();
             for stream in streams {
                 stream.terminate(Termination::Abort(status.clone()));
@@ -259,7 +259,7 @@ impl Streams {
         peer: Option<Peer>,
     ) -> Result<Admitted, (Refusal, Arc<MethodMetrics>)> {
         let enforcer = self.shared.enforcer.as_ref();
-        let ends = enforcer.and_then(|enforcer| enforcer.end_of_life());
+        let ends = enforcer.and_then(|enforcer| enforcer.max_age_deadline());
         let mut registry = self.shared.table.lock();
         let (index, metrics) = registry.methods.of(method);
         metrics.started();
@@ -270,12 +270,12 @@ impl Streams {
                 return Err((refusal, metrics));
             }
         };
-        let place = registry.add(call.clone(), index, ends, peer);
+        let registration = registry.add(call.clone(), index, ends, peer);
         if let Some(enforcer) = enforcer {
             enforcer.schedule(&self.shared.workers, &mut registry);
         }
         Ok(Admitted {
-            place,
+            registration,
             metrics,
             is_alone: registry.len() == 1,
         })
@@ -283,7 +283,7 @@ impl Streams {
 }
 
 struct Admitted {
-    place: Place,
+    registration: Registration,
     metrics: Arc<MethodMetrics>,
     /// There is no other stream.
     is_alone: bool,
@@ -316,7 +316,7 @@ pub struct PeerPermit(Option<(Arc<StreamTable>, Peer)>);
 impl Drop for PeerPermit {
     fn drop(&mut self) {
         if let Some((table, peer)) = self.0.take() {
-            table.lock().leave(Some(peer));
+            table.lock().release(Some(peer));
         }
     }
 }

@@ -37,7 +37,7 @@ use grpcio::{
     ServerCredentials, ShutdownFuture,
 };
 
-use crate::engine::sleeper::Sleeper;
+use crate::engine::thread_waker::ThreadWaker;
 use crate::engine::{Observer, Streams, Workers};
 use crate::gzip;
 #[cfg(feature = "metrics")]
@@ -349,14 +349,14 @@ fn unavailable(message: &str) -> RpcStatus {
 
 /// Blocks until the C-core has shut down, at most for `timeout`; false when it has not.
 fn wait_for(stopped: &mut ShutdownFuture, timeout: Duration) -> bool {
-    let sleeper = Sleeper::current();
-    let mut cx = Context::from_waker(&sleeper.waker);
+    let thread_waker = ThreadWaker::current();
+    let mut cx = Context::from_waker(&thread_waker.waker);
     let deadline = Instant::now() + timeout;
     loop {
         if let Poll::Ready(ended) = Pin::new(&mut *stopped).poll(&mut cx) {
             return ended.is_ok();
         }
-        if !sleeper.sleep(Some(deadline)) {
+        if !thread_waker.wait(Some(deadline)) {
             return false;
         }
     }

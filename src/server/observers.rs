@@ -5,21 +5,21 @@ use std::sync::Arc;
 use grpcio::RpcContext;
 
 use crate::engine::panic::run_caught;
-use crate::engine::{CallEnd, Observed, Observer};
+use crate::engine::{CallEnd, CallObserver, Observer};
 
 /// Calls each of them, in order. A panic of one does not keep a call from the others.
 pub(super) struct Observers(pub(super) Vec<Arc<dyn Observer>>);
 
 impl Observer for Observers {
-    fn arrived(&self, ctx: &RpcContext<'_>) -> Box<dyn Observed> {
+    fn arrived(&self, ctx: &RpcContext<'_>) -> Box<dyn CallObserver> {
         let arrived = |one: &Arc<dyn Observer>| run_caught("an observer", || one.arrived(ctx));
         Box::new(All(self.0.iter().filter_map(arrived).collect()))
     }
 }
 
-struct All(Vec<Box<dyn Observed>>);
+struct All(Vec<Box<dyn CallObserver>>);
 
-impl Observed for All {
+impl CallObserver for All {
     fn ended(self: Box<Self>, end: &CallEnd) {
         for one in self.0 {
             run_caught("an observer", || one.ended(end));

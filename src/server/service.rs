@@ -145,7 +145,7 @@ impl Service {
     ) -> Service {
         let open = Arc::new(open);
         let add = move |service: ServiceBuilder, streams: &Streams, max_request_bytes| {
-            streams.introduce(name);
+            streams.register_method(name);
             let streams = streams.clone();
             let handler = move |ctx: RpcContext<'_>, request: Raw<Req>, sink| {
                 let open = open.clone();

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use grpcio::RpcContext;
 
-use crate::engine::{CallEnd, Observed, Observer};
+use crate::engine::{CallEnd, CallObserver, Observer};
 use crate::names::status_name;
 
 #[cfg(feature = "otlp")]
@@ -51,7 +51,7 @@ impl Telemetry {
 }
 
 impl Observer for Telemetry {
-    fn arrived(&self, ctx: &RpcContext<'_>) -> Box<dyn Observed> {
+    fn arrived(&self, ctx: &RpcContext<'_>) -> Box<dyn CallObserver> {
         let logged = tracing::enabled!(target: CALLS, tracing::Level::INFO);
         if !logged && !self.traces.are_exported() {
             return Box::new(Unobserved);
@@ -74,7 +74,7 @@ impl Observer for Telemetry {
 /// A call that needs neither a line nor a span.
 struct Unobserved;
 
-impl Observed for Unobserved {
+impl CallObserver for Unobserved {
     fn ended(self: Box<Self>, _: &CallEnd) {}
 }
 
@@ -86,7 +86,7 @@ struct Line {
     trace: CallTrace,
 }
 
-impl Observed for Line {
+impl CallObserver for Line {
     fn ended(self: Box<Self>, end: &CallEnd) {
         tracing::info!(
             target: CALLS,

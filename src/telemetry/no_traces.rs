@@ -2,7 +2,7 @@
 
 use grpcio::RpcContext;
 
-use crate::engine::{CallEnd, Observed};
+use crate::engine::{CallEnd, CallObserver};
 
 /// Begins no traces.
 #[derive(Default)]
@@ -27,6 +27,6 @@ impl CallTrace {
     }
 }
 
-impl Observed for CallTrace {
+impl CallObserver for CallTrace {
     fn ended(self: Box<Self>, _: &CallEnd) {}
 }

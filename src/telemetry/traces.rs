@@ -6,7 +6,7 @@ use opentelemetry::trace::SpanContext;
 
 use super::spans::{CallSpan, Spans};
 use super::traceparent;
-use crate::engine::{CallEnd, Observed};
+use crate::engine::{CallEnd, CallObserver};
 
 /// Begins the traces of calls.
 pub(crate) struct Traces(pub(crate) Option<Spans>);
@@ -41,7 +41,7 @@ impl CallTrace {
     }
 }
 
-impl Observed for CallTrace {
+impl CallObserver for CallTrace {
     fn ended(self: Box<Self>, end: &CallEnd) {
         if let Some(span) = self.span {
             span.end(end);

@@ -33,7 +33,7 @@ fn sums_never_go_down_and_end_up_right(#[values(Clear, Tls, MutualTls)] wire: Wi
     let server = Harness::start(wire, |_, _| {
         Ok(Job::now(counting("n", MESSAGES as usize)).into())
     });
-    server.streams.introduce(METHOD);
+    server.streams.register_method(METHOD);
     let done = AtomicBool::new(false);
     let streams = server.streams.clone();
     thread::scope(|scope| {

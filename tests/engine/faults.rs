@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::bounded;
 use fanstream::engine::{
-    CallEnd, Job, Jobs, Observed, Observer, Payload, Produced, Streams, StreamsConfig, Workers,
+    CallEnd, CallObserver, Job, Jobs, Observer, Payload, Produced, Streams, StreamsConfig, Workers,
     WorkersConfig,
 };
 use fanstream::proto::stream::{Request, Response};
@@ -258,12 +258,12 @@ struct Recorder {
 }
 
 impl Observer for Recorder {
-    fn arrived(&self, _: &RpcContext<'_>) -> Box<dyn Observed> {
+    fn arrived(&self, _: &RpcContext<'_>) -> Box<dyn CallObserver> {
         Box::new(self.clone())
     }
 }
 
-impl Observed for Recorder {
+impl CallObserver for Recorder {
     fn ended(self: Box<Self>, end: &CallEnd) {
         self.ends.lock().unwrap().push(end.clone());
         assert!(!self.panics, "an observer that panics");

@@ -6,8 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fanstream::engine::{
-    receive, CallEnd, Capacity, Limits, Observed, Observer, Rate, ReceiveError, ReceiveTimeouts,
-    Responses, Streams, StreamsConfig, Workers, WorkersConfig,
+    receive, CallEnd, CallObserver, Capacity, Limits, Observer, Rate, ReceiveError,
+    ReceiveTimeouts, Responses, Streams, StreamsConfig, Workers, WorkersConfig,
 };
 pub use fanstream::engine::{CallContext, Job, Jobs, Payload, Produced};
 use futures::executor::block_on;
@@ -266,7 +266,7 @@ fn connect(address: &str, small_windows: bool) -> Channel {
 struct Recorder;
 
 impl Observer for Recorder {
-    fn arrived(&self, ctx: &RpcContext<'_>) -> Box<dyn Observed> {
+    fn arrived(&self, ctx: &RpcContext<'_>) -> Box<dyn CallObserver> {
         let id = ctx
             .request_headers()
             .iter()
@@ -282,7 +282,7 @@ impl Observer for Recorder {
 
 struct Recording(Mutex<Option<Arc<Probe>>>);
 
-impl Observed for Recording {
+impl CallObserver for Recording {
     fn ended(self: Box<Self>, end: &CallEnd) {
         if let Some(probe) = lock(&self.0).take() {
             probe.ended(ServerEnd {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use fanstream::address::Address;
 use fanstream::client::Header;
-use fanstream::engine::{CallEnd, Observed, Observer, WorkersConfig};
+use fanstream::engine::{CallEnd, CallObserver, Observer, WorkersConfig};
 use fanstream::proto::stream::{Request, Response};
 use fanstream::proto::stream_grpc::{create_stream_service, StreamService};
 use fanstream::proto::DESCRIPTORS;
@@ -244,12 +244,12 @@ fn generated_services_are_served_beside_others() {
 struct Codes(Arc<Mutex<Vec<RpcStatusCode>>>);
 
 impl Observer for Codes {
-    fn arrived(&self, _: &RpcContext<'_>) -> Box<dyn Observed> {
+    fn arrived(&self, _: &RpcContext<'_>) -> Box<dyn CallObserver> {
         Box::new(self.clone())
     }
 }
 
-impl Observed for Codes {
+impl CallObserver for Codes {
     fn ended(self: Box<Self>, end: &CallEnd) {
         self.0.lock().unwrap().push(end.code);
     }
@@ -259,7 +259,7 @@ impl Observed for Codes {
 struct Panics;
 
 impl Observer for Panics {
-    fn arrived(&self, _: &RpcContext<'_>) -> Box<dyn Observed> {
+    fn arrived(&self, _: &RpcContext<'_>) -> Box<dyn CallObserver> {
         panic!("as it should")
     }
 }

@@ -5,7 +5,7 @@ use protobuf::Message;
 
 use super::super::codec::Encoded;
 use super::super::payload::Payload;
-use super::adapt;
+use super::adapters;
 use super::job::{Job, Jobs, Produced};
 
 /// Anything that makes the jobs of a call: [`Jobs`], a single [`Job`], or the producer itself, which is any iterator of
@@ -62,7 +62,7 @@ impl<M: Message> IntoEncoded<M> for M {
     fn encode_jobs(jobs: Jobs<M>) -> Jobs<Encoded<M>> {
         let encode: fn(&M) -> Produced<Encoded<M>> = Encoded::new;
         jobs.map_bodies(
-            move |body| adapt::map(body, encode),
+            move |body| adapters::map(body, encode),
             |mut make| Box::new(move || encode(&make()?)),
         )
     }

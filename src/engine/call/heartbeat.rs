@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 
 use super::super::channel::SendError;
 use super::super::panic::drop_caught;
-use super::super::workers::{Task, Timer, FAR_AWAY};
+use super::super::workers::{Task, Timer, MAX_DELAY};
 use super::job::Produced;
-use super::turn::run_user_code;
+use super::run::run_user_code;
 use super::Call;
 
 /// The shortest interval; a look costs a worker some microseconds.
-const SHORTEST: Duration = Duration::from_millis(10);
+const MIN_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Makes the message of a beat.
 pub(super) type MakeBeat<T> = Box<dyn FnMut() -> Produced<T> + Send>;
@@ -27,18 +27,18 @@ pub(super) struct Heartbeat<T> {
     /// Messages that had left the channel at the last look.
     seen: u64,
     /// Half intervals, up to the last look, without a message.
-    quiet: u32,
+    quiet_halves: u32,
     timer: Option<Timer>,
 }
 
 impl<T> Heartbeat<T> {
     pub(super) fn new(interval: Duration, make: MakeBeat<T>) -> Heartbeat<T> {
         Heartbeat {
-            interval: interval.clamp(SHORTEST, FAR_AWAY),
+            interval: interval.clamp(MIN_INTERVAL, MAX_DELAY),
             make: Some(make),
             seen: 0,
             // The first look comes after a whole interval.
-            quiet: 1,
+            quiet_halves: 1,
             timer: None,
         }
     }
@@ -57,27 +57,27 @@ impl<T> Heartbeat<T> {
     }
 
     /// True if a beat is due, given how many messages have left the channel and whether any wait.
-    fn look(&mut self, seen: u64, is_waiting: bool) -> bool {
+    fn check(&mut self, seen: u64, is_waiting: bool) -> bool {
         let was_quiet = seen == self.seen && !is_waiting;
         self.seen = seen;
-        self.quiet = if was_quiet { self.quiet + 1 } else { 0 };
-        if self.quiet < 2 {
+        self.quiet_halves = if was_quiet { self.quiet_halves + 1 } else { 0 };
+        if self.quiet_halves < 2 {
             return false;
         }
         // The beat will be a message more, and starts the next interval.
         self.seen += 1;
-        self.quiet = 0;
+        self.quiet_halves = 0;
         true
     }
 }
 
 /// The next look at the heartbeat of a call.
-struct Look<T: Send + 'static>(Weak<Call<T>>);
+struct HeartbeatCheck<T: Send + 'static>(Weak<Call<T>>);
 
-impl<T: Send + 'static> Task for Look<T> {
+impl<T: Send + 'static> Task for HeartbeatCheck<T> {
     fn run(self: Arc<Self>) {
         if let Some(call) = self.0.upgrade() {
-            call.look();
+            call.check_heartbeat();
         }
     }
 }
@@ -86,15 +86,15 @@ impl<T: Send + 'static> Call<T> {
     /// Schedules the first look, if the call has a heartbeat.
     pub(super) fn start_heartbeat(self: &Arc<Self>, heartbeat: &mut Heartbeat<T>) {
         let first = self.arrived.checked_add(heartbeat.interval);
-        self.schedule_look(heartbeat, first.unwrap_or_else(Instant::now));
+        self.schedule_check(heartbeat, first.unwrap_or_else(Instant::now));
     }
 
-    fn schedule_look(self: &Arc<Self>, heartbeat: &mut Heartbeat<T>, due: Instant) {
-        let look = Arc::new(Look(Arc::downgrade(self)));
-        heartbeat.timer = Some(self.workers.submit_at(due, look));
+    fn schedule_check(self: &Arc<Self>, heartbeat: &mut Heartbeat<T>, due: Instant) {
+        let check = Arc::new(HeartbeatCheck(Arc::downgrade(self)));
+        heartbeat.timer = Some(self.workers.submit_at(due, check));
     }
 
-    fn look(self: &Arc<Self>) {
+    fn check_heartbeat(self: &Arc<Self>) {
         let mut state = self.lock();
         if self.is_finished() {
             return;
@@ -104,8 +104,8 @@ impl<T: Send + 'static> Call<T> {
         let Some(heartbeat) = state.heartbeat() else {
             return;
         };
-        self.schedule_look(heartbeat, Instant::now() + heartbeat.interval / 2);
-        if !heartbeat.look(messages, is_waiting) {
+        self.schedule_check(heartbeat, Instant::now() + heartbeat.interval / 2);
+        if !heartbeat.check(messages, is_waiting) {
             return;
         }
         // `None` while another worker makes a beat, for longer than an interval.
@@ -117,7 +117,7 @@ impl<T: Send + 'static> Call<T> {
         drop(state);
         match run_user_code("a heartbeat", &mut make) {
             Ok(beat) if !self.sender.is_closed() => {
-                if let Err(SendError(beat)) = self.sender.send_made(beat) {
+                if let Err(SendError(beat)) = self.sender.send_ignoring_capacity(beat) {
                     drop_caught(beat);
                 }
             }
@@ -143,30 +143,30 @@ impl<T: Send + 'static> Call<T> {
 mod tests {
     use super::*;
 
-    fn beats(looks: &[(u64, bool)]) -> Vec<bool> {
+    fn beats(checks: &[(u64, bool)]) -> Vec<bool> {
         let mut heartbeat = Heartbeat::new(Duration::ZERO, Box::new(|| Ok(())));
-        let looks = looks.iter();
-        looks
-            .map(|(seen, is_waiting)| heartbeat.look(*seen, *is_waiting))
+        let checks = checks.iter();
+        checks
+            .map(|(seen, is_waiting)| heartbeat.check(*seen, *is_waiting))
             .collect()
     }
 
     #[test]
     fn a_quiet_call_beats_once_an_interval() {
         // At 1, 1.5, 2, … intervals; each beat is a message itself.
-        let looks = [(0, false), (1, false), (1, false), (2, false), (2, false)];
-        assert_eq!(beats(&looks), [true, false, true, false, true]);
+        let checks = [(0, false), (1, false), (1, false), (2, false), (2, false)];
+        assert_eq!(beats(&checks), [true, false, true, false, true]);
     }
 
     #[test]
     fn after_a_message_an_interval_passes_first() {
-        let looks = [(1, false), (1, false), (1, false), (2, false), (9, false)];
-        assert_eq!(beats(&looks), [false, false, true, false, false]);
+        let checks = [(1, false), (1, false), (1, false), (2, false), (9, false)];
+        assert_eq!(beats(&checks), [false, false, true, false, false]);
     }
 
     #[test]
     fn nothing_beats_while_messages_wait() {
-        let looks = [(0, true), (0, true), (0, true), (0, false), (0, false)];
-        assert_eq!(beats(&looks), [false, false, false, false, true]);
+        let checks = [(0, true), (0, true), (0, true), (0, false), (0, false)];
+        assert_eq!(beats(&checks), [false, false, false, false, true]);
     }
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use grpcio::RpcStatus;
 
-use super::adapt;
+use super::adapters;
 use super::heartbeat::{Heartbeat, MakeBeat};
-use super::order::Order;
+use super::ordered::Order;
 use super::push::{PushFn, StreamSender};
 use super::schedule::{AtDelays, FromIterator, MapBodies, Schedule};
 
@@ -216,9 +216,9 @@ impl<T: 'static> Jobs<T> {
     where
         T: Send,
     {
-        let on_failure: adapt::OnFailure = Arc::new(Mutex::new(on_failure));
+        let on_failure: adapters::OnFailure = Arc::new(Mutex::new(on_failure));
         self.map_bodies(
-            move |body| adapt::tolerate(body, on_failure.clone()),
+            move |body| adapters::tolerate(body, on_failure.clone()),
             |make| make,
         )
     }

@@ -23,28 +23,28 @@ use super::sync;
 use super::workers::Workers;
 pub use context::CallContext;
 pub use convert::{IntoEncoded, IntoJobs};
-pub(super) use feed::Open;
 pub use job::{Job, Jobs, Produced, Producer};
+pub(super) use job_source::OpenFn;
 pub use push::StreamSender;
 pub(super) use state::Unsent;
-use state::{Place, State};
+use state::{QueueState, State};
 pub(super) use termination::{Level, Termination, Terminator};
 
-mod adapt;
+mod adapters;
 mod context;
 mod convert;
 mod deadline;
-mod feed;
 mod heartbeat;
 mod job;
-mod order;
+mod job_source;
+mod ordered;
 mod push;
+mod run;
 mod schedule;
 mod state;
 mod termination;
 #[cfg(test)]
 mod termination_tests;
-mod turn;
 
 /// One call. The workers and the response writer share it.
 pub(super) struct Call<T> {
@@ -62,7 +62,7 @@ impl<T: Send + 'static> Call<T> {
         workers: Workers,
         context: CallContext,
         sender: Sender<T>,
-        open: Open<T>,
+        open: OpenFn<T>,
     ) -> Arc<Call<T>> {
         Arc::new(Call {
             workers,
@@ -142,9 +142,9 @@ impl<T: Send + 'static> Call<T> {
     }
 
     /// The response writer is gone.
-    pub(super) fn written(self: &Arc<Self>) {
+    pub(super) fn writer_dropped(self: &Arc<Self>) {
         let mut state = self.lock();
-        state.is_written = true;
+        state.writer_is_dropped = true;
         let permit = self.take_permit(&mut state);
         drop(state);
         drop(permit);
@@ -152,10 +152,10 @@ impl<T: Send + 'static> Call<T> {
 
     /// The permit, when nobody works for the call any more.
     fn take_permit(&self, state: &mut State<T>) -> Option<Permit> {
-        let is_done = state.is_written
+        let is_done = state.writer_is_dropped
             && state.active == 0
             && state.pushing == 0
-            && matches!(state.place, Place::Nowhere)
+            && matches!(state.queue_state, QueueState::Idle)
             && !state.holds_code();
         state.permit.take_if(|_| is_done)
     }
@@ -165,12 +165,12 @@ impl<T: Send + 'static> Call<T> {
     }
 
     fn enqueue(self: &Arc<Self>, state: &mut State<T>) {
-        let is_in_queue = match state.place {
-            Place::Nowhere => false,
-            Place::Queued => true,
-            Place::Timed(timer) => !self.workers.cancel(timer),
+        let is_in_queue = match state.queue_state {
+            QueueState::Idle => false,
+            QueueState::Queued => true,
+            QueueState::Timed(timer) => !self.workers.cancel(timer),
         };
-        state.place = Place::Queued;
+        state.queue_state = QueueState::Queued;
         if !is_in_queue {
             self.workers.submit(self.clone());
         }
@@ -184,11 +184,13 @@ impl<T: Send + 'static> Call<T> {
             }
         } else if state.has_work() {
             self.enqueue(state);
-        } else if let (Place::Nowhere, Some(due)) = (&state.place, state.feed.waits_until()) {
+        } else if let (QueueState::Idle, Some(due)) =
+            (&state.queue_state, state.source.waits_until())
+        {
             if state.may_start() {
                 // A call that mostly waits should hold little meanwhile.
                 state.ready.shrink_to_fit();
-                state.place = Place::Timed(self.workers.submit_at(due, self.clone()));
+                state.queue_state = QueueState::Timed(self.workers.submit_at(due, self.clone()));
             }
         }
     }

@@ -65,8 +65,8 @@ impl<T> StreamSender<T> {
     }
 
     /// Has a worker drop `value`, which is user code.
-    pub(super) fn dispose(&self, value: Box<dyn Send>) {
-        self.0.dispose(value);
+    pub(super) fn drop_on_worker(&self, value: Box<dyn Send>) {
+        self.0.drop_on_worker(value);
     }
 }
 
@@ -90,11 +90,11 @@ pub(super) trait Push<T>: Send + Sync {
     fn try_send(&self, message: T) -> Result<(), TrySendError<T>>;
     fn fail(&self, status: RpcStatus);
     fn is_closed(&self) -> bool;
-    fn dispose(&self, value: Box<dyn Send>);
+    fn drop_on_worker(&self, value: Box<dyn Send>);
 }
 
 /// The end of a push job at its call. It is counted in `State::pushing`.
-pub(super) struct PushEnd<T: Send + 'static> {
+pub(super) struct CallSender<T: Send + 'static> {
     call: Arc<Call<T>>,
     /// Of its job in an ordered call; it is the first in line.
     number: Option<u64>,
@@ -112,19 +112,19 @@ impl<T: Send + 'static> Call<T> {
         state.active -= 1;
         state.pushing += 1;
         drop(state);
-        let sender = StreamSender::new(PushEnd {
+        let sender = StreamSender::new(CallSender {
             call: self.clone(),
             number,
         });
         // Its clone here sees to it that the job does not end before the function.
-        let result = super::turn::run_user_code("a push job", || push(sender.clone()));
+        let result = super::run::run_user_code("a push job", || push(sender.clone()));
         self.lock().active += 1;
         drop(sender);
         result
     }
 }
 
-impl<T: Send + 'static> Push<T> for PushEnd<T> {
+impl<T: Send + 'static> Push<T> for CallSender<T> {
     fn send(&self, message: T) -> Result<(), SendError<T>> {
         match self.call.sender.try_send(message) {
             Ok(()) => Ok(()),
@@ -152,26 +152,26 @@ impl<T: Send + 'static> Push<T> for PushEnd<T> {
         self.call.sender.is_closed()
     }
 
-    fn dispose(&self, value: Box<dyn Send>) {
-        let disposal = Disposal(Mutex::new(Some(value)));
-        self.call.workers.submit(Arc::new(disposal));
+    fn drop_on_worker(&self, value: Box<dyn Send>) {
+        let deferred = DeferredDrop(Mutex::new(Some(value)));
+        self.call.workers.submit(Arc::new(deferred));
     }
 }
 
-impl<T: Send + 'static> Drop for PushEnd<T> {
+impl<T: Send + 'static> Drop for CallSender<T> {
     fn drop(&mut self) {
         let mut state = self.call.lock();
         state.pushing -= 1;
-        let end = |number| self.call.end_in_line(&mut state, number, None);
+        let end = |number| self.call.end_ordered(&mut state, number, None);
         let is_closed = self.number.is_some_and(end);
         self.call.conclude(state, is_closed);
     }
 }
 
 /// User code to be dropped by a worker.
-struct Disposal(Mutex<Option<Box<dyn Send>>>);
+struct DeferredDrop(Mutex<Option<Box<dyn Send>>>);
 
-impl Task for Disposal {
+impl Task for DeferredDrop {
     fn run(self: Arc<Self>) {
         let value = self.0.lock().unwrap_or_else(|e| e.into_inner()).take();
         drop_caught(value);

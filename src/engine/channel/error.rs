@@ -36,7 +36,7 @@ pub enum TryRecvError {
     /// None at the moment.
     Empty,
     /// None any more: the channel is closed and everything in it was taken.
-    Ended,
+    Closed,
 }
 
 /// Why [`Receiver::recv_timeout`](super::Receiver::recv_timeout) came back without a message.
@@ -45,5 +45,5 @@ pub enum RecvTimeoutError {
     /// None came in time.
     Timeout,
     /// None will come: the channel is closed and everything in it was taken.
-    Ended,
+    Closed,
 }

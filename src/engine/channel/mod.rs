@@ -54,10 +54,10 @@ pub fn bounded_by_size<T>(capacity: Capacity, size: fn(&T) -> usize) -> (Sender<
         slot_bytes: capacity.slot_bytes(),
         senders: AtomicUsize::new(1),
         closed: AtomicBool::new(false),
-        abandoned: AtomicBool::new(false),
-        ends_by: OnceLock::new(),
+        disconnected: AtomicBool::new(false),
+        receive_deadline: OnceLock::new(),
         receiver: WaitList::default(),
-        abandoning: WaitList::default(),
+        disconnect_waiters: WaitList::default(),
     });
     let sender = Sender {
         queue: tx,
@@ -85,13 +85,13 @@ struct Shared<T> {
     /// Nothing more will be sent. Set before the receiver is woken; never reset.
     closed: AtomicBool,
     /// The receiver is gone. Set before the senders are woken; never reset.
-    abandoned: AtomicBool,
+    disconnected: AtomicBool,
     /// When a blocked receiver stops waiting, whatever its own timeout.
-    ends_by: OnceLock<Instant>,
+    receive_deadline: OnceLock<Instant>,
     /// The receiver, when it sleeps.
     receiver: WaitList,
     /// Senders to be woken when the receiver is dropped, though they do not wait for room.
-    abandoning: WaitList,
+    disconnect_waiters: WaitList,
 }
 
 impl<T> Shared<T> {

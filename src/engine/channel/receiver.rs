@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crossbeam_utils::Backoff;
 
 use super::super::panic::drop_caught;
-use super::super::sleeper::Sleeper;
+use super::super::thread_waker::ThreadWaker;
 use super::{Queued, RecvTimeoutError, Shared, TryRecvError};
 
 /// The receiving half: a `futures::Stream` on a poll thread, an `Iterator` in a blocking caller.
@@ -40,7 +40,7 @@ impl<T> Receiver<T> {
             return Err(TryRecvError::Empty);
         }
         // Messages that were sent before the close are in the queue by now: check again.
-        self.pop().ok_or(TryRecvError::Ended)
+        self.pop().ok_or(TryRecvError::Closed)
     }
 
     /// The next message, `None` at the end; while there is none, the task of `cx` is woken by the
@@ -54,7 +54,7 @@ impl<T> Receiver<T> {
     pub(in crate::engine) fn poll_queued(&self, cx: &mut Context<'_>) -> Poll<Option<Queued<T>>> {
         match self.try_next_or_wake(cx.waker()) {
             Ok(queued) => Poll::Ready(Some(queued)),
-            Err(TryRecvError::Ended) => Poll::Ready(None),
+            Err(TryRecvError::Closed) => Poll::Ready(None),
             Err(TryRecvError::Empty) => Poll::Pending,
         }
     }
@@ -83,23 +83,23 @@ impl<T> Receiver<T> {
         loop {
             match self.try_recv() {
                 Ok(message) => return Ok(message),
-                Err(TryRecvError::Ended) => return Err(RecvTimeoutError::Ended),
+                Err(TryRecvError::Closed) => return Err(RecvTimeoutError::Closed),
                 Err(TryRecvError::Empty) if backoff.is_completed() => break,
                 Err(TryRecvError::Empty) => backoff.snooze(),
             }
         }
-        let sleeper = Sleeper::current();
+        let thread_waker = ThreadWaker::current();
         loop {
-            match self.try_next_or_wake(&sleeper.waker) {
+            match self.try_next_or_wake(&thread_waker.waker) {
                 Ok(queued) => return Ok(queued.message),
-                Err(TryRecvError::Ended) => return Err(RecvTimeoutError::Ended),
+                Err(TryRecvError::Closed) => return Err(RecvTimeoutError::Closed),
                 Err(TryRecvError::Empty) => {}
             }
-            let ends_by = self.shared.ends_by.get().copied();
-            if !sleeper.sleep(deadline.into_iter().chain(ends_by).min()) {
-                let ended = ends_by.is_some_and(|latest| latest <= Instant::now());
+            let receive_deadline = self.shared.receive_deadline.get().copied();
+            if !thread_waker.wait(deadline.into_iter().chain(receive_deadline).min()) {
+                let ended = receive_deadline.is_some_and(|latest| latest <= Instant::now());
                 return Err(if ended {
-                    RecvTimeoutError::Ended
+                    RecvTimeoutError::Closed
                 } else {
                     RecvTimeoutError::Timeout
                 });
@@ -133,10 +133,10 @@ impl<T> Receiver<T> {
 
     /// Refuses all further messages, wakes the senders and forgets the receiver's own waker, as
     /// dropping it does; queued messages stay until then.
-    pub(in crate::engine) fn abandon(&self) {
-        self.shared.abandoned.store(true, Ordering::SeqCst);
+    pub(in crate::engine) fn disconnect(&self) {
+        self.shared.disconnected.store(true, Ordering::SeqCst);
         self.shared.slots.wake_all();
-        self.shared.abandoning.wake();
+        self.shared.disconnect_waiters.wake();
         self.shared.receiver.clear();
     }
 
@@ -158,7 +158,7 @@ impl<T> Receiver<T> {
 
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
-        self.abandon();
+        self.disconnect();
         // One at a time, since the `Drop` of a message may panic: two at once would abort.
         while let Ok(queued) = self.queue.try_recv() {
             drop_caught(queued);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
 
-use super::super::sleeper::Sleeper;
+use super::super::thread_waker::ThreadWaker;
 use super::{Queued, SendError, Shared, TrySendError};
 
 /// The sending half. Clones send into the same channel; when the last one is dropped the channel
@@ -46,7 +46,7 @@ impl<T> Sender<T> {
                 Err(TrySendError::Full(message)) => message,
                 done => return done,
             };
-            if !self.has_room_or_wake(waker) {
+            if !self.has_free_slot_or_wake(waker) {
                 return Err(TrySendError::Full(message));
             }
         }
@@ -55,20 +55,20 @@ impl<T> Sender<T> {
     /// Whether a message would find room, or the channel is closed. For a sender that makes its
     /// message only then.
     #[inline]
-    pub(in crate::engine) fn has_room(&self) -> bool {
-        self.shared.slots.has_room() || self.is_closed()
+    pub(in crate::engine) fn has_free_slot(&self) -> bool {
+        self.shared.slots.has_free_slot() || self.is_closed()
     }
 
-    /// As [`Sender::has_room`]; without room, `waker` is woken at the low-water mark or the end.
-    pub(in crate::engine) fn has_room_or_wake(&self, waker: &Waker) -> bool {
+    /// As [`Sender::has_free_slot`]; without room, `waker` is woken at the low-water mark or the end.
+    pub(in crate::engine) fn has_free_slot_or_wake(&self, waker: &Waker) -> bool {
         // A close between the first check and the registration has woken nobody.
-        self.shared.slots.has_room_or_register(waker) || self.is_closed()
+        self.shared.slots.has_free_slot_or_register(waker) || self.is_closed()
     }
 
     /// Sends, whether there is room or not: for a message that was made because there was. Several
     /// senders that see the same free slot exceed the capacity by one message each.
     #[inline]
-    pub(in crate::engine) fn send_made(&self, message: T) -> Result<(), SendError<T>> {
+    pub(in crate::engine) fn send_ignoring_capacity(&self, message: T) -> Result<(), SendError<T>> {
         let queued = self.shared.queued(message);
         self.shared.slots.take(queued.slots as usize);
         self.push(queued)
@@ -84,14 +84,14 @@ impl<T> Sender<T> {
             Err(TrySendError::Closed(message)) => return Err(SendError(message)),
             Err(TrySendError::Full(message)) => message,
         };
-        let sleeper = Sleeper::current();
+        let thread_waker = ThreadWaker::current();
         loop {
-            message = match self.send_or_wake(message, &sleeper.waker) {
+            message = match self.send_or_wake(message, &thread_waker.waker) {
                 Ok(()) => return Ok(()),
                 Err(TrySendError::Closed(message)) => return Err(SendError(message)),
                 Err(TrySendError::Full(message)) => message,
             };
-            sleeper.sleep(None);
+            thread_waker.wait(None);
         }
     }
 
@@ -114,27 +114,28 @@ impl<T> Sender<T> {
 
     /// Bounds how long a blocked receiver still waits: after `latest` it sees the end. The first
     /// call counts.
-    pub fn end_by(&self, latest: Instant) {
-        let _ = self.shared.ends_by.set(latest);
+    pub fn set_receive_deadline(&self, latest: Instant) {
+        let _ = self.shared.receive_deadline.set(latest);
         self.shared.receiver.wake();
     }
 
     /// True when nothing sent from now on can be received.
     #[inline]
     pub fn is_closed(&self) -> bool {
-        self.shared.abandoned.load(Ordering::Acquire) || self.shared.closed.load(Ordering::Acquire)
+        self.shared.disconnected.load(Ordering::Acquire)
+            || self.shared.closed.load(Ordering::Acquire)
     }
 
     /// Asks that `waker` be woken once when the receiver is dropped. Look at
     /// [`Sender::is_closed`] after this call, before sleeping.
-    pub fn wake_when_abandoned(&self, waker: &Waker) {
-        self.shared.abandoning.register(waker);
+    pub fn wake_on_disconnect(&self, waker: &Waker) {
+        self.shared.disconnect_waiters.register(waker);
     }
 
     /// Slots taken now: a snapshot, old when it is read.
     pub(in crate::engine) fn slots_taken(&self) -> usize {
         // Messages that were queued when the receiver went have given nothing back.
-        if self.shared.abandoned.load(Ordering::Relaxed) {
+        if self.shared.disconnected.load(Ordering::Relaxed) {
             0
         } else {
             self.shared.slots.taken()

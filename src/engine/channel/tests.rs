@@ -30,7 +30,7 @@ fn the_end_comes_with_the_last_sender() {
     drop(sender);
     assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
     drop(other);
-    assert_eq!(receiver.try_recv(), Err(TryRecvError::Ended));
+    assert_eq!(receiver.try_recv(), Err(TryRecvError::Closed));
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn dropping_the_receiver_wakes_everybody_and_frees_what_is_queued() {
     let refused = sender.send_or_wake(queued.clone(), &full_waker);
     assert!(matches!(refused, Err(TrySendError::Full(_))));
     drop(refused);
-    sender.wake_when_abandoned(&listening_waker);
+    sender.wake_on_disconnect(&listening_waker);
     drop(receiver);
     assert_eq!((full.get(), listening.get()), (1, 1));
     assert_eq!(Arc::strong_count(&queued), 1, "the channel holds nothing");
@@ -155,7 +155,7 @@ fn a_blocked_receiver_waits_no_longer_than_its_sender_says() {
     let (sender, receiver) = bounded(Capacity::messages(2));
     let blocked = thread::spawn(move || (receiver.recv(), receiver.recv(), receiver.recv()));
     sender.send(1).unwrap();
-    sender.end_by(Instant::now() + Duration::from_millis(50));
+    sender.set_receive_deadline(Instant::now() + Duration::from_millis(50));
     sender.send(2).unwrap();
     eventually("the receiver comes back", || blocked.is_finished());
     assert_eq!(blocked.join().unwrap(), (Some(1), Some(2), None));
@@ -171,11 +171,11 @@ fn recv_timeout_tells_waiting_from_the_end() {
     drop(sender);
     assert_eq!(
         receiver.recv_timeout(DEADLINE),
-        Err(RecvTimeoutError::Ended)
+        Err(RecvTimeoutError::Closed)
     );
     assert_eq!(
         receiver.recv_timeout(Duration::MAX),
-        Err(RecvTimeoutError::Ended)
+        Err(RecvTimeoutError::Closed)
     );
 }
 

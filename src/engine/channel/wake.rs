@@ -83,7 +83,7 @@ impl Slots {
 
     /// Whether any slot is free.
     #[inline]
-    pub(crate) fn has_room(&self) -> bool {
+    pub(crate) fn has_free_slot(&self) -> bool {
         self.taken() < self.capacity
     }
 
@@ -105,9 +105,9 @@ impl Slots {
     }
 
     /// Whether any slot is free; if not, `waker` is woken at the low-water mark.
-    pub(crate) fn has_room_or_register(&self, waker: &Waker) -> bool {
+    pub(crate) fn has_free_slot_or_register(&self, waker: &Waker) -> bool {
         loop {
-            if self.has_room() {
+            if self.has_free_slot() {
                 return true;
             }
             self.senders.register(waker);

@@ -12,21 +12,21 @@ use grpcio::{RpcStatus, RpcStatusCode};
 use humantime::format_duration;
 
 use super::super::call::Termination;
-use super::super::workers::{Task, Workers, FAR_AWAY};
+use super::super::workers::{Task, Workers, MAX_DELAY};
 use super::registry::{Registry, Step};
 use super::{Limits, StreamTable};
 
 /// Rounds in a write-stall timeout.
-const ROUNDS: u32 = 8;
+const ROUNDS_PER_TIMEOUT: u32 = 8;
 
 /// The shortest time between two rounds.
-const SHORTEST_ROUND: Duration = Duration::from_millis(1);
+const MIN_ROUND_INTERVAL: Duration = Duration::from_millis(1);
 
 /// How long the reader of a stream that is too old has for the messages that were made for it.
-const TIME_FOR_MESSAGES: Duration = Duration::from_secs(5);
+const MESSAGES_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long it then has for the status.
-const TIME_FOR_STATUS: Duration = Duration::from_secs(1);
+const STATUS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Enforces the limits of the streams in a [`Registry`].
 pub(in crate::engine) struct LimitEnforcer {
@@ -52,8 +52,8 @@ impl LimitEnforcer {
         workers: &Arc<Workers>,
         table: Arc<StreamTable>,
     ) -> Option<Arc<LimitEnforcer>> {
-        let max_age = limits.max_stream_age.map(|age| age.min(FAR_AWAY));
-        let stall = limits.write_stall_timeout.map(|stall| stall.min(FAR_AWAY));
+        let max_age = limits.max_stream_age.map(|age| age.min(MAX_DELAY));
+        let stall = limits.write_stall_timeout.map(|stall| stall.min(MAX_DELAY));
         let enforcer = LimitEnforcer {
             table,
             workers: Arc::downgrade(workers),
@@ -68,7 +68,7 @@ impl LimitEnforcer {
     }
 
     /// When a stream that begins now is too old: its age give or take a tenth.
-    pub(in crate::engine) fn end_of_life(&self) -> Option<Instant> {
+    pub(in crate::engine) fn max_age_deadline(&self) -> Option<Instant> {
         let share = 0.9 + 0.2 * fastrand::f64();
         Some(Instant::now() + self.max_age?.mul_f64(share))
     }
@@ -80,7 +80,7 @@ impl LimitEnforcer {
         registry: &mut Registry,
     ) {
         let round = self.stall.filter(|_| registry.next_visit.is_none());
-        let round = round.map(|stall| Instant::now() + between_rounds(stall));
+        let round = round.map(|stall| Instant::now() + round_interval(stall));
         if let Some(when) = registry.first_due().into_iter().chain(round).min() {
             self.visit_by(workers, registry, when);
         }
@@ -104,12 +104,12 @@ impl LimitEnforcer {
         let mut next = Vec::new();
         for (stream, number, step) in due {
             stream.terminate(match step {
-                Step::Finish => {
-                    next.push((now + TIME_FOR_MESSAGES, number, Step::Abort));
+                Step::Graceful => {
+                    next.push((now + MESSAGES_TIMEOUT, number, Step::Abort));
                     Termination::Graceful(self.too_old())
                 }
                 Step::Abort => {
-                    next.push((now + TIME_FOR_STATUS, number, Step::Cut));
+                    next.push((now + STATUS_TIMEOUT, number, Step::Cut));
                     Termination::Abort(self.too_old())
                 }
                 Step::Cut => Termination::Cut,
@@ -129,7 +129,7 @@ impl LimitEnforcer {
         let from = round.at.unwrap_or(0);
         let mut registry = self.table.lock();
         let (stalled, next) = registry.stalled(from, now, stall);
-        let cut = now + between_rounds(stall);
+        let cut = now + round_interval(stall);
         registry.schedule(stalled.iter().map(|(_, n)| (cut, *n, Step::Cut)));
         drop(registry);
         for (stream, _) in stalled {
@@ -139,7 +139,7 @@ impl LimitEnforcer {
         if next.is_some() {
             return Some(now);
         }
-        round.next = now + between_rounds(stall);
+        round.next = now + round_interval(stall);
         Some(round.next)
     }
 
@@ -175,8 +175,8 @@ impl Task for LimitEnforcer {
     }
 }
 
-fn between_rounds(stall: Duration) -> Duration {
-    (stall / ROUNDS).max(SHORTEST_ROUND)
+fn round_interval(stall: Duration) -> Duration {
+    (stall / ROUNDS_PER_TIMEOUT).max(MIN_ROUND_INTERVAL)
 }
 
 fn stalled_for(stall: Duration) -> RpcStatus {

@@ -21,7 +21,7 @@ use super::stats::{CallEnd, MethodMetrics};
 pub(super) use enforcer::LimitEnforcer;
 pub(crate) use peers::Peer;
 pub(super) use peers::Peers;
-pub(super) use registry::{OpenStream, Place, Registry};
+pub(super) use registry::{OpenStream, Registration, Registry};
 
 /// Limits of a server's streams; `None` is no limit, and costs nothing.
 ///
@@ -160,9 +160,9 @@ impl StreamTable {
     }
 
     /// The stream has ended for its client.
-    pub(super) fn end(&self, place: &Place, metrics: &MethodMetrics, end: &CallEnd) {
+    pub(super) fn end(&self, registration: &Registration, metrics: &MethodMetrics, end: &CallEnd) {
         let mut registry = self.lock();
-        registry.end(place, metrics, end);
+        registry.end(registration, metrics, end);
         let is_last = registry.open() == 0;
         drop(registry);
         if is_last {
@@ -186,12 +186,12 @@ impl StreamTable {
 /// The place of one call among the streams; dropping it frees the place.
 pub(super) struct Permit {
     pub(super) table: Arc<StreamTable>,
-    pub(super) place: Place,
+    pub(super) registration: Registration,
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let stream = self.table.lock().remove(&self.place);
+        let stream = self.table.lock().remove(&self.registration);
         // Outside the lock: it may be the last reference.
         drop(stream);
     }

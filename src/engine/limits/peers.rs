@@ -13,7 +13,7 @@ use super::{Limits, Rate, Refusal};
 const MAX_PEERS: usize = 65_536;
 
 /// Entries that each call checks, to evict idle ones: more than the one that it may add.
-const CHECKS: usize = 2;
+const EVICTION_CHECKS: usize = 2;
 
 /// A remote address, as far as limits tell addresses apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,7 +58,7 @@ fn bracketed(host: &str) -> Option<Ipv6Addr> {
 
 /// The counts of all peers.
 pub(in crate::engine) struct Peers {
-    most_streams: u32,
+    max_streams: u32,
     pace: Option<Pace>,
     /// A tree: a hash table of this size would hold the registry's lock for a millisecond to grow.
     entries: BTreeMap<Peer, Entry>,
@@ -98,7 +98,7 @@ impl Pace {
 impl Peers {
     pub(super) fn new(limits: &Limits) -> Peers {
         Peers {
-            most_streams: limits.max_streams_per_peer.unwrap_or(u32::MAX),
+            max_streams: limits.max_streams_per_peer.unwrap_or(u32::MAX),
             pace: limits.rate_per_peer.map(Pace::new),
             entries: BTreeMap::new(),
             checked: None,
@@ -106,8 +106,8 @@ impl Peers {
         }
     }
 
-    /// Counts a stream of `peer`, or refuses it. The result is for [`Peers::leave`].
-    pub(super) fn enter(&mut self, peer: Peer, now: Instant) -> Result<Peer, Refusal> {
+    /// Counts a stream of `peer`, or refuses it. The result is for [`Peers::release`].
+    pub(super) fn acquire(&mut self, peer: Peer, now: Instant) -> Result<Peer, Refusal> {
         let now = nanoseconds(now.saturating_duration_since(self.started));
         self.evict_idle(now);
         let known = self.entries.contains_key(&peer);
@@ -123,15 +123,15 @@ impl Peers {
             }
             entry.arrival = arrival.saturating_add(pace.interval);
         }
-        if entry.open >= self.most_streams {
-            return Err(Refusal::StreamsOfPeer(self.most_streams));
+        if entry.open >= self.max_streams {
+            return Err(Refusal::StreamsOfPeer(self.max_streams));
         }
         entry.open += 1;
         Ok(peer)
     }
 
-    /// A stream that [`Peers::enter`] counted is over.
-    pub(super) fn leave(&mut self, peer: Peer) {
+    /// A stream that [`Peers::acquire`] counted is over.
+    pub(super) fn release(&mut self, peer: Peer) {
         if let Some(entry) = self.entries.get_mut(&peer) {
             entry.open = entry.open.saturating_sub(1);
         }
@@ -139,7 +139,7 @@ impl Peers {
 
     /// Checks the next few entries in turn. Each call adds one at most, so idle ones do not pile up.
     fn evict_idle(&mut self, now: u64) {
-        for _ in 0..CHECKS {
+        for _ in 0..EVICTION_CHECKS {
             let from = self.checked.map_or(Unbounded, Excluded);
             let next = self.entries.range((from, Unbounded)).next();
             self.checked = next.map(|(peer, _)| *peer);
@@ -196,13 +196,13 @@ mod tests {
             max_streams_per_peer: Some(2),
             ..Limits::default()
         });
-        let first = peers.enter(address(1), now).unwrap();
-        peers.enter(address(1), now).unwrap();
-        let refusal = peers.enter(address(1), now).unwrap_err();
+        let first = peers.acquire(address(1), now).unwrap();
+        peers.acquire(address(1), now).unwrap();
+        let refusal = peers.acquire(address(1), now).unwrap_err();
         assert!(matches!(refusal, Refusal::StreamsOfPeer(2)));
-        assert!(peers.enter(address(2), now).is_ok());
-        peers.leave(first);
-        assert!(peers.enter(address(1), now).is_ok());
+        assert!(peers.acquire(address(2), now).is_ok());
+        peers.release(first);
+        assert!(peers.acquire(address(1), now).is_ok());
     }
 
     #[test]
@@ -217,7 +217,7 @@ mod tests {
         });
         let mut calls = |milliseconds| {
             let now = began + Duration::from_millis(milliseconds);
-            let calls = (0..100).take_while(|_| peers.enter(address(1), now).is_ok());
+            let calls = (0..100).take_while(|_| peers.acquire(address(1), now).is_ok());
             calls.count()
         };
         assert_eq!([calls(0), calls(99), calls(100), calls(300)], [3, 0, 1, 2]);
@@ -231,15 +231,15 @@ mod tests {
             ..Limits::default()
         });
         for n in 0..1000 {
-            let peer = peers.enter(address(n), began).unwrap();
-            peers.leave(peer);
+            let peer = peers.acquire(address(n), began).unwrap();
+            peers.release(peer);
         }
         assert_eq!(peers.entries.len(), 1000, "all may be refused for a second");
-        let busy = peers.enter(address(5000), began).unwrap();
+        let busy = peers.acquire(address(5000), began).unwrap();
         for n in 0..1000 {
             let now = began + Duration::from_secs(2 + n);
-            let peer = peers.enter(address(6000), now).unwrap();
-            peers.leave(peer);
+            let peer = peers.acquire(address(6000), now).unwrap();
+            peers.release(peer);
         }
         assert_eq!(peers.entries.len(), 2);
         assert_eq!(peers.entries[&busy].open, 1);
@@ -252,13 +252,13 @@ mod tests {
             ..Limits::default()
         });
         for n in 0..MAX_PEERS as u32 {
-            peers.enter(address(n), now).unwrap();
+            peers.acquire(address(n), now).unwrap();
         }
-        let other = peers.enter(address(1_000_000), now).unwrap();
+        let other = peers.acquire(address(1_000_000), now).unwrap();
         assert_eq!(other, Peer::Others);
-        assert!(peers.enter(address(1_000_001), now).is_err());
+        assert!(peers.acquire(address(1_000_001), now).is_err());
         assert_eq!(peers.entries.len(), MAX_PEERS + 1);
-        peers.leave(other);
-        assert!(peers.enter(address(1_000_001), now).is_ok());
+        peers.release(other);
+        assert!(peers.acquire(address(1_000_001), now).is_ok());
     }
 }

@@ -2,7 +2,7 @@
 //! keeps this and acts on none of it; [`Streams`](crate::engine::Streams) has it behind one lock.
 //!
 //! Poll threads take that lock, so nobody may hold it for long: every pass over the streams goes in
-//! batches of [`BATCH`], 25 µs each, with the lock released in between.
+//! batches of [`BATCH_STREAMS`], 25 µs each, with the lock released in between.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use super::peers::{Peer, Peers};
 use super::Refusal;
 
 /// Streams in a batch.
-pub(in crate::engine) const BATCH: usize = 256;
+pub(in crate::engine) const BATCH_STREAMS: usize = 256;
 
 /// An open stream of any message type.
 pub(in crate::engine) trait OpenStream: Send + Sync {
@@ -38,7 +38,7 @@ type Numbered = (Arc<dyn OpenStream>, u64);
 /// A step towards the end of a stream. They follow one another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Step {
-    Finish,
+    Graceful,
     Abort,
     Cut,
 }
@@ -71,12 +71,12 @@ pub(in crate::engine) struct Registry {
     /// Refused calls, by reason.
     refused: BTreeMap<&'static str, u64>,
     /// There while a snapshot is taken.
-    snapshot: Option<Partial>,
+    snapshot: Option<PartialSnapshot>,
 }
 
 /// A snapshot of the streams with numbers below `end`, as they were when it began. It has come to the
 /// one with the number `next`.
-struct Partial {
+struct PartialSnapshot {
     next: u64,
     end: u64,
     methods: Vec<MethodSnapshot>,
@@ -84,7 +84,7 @@ struct Partial {
 
 /// The place of a stream.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::engine) struct Place {
+pub(in crate::engine) struct Registration {
     number: u64,
     ends: Option<Instant>,
     peer: Option<Peer>,
@@ -117,7 +117,7 @@ impl Registry {
     }
 
     /// Admits one more stream of `peer`, or refuses it. An admitted peer is to be given to
-    /// [`Registry::add`] or [`Registry::leave`].
+    /// [`Registry::add`] or [`Registry::release`].
     pub(in crate::engine) fn admit(
         &mut self,
         max_streams: usize,
@@ -138,15 +138,15 @@ impl Registry {
         peer: Option<Peer>,
     ) -> Result<Option<Peer>, Refusal> {
         match (&mut self.peers, peer) {
-            (Some(peers), Some(peer)) => peers.enter(peer, Instant::now()).map(Some),
+            (Some(peers), Some(peer)) => peers.acquire(peer, Instant::now()).map(Some),
             _ => Ok(None),
         }
     }
 
     /// A call of this peer is over.
-    pub(in crate::engine) fn leave(&mut self, peer: Option<Peer>) {
+    pub(in crate::engine) fn release(&mut self, peer: Option<Peer>) {
         if let (Some(peers), Some(peer)) = (&mut self.peers, peer) {
-            peers.leave(peer);
+            peers.release(peer);
         }
     }
 
@@ -166,7 +166,7 @@ impl Registry {
         method: usize,
         ends: Option<Instant>,
         peer: Option<Peer>,
-    ) -> Place {
+    ) -> Registration {
         let number = self.next_number;
         self.next_number += 1;
         self.open += 1;
@@ -178,39 +178,48 @@ impl Registry {
         };
         self.streams.insert(number, entry);
         self.due
-            .extend(ends.map(|ends| (ends, number, Step::Finish)));
-        Place { number, ends, peer }
+            .extend(ends.map(|ends| (ends, number, Step::Graceful)));
+        Registration { number, ends, peer }
     }
 
     /// The stream has ended for its client. It keeps its place until [`Registry::remove`].
-    pub(in crate::engine) fn end(&mut self, place: &Place, metrics: &MethodMetrics, end: &CallEnd) {
-        let Some(entry) = self.streams.get_mut(&place.number) else {
+    pub(in crate::engine) fn end(
+        &mut self,
+        registration: &Registration,
+        metrics: &MethodMetrics,
+        end: &CallEnd,
+    ) {
+        let Some(entry) = self.streams.get_mut(&registration.number) else {
             return;
         };
         entry.has_ended = true;
         self.open -= 1;
         metrics.handled(end.code, &end.counts, end.lasted);
-        if let Some(ends) = place.ends {
-            self.due.remove(&(ends, place.number, Step::Finish));
+        if let Some(ends) = registration.ends {
+            self.due
+                .remove(&(ends, registration.number, Step::Graceful));
         }
         if let Some(partial) = &mut self.snapshot {
             // It was open when the snapshot began, which will not come to it any more.
-            if (partial.next..partial.end).contains(&place.number) {
+            if (partial.next..partial.end).contains(&registration.number) {
                 partial.methods[entry.method].add_open(&end.counts);
             }
         }
     }
 
     /// Frees the place. Returns the stream, to be dropped outside the lock.
-    pub(in crate::engine) fn remove(&mut self, place: &Place) -> Option<Arc<dyn OpenStream>> {
-        self.leave(place.peer);
-        self.streams.remove(&place.number).map(|e| e.stream)
+    pub(in crate::engine) fn remove(
+        &mut self,
+        registration: &Registration,
+    ) -> Option<Arc<dyn OpenStream>> {
+        self.release(registration.peer);
+        self.streams.remove(&registration.number).map(|e| e.stream)
     }
 
-    /// Begins a snapshot. The caller takes one at a time, and calls [`Registry::go_on`] until that
+    /// Begins a snapshot. The caller takes one at a time, and calls [`Registry::continue_snapshot`] until that
     /// returns it.
     pub(in crate::engine) fn begin_snapshot(&mut self) {
-        self.snapshot = Some(Partial {
+        self.snapshot = Some(PartialSnapshot {
             next: 0,
             end: self.next_number,
             methods: self.methods.snapshot(),
@@ -218,10 +227,14 @@ impl Registry {
     }
 
     /// Adds one batch of streams to the snapshot; returns it when that was the last one.
-    pub(in crate::engine) fn go_on(&mut self) -> Option<Vec<MethodSnapshot>> {
+    pub(in crate::engine) fn continue_snapshot(&mut self) -> Option<Vec<MethodSnapshot>> {
         let partial = self.snapshot.as_mut()?;
         let mut seen = 0;
-        for (number, entry) in self.streams.range(partial.next..partial.end).take(BATCH) {
+        for (number, entry) in self
+            .streams
+            .range(partial.next..partial.end)
+            .take(BATCH_STREAMS)
+        {
             seen += 1;
             partial.next = number + 1;
             let method = &mut partial.methods[entry.method];
@@ -231,7 +244,7 @@ impl Registry {
                 method.lingering += 1;
             }
         }
-        match seen < BATCH {
+        match seen < BATCH_STREAMS {
             true => self.snapshot.take().map(|partial| partial.methods),
             false => None,
         }
@@ -249,7 +262,7 @@ impl Registry {
     /// Takes out one batch of the steps that are due.
     pub(super) fn take_due(&mut self, now: Instant) -> Vec<(Arc<dyn OpenStream>, u64, Step)> {
         let mut taken = Vec::new();
-        for _ in 0..BATCH {
+        for _ in 0..BATCH_STREAMS {
             match self.due.first() {
                 Some(&(due, number, step)) if due <= now => {
                     self.due.pop_first();
@@ -264,7 +277,7 @@ impl Registry {
 
     /// One batch of the open streams, from this number on; and the number to go on from, `None`
     /// after the last batch.
-    pub(in crate::engine) fn batch(
+    pub(in crate::engine) fn open_batch(
         &mut self,
         from: u64,
     ) -> (Vec<Arc<dyn OpenStream>>, Option<u64>) {
@@ -302,11 +315,11 @@ impl Registry {
     fn visit(&mut self, from: u64, mut visit: impl FnMut(u64, &mut Entry)) -> Option<u64> {
         let mut seen = 0;
         let mut next = None;
-        for (number, entry) in self.streams.range_mut(from..).take(BATCH) {
+        for (number, entry) in self.streams.range_mut(from..).take(BATCH_STREAMS) {
             seen += 1;
             next = Some(number + 1);
             visit(*number, entry);
         }
-        next.filter(|_| seen == BATCH)
+        next.filter(|_| seen == BATCH_STREAMS)
     }
 }

@@ -5,7 +5,7 @@ use grpcio::RpcStatusCode;
 
 use super::super::call::Termination;
 use super::super::stats::{CallEnd, Counts};
-use super::registry::{OpenStream, Place, Registry, Step, BATCH};
+use super::registry::{OpenStream, Registration, Registry, Step, BATCH_STREAMS};
 
 struct Stream(u64);
 
@@ -24,12 +24,12 @@ impl OpenStream for Stream {
     }
 }
 
-fn add(registry: &mut Registry, ends: Option<Instant>, messages: u64) -> Place {
+fn add(registry: &mut Registry, ends: Option<Instant>, messages: u64) -> Registration {
     let (method, _) = registry.methods.of(b"/p.S/M");
     registry.add(Arc::new(Stream(messages)), method, ends, None)
 }
 
-fn end(registry: &mut Registry, place: &Place, messages: u64) {
+fn end(registry: &mut Registry, registration: &Registration, messages: u64) {
     let (_, metrics) = registry.methods.of(b"/p.S/M");
     let counts = Counts {
         messages,
@@ -42,25 +42,25 @@ fn end(registry: &mut Registry, place: &Place, messages: u64) {
         subject: None,
         refused: None,
     };
-    registry.end(place, &metrics, &end);
+    registry.end(registration, &metrics, &end);
 }
 
 #[test]
 fn due_steps_come_in_batches_and_none_of_ended_streams() {
     let mut registry = Registry::new(None);
     let now = Instant::now();
-    let places: Vec<_> = (0..BATCH + 10)
+    let registrations: Vec<_> = (0..BATCH_STREAMS + 10)
         .map(|_| add(&mut registry, Some(now), 0))
         .collect();
     let later = add(&mut registry, Some(now + Duration::from_secs(1)), 0);
-    for place in &places[..5] {
-        assert!(registry.remove(place).is_some());
-        end(&mut registry, &places[10], 0);
+    for registration in &registrations[..5] {
+        assert!(registry.remove(registration).is_some());
+        end(&mut registry, &registrations[10], 0);
     }
     registry.schedule([(now, 100_000, Step::Cut)]);
     let mut taken = registry.take_due(now).len() + registry.take_due(now).len();
     taken += registry.take_due(now).len();
-    assert_eq!(taken, BATCH + 4);
+    assert_eq!(taken, BATCH_STREAMS + 4);
     assert!(registry.first_due().is_some());
     end(&mut registry, &later, 0);
     assert_eq!(registry.first_due(), None);
@@ -69,54 +69,54 @@ fn due_steps_come_in_batches_and_none_of_ended_streams() {
 #[test]
 fn batches_visit_each_open_stream_once() {
     let mut registry = Registry::new(None);
-    let places: Vec<_> = (0..2 * BATCH)
+    let registrations: Vec<_> = (0..2 * BATCH_STREAMS)
         .map(|_| add(&mut registry, None, 0))
         .collect();
     let (mut from, mut seen) = (Some(0), 0);
     while let Some(next) = from {
-        let (streams, following) = registry.batch(next);
+        let (streams, following) = registry.open_batch(next);
         seen += streams.len();
         from = following;
         // Streams that were visited may go meanwhile.
-        registry.remove(&places[0]);
+        registry.remove(&registrations[0]);
     }
-    assert_eq!(seen, 2 * BATCH);
+    assert_eq!(seen, 2 * BATCH_STREAMS);
 }
 
 /// Counts of a stream must be in a snapshot once, whenever the stream ends.
 #[test]
 fn a_stream_that_ends_during_a_snapshot_is_counted_once() {
-    for ends in [0, BATCH - 1, BATCH, 2 * BATCH - 1] {
+    for ends in [0, BATCH_STREAMS - 1, BATCH_STREAMS, 2 * BATCH_STREAMS - 1] {
         let mut registry = Registry::new(None);
-        let places: Vec<_> = (0..2 * BATCH)
+        let registrations: Vec<_> = (0..2 * BATCH_STREAMS)
             .map(|_| add(&mut registry, None, 1))
             .collect();
         registry.begin_snapshot();
-        assert!(registry.go_on().is_none());
-        end(&mut registry, &places[ends], 1);
-        registry.remove(&places[ends]);
-        let mut snapshot = registry.go_on();
+        assert!(registry.continue_snapshot().is_none());
+        end(&mut registry, &registrations[ends], 1);
+        registry.remove(&registrations[ends]);
+        let mut snapshot = registry.continue_snapshot();
         while snapshot.is_none() {
-            snapshot = registry.go_on();
+            snapshot = registry.continue_snapshot();
         }
         let method = &snapshot.unwrap()[0];
-        assert_eq!(method.messages, 2 * BATCH as u64, "{ends}");
-        assert_eq!(method.open, 2 * BATCH, "{ends}");
+        assert_eq!(method.messages, 2 * BATCH_STREAMS as u64, "{ends}");
+        assert_eq!(method.open, 2 * BATCH_STREAMS, "{ends}");
     }
 }
 
 #[test]
 fn an_ended_stream_keeps_its_place_until_it_is_removed() {
     let mut registry = Registry::new(None);
-    let place = add(&mut registry, None, 0);
+    let registration = add(&mut registry, None, 0);
     assert_eq!((registry.len(), registry.open()), (1, 1));
-    end(&mut registry, &place, 0);
+    end(&mut registry, &registration, 0);
     assert_eq!((registry.len(), registry.open()), (1, 0));
     assert!(registry.admit(1, None).is_err());
     registry.begin_snapshot();
-    let method = &registry.go_on().unwrap()[0];
+    let method = &registry.continue_snapshot().unwrap()[0];
     assert_eq!((method.open, method.lingering), (0, 1));
-    registry.remove(&place);
+    registry.remove(&registration);
     assert!(registry.admit(1, None).is_ok());
 }
 
@@ -141,14 +141,14 @@ fn no_step_holds_the_lock_for_long_at_100_000_streams() {
     const LONGEST: Duration = Duration::from_micros(100);
     let mut registry = Registry::new(None);
     let now = Instant::now();
-    let places: Vec<_> = (0..STREAMS)
+    let registrations: Vec<_> = (0..STREAMS)
         .map(|_| add(&mut registry, Some(now), 1))
         .collect();
     let mut from = 0;
     let mut median = |name: &str, step: &mut dyn FnMut(&mut Registry, u64)| {
         let mut times: Vec<_> = (0..100)
             .map(|n| {
-                from = (from + BATCH as u64) % STREAMS;
+                from = (from + BATCH_STREAMS as u64) % STREAMS;
                 let began = Instant::now();
                 step(&mut registry, if n == 0 { 0 } else { from });
                 began.elapsed()
@@ -163,19 +163,19 @@ fn no_step_holds_the_lock_for_long_at_100_000_streams() {
         if n == 0 {
             registry.begin_snapshot();
         }
-        assert!(registry.go_on().is_none());
+        assert!(registry.continue_snapshot().is_none());
     });
-    median("batch", &mut |registry, n| drop(registry.batch(n)));
+    median("batch", &mut |registry, n| drop(registry.open_batch(n)));
     let long = Duration::from_secs(1);
     median("stalled", &mut |registry, n| {
         drop(registry.stalled(n, Instant::now(), long))
     });
     median("due", &mut |registry, _| drop(registry.take_due(now)));
-    let mut ended = places.iter();
+    let mut ended = registrations.iter();
     median("end", &mut |registry, _| {
-        let place = ended.next().unwrap();
-        end(registry, place, 1);
-        drop(registry.remove(place));
+        let registration = ended.next().unwrap();
+        end(registry, registration, 1);
+        drop(registry.remove(registration));
     });
     median("add", &mut |registry, _| {
         add(registry, Some(now), 1);

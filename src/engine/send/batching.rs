@@ -12,31 +12,31 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// After a longer yield the other threads compute rather than send.
-const TOO_LONG: Duration = Duration::from_millis(1);
+const LONG_YIELD: Duration = Duration::from_millis(1);
 
 /// After that there is no yield for so many times as long: yields that gain nothing take at most a
 /// hundredth of the poll thread's time.
-const REST: u32 = 100;
+const PAUSE_FACTOR: u32 = 100;
 
 thread_local! {
-    static NOT_BEFORE: Cell<Option<Instant>> = const { Cell::new(None) };
+    static NEXT_YIELD: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
 /// Lets other threads run, unless that took too long lately; false when it did not. It takes as
 /// long as the scheduler lets a thread run, a few milliseconds, where others compute.
 pub(in crate::engine) fn yield_for_batching() -> bool {
     let began = Instant::now();
-    if NOT_BEFORE.get().is_some_and(|time| began < time) {
+    if NEXT_YIELD.get().is_some_and(|time| began < time) {
         return false;
     }
     thread::yield_now();
-    NOT_BEFORE.set(rest_until(began, began.elapsed()));
+    NEXT_YIELD.set(next_yield_after(began, began.elapsed()));
     true
 }
 
 /// The end of the rest after a yield that took so long.
-fn rest_until(began: Instant, took: Duration) -> Option<Instant> {
-    (took > TOO_LONG).then(|| began + took * REST)
+fn next_yield_after(began: Instant, took: Duration) -> Option<Instant> {
+    (took > LONG_YIELD).then(|| began + took * PAUSE_FACTOR)
 }
 
 #[cfg(test)]
@@ -46,17 +46,17 @@ mod tests {
     #[test]
     fn long_yields_are_rare() {
         let began = Instant::now();
-        assert_eq!(rest_until(began, TOO_LONG), None);
-        let took = 2 * TOO_LONG;
-        let until = rest_until(began, took).unwrap();
+        assert_eq!(next_yield_after(began, LONG_YIELD), None);
+        let took = 2 * LONG_YIELD;
+        let until = next_yield_after(began, took).unwrap();
         assert_eq!(until - began, Duration::from_millis(200));
     }
 
     #[test]
     fn there_is_none_during_the_rest() {
-        NOT_BEFORE.set(Some(Instant::now() + Duration::from_secs(60)));
+        NEXT_YIELD.set(Some(Instant::now() + Duration::from_secs(60)));
         assert!(!yield_for_batching());
-        NOT_BEFORE.set(Some(Instant::now()));
+        NEXT_YIELD.set(Some(Instant::now()));
         assert!(yield_for_batching());
     }
 }

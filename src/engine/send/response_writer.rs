@@ -25,11 +25,11 @@ use grpcio::{Deadline, RpcStatusCode, ServerStreamingSink, WriteFlags};
 
 use super::super::call::{Call, Level};
 use super::super::channel::{Queued, Receiver, TryRecvError};
-use super::super::limits::{Place, StreamTable};
+use super::super::limits::{Registration, StreamTable};
 use super::super::panic::{drop_caught, run_caught};
 use super::super::stats::{ended, CallEnd, MethodMetrics, Observation};
 use super::batching::yield_for_batching;
-use super::scheduler::{WriteSlot, SMALL};
+use super::scheduler::{WriteSlot, MAX_SCHEDULED_BYTES};
 
 /// Writes the responses of one call. However it ends, dropping it ends the call.
 pub(in crate::engine) struct ResponseWriter<T: Send + 'static> {
@@ -51,7 +51,7 @@ pub(in crate::engine) struct ResponseWriter<T: Send + 'static> {
 /// Where the end of the call is reported.
 pub(in crate::engine) struct Report {
     pub(in crate::engine) table: Arc<StreamTable>,
-    pub(in crate::engine) place: Place,
+    pub(in crate::engine) registration: Registration,
     pub(in crate::engine) metrics: Arc<MethodMetrics>,
     pub(in crate::engine) observation: Observation,
 }
@@ -98,20 +98,20 @@ impl<T: Send + 'static> ResponseWriter<T> {
     }
 
     /// Sends the messages that are there; ready when no more are to be sent.
-    fn poll_sending(&mut self, cx: &mut Context<'_>) -> Poll<Sent> {
+    fn poll_sending(&mut self, cx: &mut Context<'_>) -> Poll<SendEnd> {
         let Phase::Sending {
             sink,
             messages,
             held,
         } = &mut self.phase
         else {
-            return Poll::Ready(Sent::ClientGone);
+            return Poll::Ready(SendEnd::ClientGone);
         };
         loop {
             // This also notices a cancel or a deadline while there is nothing to send.
             match Pin::new(&mut *sink).poll_ready(cx) {
                 Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(_)) => return Poll::Ready(Sent::ClientGone),
+                Poll::Ready(Err(_)) => return Poll::Ready(SendEnd::ClientGone),
                 Poll::Pending => {
                     self.call.terminator().wait_for_reader(self.taken);
                     self.waits_for_reader = true;
@@ -123,13 +123,13 @@ impl<T: Send + 'static> ResponseWriter<T> {
                 self.call.terminator().stop_waiting();
             }
             if self.call.terminator().level() != Level::Open {
-                return Poll::Ready(Sent::Enough);
+                return Poll::Ready(SendEnd::Complete);
             }
             let queued = match held.take() {
                 Some(queued) => queued,
                 None => match messages.poll_queued(cx) {
                     Poll::Ready(Some(queued)) => queued,
-                    Poll::Ready(None) => return Poll::Ready(Sent::Enough),
+                    Poll::Ready(None) => return Poll::Ready(SendEnd::Complete),
                     Poll::Pending => {
                         self.slot.become_idle();
                         return Poll::Pending;
@@ -137,7 +137,7 @@ impl<T: Send + 'static> ResponseWriter<T> {
                 },
             };
             let size = queued.size;
-            if size > SMALL {
+            if size > MAX_SCHEDULED_BYTES {
                 self.slot.end_batch();
             } else if !self.slot.may_write(cx.waker(), self.call.workers()) {
                 *held = Some(queued);
@@ -164,8 +164,8 @@ impl<T: Send + 'static> ResponseWriter<T> {
                 Err(error) => {
                     self.call.counters().not_sent(size);
                     return Poll::Ready(match error {
-                        grpcio::Error::Codec(error) => Sent::Failed(error),
-                        _ => Sent::ClientGone,
+                        grpcio::Error::Codec(error) => SendEnd::Failed(error),
+                        _ => SendEnd::ClientGone,
                     });
                 }
             }
@@ -238,7 +238,7 @@ impl<T: Send + 'static> ResponseWriter<T> {
     /// Ends the workers' side of the call. Messages that were not sent are dropped by a worker,
     /// since their `Drop` is user code.
     fn end_call(&mut self, messages: Receiver<T>, held: Option<Queued<T>>) {
-        messages.abandon();
+        messages.disconnect();
         let held = held.map(|queued| queued.message);
         let is_empty = messages.is_empty() && held.is_none();
         self.call.end((!is_empty).then_some((messages, held)));
@@ -291,9 +291,9 @@ impl<T: Send + 'static> ResponseWriter<T> {
                 (_, Level::Cut) => self.cut(),
                 (Phase::Sending { .. }, Level::Abort) => self.close(),
                 (Phase::Sending { .. }, Level::Open) => match self.poll_sending(cx) {
-                    Poll::Ready(Sent::Enough) => self.close(),
-                    Poll::Ready(Sent::ClientGone) => self.lose_client(),
-                    Poll::Ready(Sent::Failed(error)) => {
+                    Poll::Ready(SendEnd::Complete) => self.close(),
+                    Poll::Ready(SendEnd::ClientGone) => self.lose_client(),
+                    Poll::Ready(SendEnd::Failed(error)) => {
                         tracing::error!(%error, "a response cannot be encoded");
                         self.call.fail_writing("a response cannot be encoded");
                         self.close();
@@ -321,9 +321,9 @@ impl<T: Send + 'static> ResponseWriter<T> {
 }
 
 /// Why no more messages are sent.
-enum Sent {
+enum SendEnd {
     /// All are sent that will be.
-    Enough,
+    Complete,
     ClientGone,
     /// A message could not be encoded.
     Failed(Box<dyn std::error::Error + Send + Sync>),
@@ -360,13 +360,13 @@ impl<T: Send + 'static> Drop for ResponseWriter<T> {
         };
         let Report {
             table,
-            place,
+            registration,
             metrics,
             observation,
         } = &mut self.report;
-        table.end(place, metrics, &end);
+        table.end(registration, metrics, &end);
         ended(observation.take(), &end);
-        self.call.written();
+        self.call.writer_dropped();
         drop_caught(std::mem::replace(&mut self.phase, Phase::Over));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A poll thread that goes from stream to stream by the message finds the state of each, 14 KB in
 //! the C-core alone, evicted from its caches by the next one: with 256 busy streams a message then
-//! costs a third more. So a stream with a backlog of small messages writes a batch of [`BATCH`] while
+//! costs a third more. So a stream with a backlog of small messages writes a batch of [`BATCH_MESSAGES`] while
 //! the others wait, and then the next one does. The last message of a batch is flushed, so no message
 //! waits in a buffer for the next batch. The scheduler knows nothing of channels or sinks.
 //!
@@ -33,18 +33,18 @@ use super::super::workers::{Task, Workers};
 
 /// Messages in a batch: as many as a channel holds by default. With 64, 32 and 16 a message costs
 /// 1.1, 1.2 and 1.4 times as much, with 1024 the same.
-const BATCH: u32 = 256;
+const BATCH_MESSAGES: u32 = 256;
 
 /// The largest message, in bytes, that is scheduled: a batch of these fits the C-core's write buffer
 /// of 64 KiB. Of larger ones a few are a batch.
-pub(super) const SMALL: u32 = 200;
+pub(super) const MAX_SCHEDULED_BYTES: u32 = 200;
 
 /// Messages that a stream may write unscheduled after it was idle: streams that write now and then
 /// do not wait for those that always do.
-const FREE: u32 = 16;
+const UNSCHEDULED_MESSAGES: u32 = 16;
 
 /// How often progress is checked while streams wait.
-const CHECK_EVERY: Duration = Duration::from_millis(1);
+const CHECK_INTERVAL: Duration = Duration::from_millis(1);
 
 /// The scheduler of one poll thread.
 #[derive(Default)]
@@ -78,7 +78,7 @@ impl State {
 }
 
 thread_local! {
-    static OWN: OnceCell<Arc<Scheduler>> = const { OnceCell::new() };
+    static SCHEDULER: OnceCell<Arc<Scheduler>> = const { OnceCell::new() };
 }
 
 impl Scheduler {
@@ -88,7 +88,7 @@ impl Scheduler {
     }
 
     fn check_later(self: &Arc<Self>, workers: &Workers) {
-        workers.submit_at(Instant::now() + CHECK_EVERY, self.clone());
+        workers.submit_at(Instant::now() + CHECK_INTERVAL, self.clone());
     }
 }
 
@@ -137,8 +137,8 @@ impl WriteSlot {
     /// For a stream of the calling poll thread.
     pub(super) fn new() -> WriteSlot {
         WriteSlot {
-            scheduler: OWN.with(|own| own.get_or_init(Arc::default).clone()),
-            phase: Phase::Free(FREE),
+            scheduler: SCHEDULER.with(|own| own.get_or_init(Arc::default).clone()),
+            phase: Phase::Free(UNSCHEDULED_MESSAGES),
         }
     }
 
@@ -171,7 +171,7 @@ impl WriteSlot {
         match &mut self.phase {
             Phase::Writing(_, left @ 0) => {
                 if self.scheduler.lock().waiting.is_empty() {
-                    *left = BATCH;
+                    *left = BATCH_MESSAGES;
                     return false;
                 }
                 true
@@ -198,7 +198,7 @@ impl WriteSlot {
     pub(super) fn become_idle(&mut self) {
         self.end_batch();
         if let Phase::Free(left) = &mut self.phase {
-            *left = FREE;
+            *left = UNSCHEDULED_MESSAGES;
         }
     }
 
@@ -240,7 +240,7 @@ impl WriteSlot {
             state.stuck_at = None;
             scheduler.writer.store(ticket, Ordering::Relaxed);
             scheduler.written.fetch_add(1, Ordering::Relaxed);
-            self.phase = Phase::Writing(ticket, BATCH - 1);
+            self.phase = Phase::Writing(ticket, BATCH_MESSAGES - 1);
             return true;
         }
         state.waiting.insert(ticket, waker.clone());

@@ -15,7 +15,7 @@ impl Stream {
         let (woken, waker) = Count::new();
         let slot = WriteSlot::new();
         let mut stream = Stream { slot, woken, waker };
-        for _ in 0..FREE {
+        for _ in 0..UNSCHEDULED_MESSAGES {
             assert!(stream.send(workers));
         }
         stream
@@ -31,7 +31,9 @@ impl Stream {
 
     /// How many messages go before it has to wait.
     fn send_all(&mut self, workers: &Workers) -> u32 {
-        (0..10 * BATCH).take_while(|_| self.send(workers)).count() as u32
+        (0..10 * BATCH_MESSAGES)
+            .take_while(|_| self.send(workers))
+            .count() as u32
     }
 }
 
@@ -42,7 +44,10 @@ fn workers() -> Workers {
 #[test]
 fn alone_nobody_waits() {
     let workers = workers();
-    assert_eq!(Stream::busy(&workers).send_all(&workers), 10 * BATCH);
+    assert_eq!(
+        Stream::busy(&workers).send_all(&workers),
+        10 * BATCH_MESSAGES
+    );
 }
 
 #[test]
@@ -50,12 +55,12 @@ fn a_batch_each_first_come_first_served() {
     let workers = workers();
     let [mut a, mut b, mut c] = [(); 3].map(|()| Stream::busy(&workers));
     assert!(a.send(&workers) && !b.send(&workers) && !c.send(&workers));
-    assert_eq!(a.send_all(&workers), BATCH - 1);
+    assert_eq!(a.send_all(&workers), BATCH_MESSAGES - 1);
     assert_eq!((b.woken.get(), c.woken.get()), (1, 0));
     assert_eq!(c.send_all(&workers), 0);
-    assert_eq!(b.send_all(&workers), BATCH);
-    assert_eq!(c.send_all(&workers), BATCH);
-    assert_eq!(a.send_all(&workers), BATCH);
+    assert_eq!(b.send_all(&workers), BATCH_MESSAGES);
+    assert_eq!(c.send_all(&workers), BATCH_MESSAGES);
+    assert_eq!(a.send_all(&workers), BATCH_MESSAGES);
 }
 
 #[test]
@@ -64,7 +69,7 @@ fn who_had_nothing_to_send_goes_first_a_few_times() {
     let [mut busy, mut other] = [(); 2].map(|()| Stream::busy(&workers));
     assert!(busy.send(&workers));
     other.slot.become_idle();
-    assert_eq!(other.send_all(&workers), FREE);
+    assert_eq!(other.send_all(&workers), UNSCHEDULED_MESSAGES);
 }
 
 #[test]
@@ -98,9 +103,9 @@ fn a_stuck_batch_is_taken_over_by_the_next() {
     eventually("the next one is woken", || next.woken.get() > 0);
     assert!(next.send(&workers));
     // It may go on when it can, beside the others and not before them.
-    assert_eq!(stuck.send_all(&workers), 10 * BATCH);
-    assert_eq!(next.send_all(&workers), BATCH - 1);
-    assert_eq!(last.send_all(&workers), BATCH);
+    assert_eq!(stuck.send_all(&workers), 10 * BATCH_MESSAGES);
+    assert_eq!(next.send_all(&workers), BATCH_MESSAGES - 1);
+    assert_eq!(last.send_all(&workers), BATCH_MESSAGES);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use std::time::Duration;
 use grpcio::RpcStatusCode;
 
 pub use histogram::{HistogramSnapshot, BOUNDS};
-pub use observer::{CallEnd, Observed, Observer};
+pub use observer::{CallEnd, CallObserver, Observer};
 
 pub(super) use histogram::Histogram;
 pub(super) use observer::{arrived, ended, Observation, Observers};

@@ -13,11 +13,11 @@ use super::Counts;
 pub trait Observer: Send + Sync + 'static {
     /// A call has arrived. Runs on a poll thread, so it must not block. A panic is logged and the call
     /// goes on unobserved.
-    fn arrived(&self, ctx: &RpcContext<'_>) -> Box<dyn Observed>;
+    fn arrived(&self, ctx: &RpcContext<'_>) -> Box<dyn CallObserver>;
 }
 
 /// Observes one call.
-pub trait Observed: Send {
+pub trait CallObserver: Send {
     /// The call has ended. Runs on a poll thread, so it must not block. A panic is logged.
     fn ended(self: Box<Self>, end: &CallEnd);
 }
@@ -41,7 +41,7 @@ pub struct CallEnd {
 pub(in crate::engine) type Observers = Option<Arc<dyn Observer>>;
 
 /// The observer of one call, if it has one.
-pub(in crate::engine) type Observation = Option<Box<dyn Observed>>;
+pub(in crate::engine) type Observation = Option<Box<dyn CallObserver>>;
 
 /// Reports an arrival.
 pub(in crate::engine) fn arrived(observer: &Observers, ctx: &RpcContext<'_>) -> Observation {

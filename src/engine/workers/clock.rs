@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::super::panic::run_caught;
-use super::growth::{Growth, Load, Verdict};
-use super::pool::{Attention, Pool, State, Wakes};
+use super::growth::{Decision, Growth, Load};
+use super::pool::{CheckRate, Pool, State, Wakes};
 use super::Task;
 
 /// Due tasks move to the ready queue in batches, so that a poll thread that submits a task meanwhile waits for the lock
@@ -15,13 +15,13 @@ const DUE_BATCH: usize = 16;
 
 /// Time from the first task that waits to the first check, from a raised limit to the next, and at most while tasks wait
 /// and while none does. A check takes 0.4 µs a thread.
-const FIRST_CHECK: Duration = Duration::from_millis(2);
-const NEXT_CHECK: Duration = Duration::from_millis(1);
-const SLOWEST_FAST_CHECK: Duration = Duration::from_millis(8);
-const SLOWEST_CHECK: Duration = Duration::from_millis(64);
+const FIRST_INTERVAL: Duration = Duration::from_millis(2);
+const MIN_INTERVAL: Duration = Duration::from_millis(1);
+const MAX_BUSY_INTERVAL: Duration = Duration::from_millis(8);
+const MAX_INTERVAL: Duration = Duration::from_millis(64);
 
 /// While nothing changes slices are measured between two checks in eight: it makes tiny slices 1.5 times as expensive.
-const MEASURED_CHECKS: u32 = 8;
+const MEASURED_CYCLE: u32 = 8;
 
 /// When the load is checked next.
 struct Checks {
@@ -34,11 +34,11 @@ struct Checks {
 
 impl Pool {
     /// The life of the clock thread.
-    pub(super) fn keep_time(self: Arc<Self>) {
+    pub(super) fn run_clock(self: Arc<Self>) {
         let mut checks = Checks {
             growth: Growth::new(self.core_threads, self.max_threads),
             next: None,
-            interval: FIRST_CHECK,
+            interval: FIRST_INTERVAL,
             calm: 0,
         };
         let mut state = self.lock();
@@ -63,7 +63,7 @@ impl Pool {
                     run_caught("a brief task", || task.run());
                 }
                 if begins {
-                    checks.growth.begin(&self.roster, &self.evidence);
+                    checks.growth.begin(&self.roster, &self.slice_times);
                 } else if is_check {
                     self.check(&mut checks, load);
                 }
@@ -107,7 +107,10 @@ impl Pool {
 
     /// Adjusts the limit on busy threads, and starts those that are missing.
     fn check(self: &Arc<Self>, checks: &mut Checks, load: Load) {
-        let Verdict { limit, is_open } = checks.growth.check(&self.roster, &self.evidence, load);
+        let Decision {
+            limit,
+            may_rise_soon,
+        } = checks.growth.check(&self.roster, &self.slice_times, load);
         let mut wakes = Wakes::default();
         let mut state = self.lock();
         let mut started = 0;
@@ -117,7 +120,11 @@ impl Pool {
             started = self.fill_limit(&mut state, &mut wakes);
         }
         let is_surplus_busy = state.busy > self.core_threads;
-        checks.plan_next(&mut state, limit > load.limit || is_open, is_surplus_busy);
+        checks.plan_next(
+            &mut state,
+            limit > load.limit || may_rise_soon,
+            is_surplus_busy,
+        );
         drop(state);
         self.wake(wakes);
         if let Err(error) = self.start_workers(started) {
@@ -130,18 +137,18 @@ impl Pool {
 impl Checks {
     /// Begins or ends a series of checks; true if it begins.
     fn plan(&mut self, state: &mut State, now: Instant) -> bool {
-        let is_slow = self.interval > SLOWEST_FAST_CHECK;
-        match state.attention {
-            Attention::None => {
+        let is_slow = self.interval > MAX_BUSY_INTERVAL;
+        match state.check_rate {
+            CheckRate::None => {
                 self.next = None;
                 state.measuring = false;
                 false
             }
-            Attention::Slow if self.next.is_some() => false,
-            Attention::Fast if self.next.is_some() && !is_slow => false,
+            CheckRate::Slow if self.next.is_some() => false,
+            CheckRate::Fast if self.next.is_some() && !is_slow => false,
             _ => {
-                self.interval = FIRST_CHECK;
-                self.next = Some(now + FIRST_CHECK);
+                self.interval = FIRST_INTERVAL;
+                self.next = Some(now + FIRST_INTERVAL);
                 self.calm = 0;
                 true
             }
@@ -152,19 +159,19 @@ impl Checks {
     fn plan_next(&mut self, state: &mut State, is_urgent: bool, is_surplus_busy: bool) {
         let is_waiting = state.ready() > 0;
         let slowest = match is_waiting {
-            true => SLOWEST_FAST_CHECK,
-            false => SLOWEST_CHECK,
+            true => MAX_BUSY_INTERVAL,
+            false => MAX_INTERVAL,
         };
         self.interval = match is_urgent {
-            true => NEXT_CHECK,
+            true => MIN_INTERVAL,
             false => (2 * self.interval).min(slowest),
         };
         self.calm = if is_urgent { 0 } else { self.calm + 1 };
-        state.measuring = (is_waiting || is_surplus_busy) && self.calm % MEASURED_CHECKS < 2;
-        if !is_waiting && self.interval > SLOWEST_FAST_CHECK {
-            state.attention = match is_surplus_busy {
-                true => Attention::Slow,
-                false => Attention::None,
+        state.measuring = (is_waiting || is_surplus_busy) && self.calm % MEASURED_CYCLE < 2;
+        if !is_waiting && self.interval > MAX_BUSY_INTERVAL {
+            state.check_rate = match is_surplus_busy {
+                true => CheckRate::Slow,
+                false => CheckRate::None,
             };
         }
         self.next = Some(Instant::now() + self.interval);

@@ -13,20 +13,20 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use super::usage::{preemptions, Evidence, Worker};
+use super::usage::{preemptions, SliceTimes, Worker};
 
-/// A thread that was in one slice for so long and used under [`LITTLE`] of a processor is blocked, if no thread of the
+/// A thread that was in one slice for so long and used under [`IDLE_CPU_SHARE`] of a processor is blocked, if no thread of the
 /// process was preempted meanwhile.
-const STILL_AFTER: Duration = Duration::from_millis(8);
+const BLOCKED_AFTER: Duration = Duration::from_millis(8);
 
 /// Such a thread is blocked in any case after this time. A thread that waits for a processor gets one earlier, unless
 /// thirty others share it: the kernel's time slices take 3 to 4 ms.
-const STUCK_AFTER: Duration = Duration::from_millis(120);
+const SURELY_BLOCKED_AFTER: Duration = Duration::from_millis(120);
 
-const LITTLE: f64 = 0.05;
+const IDLE_CPU_SHARE: f64 = 0.05;
 
 /// The processors are full when the pool uses this share of them.
-const FULL: f64 = 0.95;
+const FULL_CPU_SHARE: f64 = 0.95;
 
 /// The worker threads that are running. The clock thread and threads that start or end lock it; poll threads do not.
 #[derive(Default)]
@@ -37,7 +37,7 @@ struct Entry {
     cpu: Duration,
     slice: Option<u64>,
     /// How long the thread has used little CPU in this slice, and the process's preemptions before.
-    still: Duration,
+    idle: Duration,
     preemptions: i64,
 }
 
@@ -47,7 +47,7 @@ impl Roster {
             worker,
             cpu: Duration::ZERO,
             slice: None,
-            still: Duration::ZERO,
+            idle: Duration::ZERO,
             preemptions: 0,
         });
     }
@@ -68,9 +68,9 @@ struct Usage {
     /// Processors that the pool's threads used.
     processors: f64,
     /// Threads that stay in a slice and are blocked.
-    stuck: usize,
+    blocked_threads: usize,
     /// Threads that will be counted as stuck soon, if they stay as they are.
-    perhaps_stuck: usize,
+    maybe_blocked_threads: usize,
     /// Threads that stay in a slice and compute.
     computing: usize,
     /// Share of the time in finished slices that was blocked; `None` if too few slices finished.
@@ -86,18 +86,18 @@ pub(super) struct Load {
 }
 
 /// What follows from a check.
-pub(super) struct Verdict {
+pub(super) struct Decision {
     pub(super) limit: usize,
     /// The next check may raise the limit, so it should come soon.
-    pub(super) is_open: bool,
+    pub(super) may_rise_soon: bool,
 }
 
 pub(super) struct Growth {
     core_threads: usize,
     max_threads: usize,
     last: Instant,
-    /// Sums of [`Evidence`]; older evidence counts less.
-    evidence: [f64; 3],
+    /// Sums of [`SliceTimes`]; older evidence counts less.
+    slice_times: [f64; 3],
     /// Preemptions of the process until the last check.
     preemptions: i64,
 }
@@ -108,32 +108,37 @@ impl Growth {
             core_threads,
             max_threads,
             last: Instant::now(),
-            evidence: [0.0; 3],
+            slice_times: [0.0; 3],
             preemptions: 0,
         }
     }
 
     /// Begins a series of checks: what was measured before is old.
-    pub(super) fn begin(&mut self, roster: &Roster, evidence: &Evidence) {
-        self.measure(roster, evidence, 0);
-        self.evidence = [0.0; 3];
+    pub(super) fn begin(&mut self, roster: &Roster, slice_times: &SliceTimes) {
+        self.measure(roster, slice_times, 0);
+        self.slice_times = [0.0; 3];
     }
 
     /// Measures what happened since the last check; returns the new limit.
-    pub(super) fn check(&mut self, roster: &Roster, evidence: &Evidence, load: Load) -> Verdict {
-        let usage = self.measure(roster, evidence, load.limit);
+    pub(super) fn check(
+        &mut self,
+        roster: &Roster,
+        slice_times: &SliceTimes,
+        load: Load,
+    ) -> Decision {
+        let usage = self.measure(roster, slice_times, load.limit);
         let limit = self.decide(&usage, load);
         if limit > load.limit {
             // The next step needs evidence of its own.
-            self.evidence = [0.0; 3];
+            self.slice_times = [0.0; 3];
         }
-        Verdict {
+        Decision {
             limit,
-            is_open: usage.perhaps_stuck > 0 && load.ready > 0,
+            may_rise_soon: usage.maybe_blocked_threads > 0 && load.ready > 0,
         }
     }
 
-    fn measure(&mut self, roster: &Roster, evidence: &Evidence, limit: usize) -> Usage {
+    fn measure(&mut self, roster: &Roster, slice_times: &SliceTimes, limit: usize) -> Usage {
         let now = Instant::now();
         let passed = now.duration_since(self.last);
         self.last = now;
@@ -151,27 +156,32 @@ impl Growth {
             let slice = entry.worker.slice();
             let is_same = slice.is_some() && slice == entry.slice;
             entry.slice = slice;
-            if !is_same || used > LITTLE {
-                entry.still = Duration::ZERO;
+            if !is_same || used > IDLE_CPU_SHARE {
+                entry.idle = Duration::ZERO;
                 entry.preemptions = before;
                 usage.computing += usize::from(is_same && used > 0.5);
                 continue;
             }
             // A process that was stopped as a whole must not count as blocked.
-            entry.still += passed.min(STILL_AFTER);
+            entry.idle += passed.min(BLOCKED_AFTER);
             let is_sure = entry.preemptions == preemptions;
-            let is_stuck = entry.still >= if is_sure { STILL_AFTER } else { STUCK_AFTER };
-            usage.stuck += usize::from(is_stuck);
-            usage.perhaps_stuck += usize::from(is_sure && !is_stuck);
+            let is_blocked = entry.idle
+                >= if is_sure {
+                    BLOCKED_AFTER
+                } else {
+                    SURELY_BLOCKED_AFTER
+                };
+            usage.blocked_threads += usize::from(is_blocked);
+            usage.maybe_blocked_threads += usize::from(is_sure && !is_blocked);
         }
-        let new = evidence.take();
+        let new = slice_times.take();
         if new[0] == 0.0 {
             return usage;
         }
-        for (sum, new) in self.evidence.iter_mut().zip(new) {
+        for (sum, new) in self.slice_times.iter_mut().zip(new) {
             *sum = *sum / 2.0 + new;
         }
-        let [seen, blocked, maybe_blocked] = self.evidence;
+        let [seen, blocked, maybe_blocked] = self.slice_times;
         // At least a quarter of a millisecond for each thread.
         if seen > limit as f64 * 0.000_25 {
             let is_sure = before == preemptions;
@@ -184,12 +194,12 @@ impl Growth {
     fn decide(&self, usage: &Usage, load: Load) -> usize {
         let Load { limit, busy, ready } = load;
         let slowly_lower = limit - limit / 8 - 1;
-        let limit = if usage.processors >= FULL * self.core_threads as f64 {
+        let limit = if usage.processors >= FULL_CPU_SHARE * self.core_threads as f64 {
             slowly_lower
         } else {
-            let others = limit.saturating_sub(usage.stuck + usage.computing);
+            let others = limit.saturating_sub(usage.blocked_threads + usage.computing);
             let share = usage.blocked.unwrap_or(0.0);
-            let blocked = usage.stuck as f64 + share * others as f64;
+            let blocked = usage.blocked_threads as f64 + share * others as f64;
             let wanted = if blocked >= 0.9 * limit as f64 {
                 2 * limit
             } else {
@@ -245,7 +255,7 @@ mod tests {
     #[test]
     fn blocked_threads_double() {
         let blocked = |limit: usize| Usage {
-            stuck: limit / 2,
+            blocked_threads: limit / 2,
             blocked: Some(0.99),
             ..Usage::default()
         };
@@ -258,7 +268,7 @@ mod tests {
     fn half_blocked_threads_leave_one_a_processor() {
         let half = |limit: usize| Usage {
             processors: 1.0,
-            stuck: 1,
+            blocked_threads: 1,
             computing: 1,
             blocked: (limit > 2).then_some(0.0),
             ..Usage::default()

@@ -22,7 +22,7 @@ mod queue;
 mod usage;
 
 /// The longest delay of a task: as good as never, and still a time that `Instant` can tell.
-pub(super) const FAR_AWAY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+pub(super) const MAX_DELAY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// Something to run on a worker thread.
 pub trait Task: Send + Sync + 'static {

@@ -16,7 +16,7 @@ use super::super::panic::{drop_caught, run_caught};
 use super::super::stats::{Histogram, HistogramSnapshot};
 use super::growth::Roster;
 use super::queue::BlockQueue;
-use super::usage::{Evidence, SliceMeter, Worker};
+use super::usage::{SliceMeter, SliceTimes, Worker};
 use super::{Task, Timer, WorkersConfig, WorkersStatus};
 
 /// How often an idle worker yields before it sleeps. A yield costs half a microsecond where no other thread is ready;
@@ -35,7 +35,7 @@ pub(super) struct Pool {
     /// The waiting tasks plus the busy threads beyond the limit; read without the lock.
     pressure: AtomicUsize,
     pub(super) roster: Roster,
-    pub(super) evidence: Evidence,
+    pub(super) slice_times: SliceTimes,
     pub(super) core_threads: usize,
     pub(super) max_threads: usize,
     keep_alive: Duration,
@@ -45,7 +45,7 @@ pub(super) struct Pool {
 pub(super) struct State {
     ready: BlockQueue<Arc<dyn Task>>,
     /// The task whose delay is measured: how many ready tasks leave before it, and when it came.
-    timed: Option<(usize, Instant)>,
+    sampled: Option<(usize, Instant)>,
     pub(super) scheduled: BTreeMap<Timer, Arc<dyn Task>>,
     next_sequence: u64,
     /// Worker threads, those that are starting included.
@@ -60,7 +60,7 @@ pub(super) struct State {
     /// A worker is idle but not asleep yet; see [`Pool::yield_before_sleep`].
     yielding: bool,
     /// Whether the clock thread checks the load.
-    pub(super) attention: Attention,
+    pub(super) check_rate: CheckRate,
     /// Slices are measured, which takes 60 ns each.
     pub(super) measuring: bool,
     pub(super) stopping: bool,
@@ -76,16 +76,16 @@ impl State {
     }
 
     /// A task has left the queue; returns when it came, if its delay is measured.
-    fn timed_leaves(&mut self) -> Option<Instant> {
-        let (before, came) = self.timed?;
-        self.timed = before.checked_sub(1).map(|before| (before, came));
-        self.timed.is_none().then_some(came)
+    fn sample_leaves(&mut self) -> Option<Instant> {
+        let (before, queued_at) = self.sampled?;
+        self.sampled = before.checked_sub(1).map(|before| (before, queued_at));
+        self.sampled.is_none().then_some(queued_at)
     }
 }
 
 /// How closely the clock thread checks whether the busy threads are blocked.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Attention {
+pub(super) enum CheckRate {
     /// No task waits, and there are at most as many busy threads as processors.
     None,
     /// More threads are busy than there are processors.
@@ -111,7 +111,7 @@ impl Wakes {
 /// A task that left the queue.
 pub(super) struct Taken {
     task: Arc<dyn Task>,
-    came: Option<Instant>,
+    queued_at: Option<Instant>,
     measured: bool,
     /// A part of the queue that is empty now, to be freed outside the lock.
     emptied: Option<VecDeque<Arc<dyn Task>>>,
@@ -124,7 +124,7 @@ impl Pool {
         Pool {
             state: Mutex::new(State {
                 ready: BlockQueue::default(),
-                timed: None,
+                sampled: None,
                 scheduled: BTreeMap::new(),
                 next_sequence: 0,
                 threads: 0,
@@ -133,7 +133,7 @@ impl Pool {
                 idle_core: 0,
                 idle_surplus: 0,
                 yielding: false,
-                attention: Attention::None,
+                check_rate: CheckRate::None,
                 measuring: false,
                 stopping: false,
             }),
@@ -142,7 +142,7 @@ impl Pool {
             clock: Condvar::new(),
             pressure: AtomicUsize::new(0),
             roster: Roster::default(),
-            evidence: Evidence::default(),
+            slice_times: SliceTimes::default(),
             core_threads,
             max_threads,
             keep_alive: config.keep_alive,
@@ -155,7 +155,7 @@ impl Pool {
         let clock = self.clone();
         thread::Builder::new()
             .name("fanstream-clock".into())
-            .spawn(move || clock.keep_time())?;
+            .spawn(move || clock.run_clock())?;
         self.lock().threads = self.core_threads;
         self.start_workers(self.core_threads)
     }
@@ -165,7 +165,7 @@ impl Pool {
         for started in 0..count {
             let pool = self.clone();
             let thread = thread::Builder::new().name("fanstream-work".into());
-            if let Err(error) = thread.spawn(move || pool.work()) {
+            if let Err(error) = thread.spawn(move || pool.run_worker()) {
                 let mut state = self.lock();
                 state.threads -= count - started;
                 self.lower_limit_to_threads(&mut state);
@@ -183,8 +183,8 @@ impl Pool {
     /// Queues a task and adds the thread that has to wake for it to `wakes`.
     pub(super) fn make_ready(&self, state: &mut State, task: Arc<dyn Task>, wakes: &mut Wakes) {
         let before = state.ready.len();
-        if state.timed.is_none() {
-            state.timed = Some((before, Instant::now()));
+        if state.sampled.is_none() {
+            state.sampled = Some((before, Instant::now()));
         }
         state.ready.push(task);
         self.publish(state);
@@ -192,7 +192,7 @@ impl Pool {
         let awake = usize::from(state.yielding);
         if ready > state.limit.saturating_sub(state.busy) || ready > state.idle() {
             // No thread is free: the clock has to check whether the busy ones are blocked.
-            Self::call_attention(state, Attention::Fast, wakes);
+            Self::raise_check_rate(state, CheckRate::Fast, wakes);
         } else if ready <= awake {
             // The yielding thread takes it.
         } else if ready <= awake + state.idle_core {
@@ -202,9 +202,9 @@ impl Pool {
         }
     }
 
-    fn call_attention(state: &mut State, attention: Attention, wakes: &mut Wakes) {
-        if state.attention < attention {
-            state.attention = attention;
+    fn raise_check_rate(state: &mut State, check_rate: CheckRate, wakes: &mut Wakes) {
+        if state.check_rate < check_rate {
+            state.check_rate = check_rate;
             wakes.clock = true;
         }
     }
@@ -300,7 +300,7 @@ impl Pool {
     }
 
     /// The life of a worker thread.
-    fn work(&self) {
+    fn run_worker(&self) {
         let own = Arc::new(Worker::current());
         self.roster.add(own.clone());
         let mut meter = SliceMeter::default();
@@ -310,15 +310,15 @@ impl Pool {
             if let Some(taken) = self.take(&mut state, &mut wakes) {
                 drop(state);
                 self.wake(wakes);
-                if let Some(came) = taken.came {
-                    self.queue_delay.record(came.elapsed());
+                if let Some(queued_at) = taken.queued_at {
+                    self.queue_delay.record(queued_at.elapsed());
                 }
                 drop(taken.emptied);
                 let task = taken.task;
                 let slice = || {
                     run_caught("a task", || task.run());
                 };
-                own.run(|| meter.run(taken.measured, &self.evidence, slice));
+                own.run(|| meter.run(taken.measured, &self.slice_times, slice));
                 state = self.lock();
                 state.busy -= 1;
                 self.publish(&state);
@@ -354,14 +354,14 @@ impl Pool {
         let (task, emptied) = state.ready.pop()?;
         state.busy += 1;
         self.publish(state);
-        let came = state.timed_leaves();
+        let queued_at = state.sample_leaves();
         if state.busy > self.core_threads {
             // The clock has to check that the threads beyond the processors are needed.
-            Self::call_attention(state, Attention::Slow, wakes);
+            Self::raise_check_rate(state, CheckRate::Slow, wakes);
         }
         Some(Taken {
             task,
-            came,
+            queued_at,
             measured: state.measuring,
             emptied,
         })

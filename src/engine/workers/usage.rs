@@ -13,7 +13,7 @@ use nix::time::ClockId;
 use nix::unistd::gettid;
 
 /// A thread reads its clocks at most this often: 0.5 µs for each 500 µs.
-const REPORT_EVERY: Duration = Duration::from_micros(500);
+const REPORT_INTERVAL: Duration = Duration::from_micros(500);
 
 /// One worker thread, as the clock thread sees it.
 pub(super) struct Worker {
@@ -55,13 +55,13 @@ impl Worker {
 
 /// Time in finished slices, summed over all threads, in nanoseconds.
 #[derive(Default)]
-pub(super) struct Evidence {
+pub(super) struct SliceTimes {
     seen: AtomicU64,
     blocked: AtomicU64,
     maybe_blocked: AtomicU64,
 }
 
-impl Evidence {
+impl SliceTimes {
     fn add(to: &AtomicU64, time: Duration) {
         to.fetch_add(time.as_nanos() as u64, Ordering::Relaxed);
     }
@@ -112,25 +112,25 @@ struct Reading {
 }
 
 impl SliceMeter {
-    pub(super) fn run(&mut self, measured: bool, evidence: &Evidence, slice: impl FnOnce()) {
+    pub(super) fn run(&mut self, measured: bool, slice_times: &SliceTimes, slice: impl FnOnce()) {
         if !measured {
             if self.slices > 0 {
-                self.report(Instant::now(), evidence);
+                self.report(Instant::now(), slice_times);
             }
             self.last = None;
             return slice();
         }
         let began = Instant::now();
-        let is_recent = |last: &Reading| began.duration_since(last.at) < REPORT_EVERY;
+        let is_recent = |last: &Reading| began.duration_since(last.at) < REPORT_INTERVAL;
         if !self.last.as_ref().is_some_and(is_recent) {
-            self.report(began, evidence);
+            self.report(began, slice_times);
         }
         slice();
         self.in_slices += began.elapsed();
         self.slices += 1;
     }
 
-    fn report(&mut self, now: Instant, evidence: &Evidence) {
+    fn report(&mut self, now: Instant, slice_times: &SliceTimes) {
         let cpu = ClockId::CLOCK_THREAD_CPUTIME_ID.now();
         let reading = Reading {
             at: now,
@@ -140,15 +140,15 @@ impl SliceMeter {
         let seen = mem::take(&mut self.in_slices);
         let slices = mem::take(&mut self.slices);
         if let (Some(last), true) = (&self.last, slices > 0) {
-            Evidence::add(&evidence.seen, seen);
+            SliceTimes::add(&slice_times.seen, seen);
             let off_cpu = seen.saturating_sub(reading.cpu.saturating_sub(last.cpu));
             let blocks = reading.switches.voluntary - last.switches.voluntary;
             let preemptions = reading.switches.preemptions - last.switches.preemptions;
             if blocks > 0 && slices == 1 {
                 let share = blocks as f64 / (blocks + preemptions) as f64;
-                Evidence::add(&evidence.blocked, off_cpu.mul_f64(share));
+                SliceTimes::add(&slice_times.blocked, off_cpu.mul_f64(share));
             } else if blocks > 0 && preemptions == 0 {
-                Evidence::add(&evidence.maybe_blocked, off_cpu);
+                SliceTimes::add(&slice_times.maybe_blocked, off_cpu);
             }
         }
         self.last = Some(reading);
@@ -169,9 +169,9 @@ mod tests {
 
     /// Share of the time in slices that was blocked.
     fn blocked_share(slice: impl Fn()) -> f64 {
-        let (mut meter, evidence) = (SliceMeter::default(), Evidence::default());
-        (0..20).for_each(|_| meter.run(true, &evidence, &slice));
-        let [seen, blocked, maybe_blocked] = evidence.take();
+        let (mut meter, slice_times) = (SliceMeter::default(), SliceTimes::default());
+        (0..20).for_each(|_| meter.run(true, &slice_times, &slice));
+        let [seen, blocked, maybe_blocked] = slice_times.take();
         assert!(seen > 0.0);
         (blocked + maybe_blocked) / seen
     }

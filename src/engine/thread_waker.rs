@@ -8,31 +8,31 @@ use std::thread::{self, Thread};
 use std::time::Instant;
 
 /// A blocked thread, in the shape of a `Waker`.
-pub(crate) struct Sleeper {
+pub(crate) struct ThreadWaker {
     thread: Arc<SleepingThread>,
     pub(crate) waker: Waker,
 }
 
 struct SleepingThread {
     thread: Thread,
-    /// A wake-up came that no `sleep` has used yet; `park` alone may return for no reason.
+    /// A wake-up came that no `wait` has used yet; `park` alone may return for no reason.
     woken: AtomicBool,
 }
 
-impl Sleeper {
-    pub(crate) fn current() -> Sleeper {
+impl ThreadWaker {
+    pub(crate) fn current() -> ThreadWaker {
         let thread = Arc::new(SleepingThread {
             thread: thread::current(),
             woken: AtomicBool::new(false),
         });
-        Sleeper {
+        ThreadWaker {
             waker: Waker::from(thread.clone()),
             thread,
         }
     }
 
     /// Blocks until woken, at most until `deadline`; false when that has passed.
-    pub(crate) fn sleep(&self, deadline: Option<Instant>) -> bool {
+    pub(crate) fn wait(&self, deadline: Option<Instant>) -> bool {
         loop {
             if self.thread.woken.swap(false, Ordering::Acquire) {
                 return true;

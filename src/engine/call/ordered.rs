@@ -26,13 +26,13 @@ pub(super) struct Order<T> {
 }
 
 enum Waiting<T> {
-    Started(Box<InLine<T>>),
+    Started(Box<OrderedJob<T>>),
     Ended,
     Failed(RpcStatus),
 }
 
 /// A job in the line.
-pub(super) struct InLine<T> {
+pub(super) struct OrderedJob<T> {
     pub(super) number: u64,
     /// A message that it made before its turn.
     pub(super) held: Option<T>,
@@ -44,7 +44,7 @@ pub(super) enum Next<T> {
     /// The first one goes on by itself, or is still to start.
     Nothing,
     /// This one is first now.
-    Ready(Box<InLine<T>>),
+    Ready(Box<OrderedJob<T>>),
     /// One had failed, and its turn has come.
     Failed(RpcStatus),
 }
@@ -61,11 +61,11 @@ impl<T> Default for Order<T> {
 
 impl<T> Order<T> {
     /// Puts a job that starts at the end of the line.
-    pub(super) fn start(&mut self, body: Body<T>) -> Box<InLine<T>> {
+    pub(super) fn start(&mut self, body: Body<T>) -> Box<OrderedJob<T>> {
         let number = self.next;
         self.next += 1;
         let held = None;
-        Box::new(InLine { number, held, body })
+        Box::new(OrderedJob { number, held, body })
     }
 
     pub(super) fn is_first(&self, number: u64) -> bool {
@@ -78,7 +78,7 @@ impl<T> Order<T> {
     }
 
     /// The job does nothing before its turn. Comes back if that is now.
-    pub(super) fn wait(&mut self, job: Box<InLine<T>>) -> Option<Box<InLine<T>>> {
+    pub(super) fn wait(&mut self, job: Box<OrderedJob<T>>) -> Option<Box<OrderedJob<T>>> {
         if self.is_first(job.number) {
             return Some(job);
         }
@@ -101,7 +101,7 @@ impl<T> Order<T> {
     }
 
     /// Takes out the jobs that wait, because the call is over.
-    pub(super) fn take(&mut self) -> impl Iterator<Item = Box<InLine<T>>> {
+    pub(super) fn take(&mut self) -> impl Iterator<Item = Box<OrderedJob<T>>> {
         let waiting = std::mem::take(&mut self.waiting);
         waiting.into_values().filter_map(|waiting| match waiting {
             Waiting::Started(job) => Some(job),
@@ -110,7 +110,7 @@ impl<T> Order<T> {
     }
 }
 
-impl<T> InLine<T> {
+impl<T> OrderedJob<T> {
     /// Drops each piece for itself: two that panic at once would abort the process.
     pub(super) fn discard(self) {
         drop_caught(self.held);

@@ -68,8 +68,8 @@ impl<T, U> Push<T> for Converting<T, U> {
         self.inner.is_closed()
     }
 
-    fn dispose(&self, value: Box<dyn Send>) {
-        self.inner.dispose(value);
+    fn drop_on_worker(&self, value: Box<dyn Send>) {
+        self.inner.drop_on_worker(value);
     }
 }
 
@@ -139,8 +139,8 @@ impl<T> Push<T> for Tolerant<T> {
         self.has_failed.load(Ordering::Acquire) || self.inner.is_closed()
     }
 
-    fn dispose(&self, value: Box<dyn Send>) {
-        self.inner.dispose(value);
+    fn drop_on_worker(&self, value: Box<dyn Send>) {
+        self.inner.drop_on_worker(value);
     }
 }
 
@@ -148,7 +148,7 @@ impl<T> Drop for Tolerant<T> {
     /// On any thread, so the function, which may be the last reference, is dropped on a worker.
     fn drop(&mut self) {
         if let Some(on_failure) = self.on_failure.take() {
-            self.inner.dispose(Box::new(on_failure));
+            self.inner.drop_on_worker(Box::new(on_failure));
         }
     }
 }

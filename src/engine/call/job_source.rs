@@ -14,42 +14,42 @@ use std::time::Instant;
 use grpcio::RpcStatus;
 
 use super::super::panic::drop_caught;
-use super::super::workers::FAR_AWAY;
+use super::super::workers::MAX_DELAY;
 use super::context::CallContext;
 use super::job::{Body, Extras, Jobs};
 
 /// Turns a request, which it holds, into jobs. Runs on a worker thread and may block.
-pub(crate) type Open<T> = Box<dyn FnOnce(&CallContext) -> Result<Jobs<T>, RpcStatus> + Send>;
+pub(crate) type OpenFn<T> = Box<dyn FnOnce(&CallContext) -> Result<Jobs<T>, RpcStatus> + Send>;
 
-pub(super) enum Feed<T> {
-    Unopened(Open<T>),
+pub(super) enum JobSource<T> {
+    Unopened(OpenFn<T>),
     Unknown(Jobs<T>),
     Waiting { jobs: Jobs<T>, due: Instant },
     Taken,
     Exhausted,
 }
 
-impl<T: 'static> Feed<T> {
+impl<T: 'static> JobSource<T> {
     /// Whether a worker has something to do here now.
     pub(super) fn is_due(&self, now: impl FnOnce() -> Instant) -> bool {
         match self {
-            Feed::Unopened(_) | Feed::Unknown(_) => true,
-            Feed::Waiting { due, .. } => *due <= now(),
-            Feed::Taken | Feed::Exhausted => false,
+            JobSource::Unopened(_) | JobSource::Unknown(_) => true,
+            JobSource::Waiting { due, .. } => *due <= now(),
+            JobSource::Taken | JobSource::Exhausted => false,
         }
     }
 
     /// When it will be due, if that is known.
     pub(super) fn waits_until(&self) -> Option<Instant> {
         match self {
-            Feed::Waiting { due, .. } => Some(*due),
+            JobSource::Waiting { due, .. } => Some(*due),
             _ => None,
         }
     }
 
     /// True when it holds user code that is to be dropped.
     pub(super) fn holds_code(&self) -> bool {
-        !matches!(self, Feed::Taken | Feed::Exhausted)
+        !matches!(self, JobSource::Taken | JobSource::Exhausted)
     }
 
     /// Opens the feed if need be, and starts the next producer if it is due. May block: the caller
@@ -62,21 +62,21 @@ impl<T: 'static> Feed<T> {
         arrived: Instant,
         extras: &mut Option<Box<Extras<T>>>,
     ) -> Result<Option<Body<T>>, RpcStatus> {
-        if let Feed::Unopened(_) = self {
-            if let Feed::Unopened(open) = std::mem::replace(self, Feed::Taken) {
+        if let JobSource::Unopened(_) = self {
+            if let JobSource::Unopened(open) = std::mem::replace(self, JobSource::Taken) {
                 let mut jobs = open(context)?;
                 *extras = jobs.take_extras();
-                *self = Feed::Unknown(jobs);
+                *self = JobSource::Unknown(jobs);
             }
         }
         let due = match self {
-            Feed::Unknown(jobs) => next_due(jobs, arrived),
-            Feed::Waiting { due, .. } => Some(*due),
-            Feed::Unopened(_) | Feed::Taken | Feed::Exhausted => None,
+            JobSource::Unknown(jobs) => next_due(jobs, arrived),
+            JobSource::Waiting { due, .. } => Some(*due),
+            JobSource::Unopened(_) | JobSource::Taken | JobSource::Exhausted => None,
         };
         let is_due = due.is_some_and(|due| due <= arrived || due <= Instant::now());
         let (body, due) = match self {
-            Feed::Unknown(jobs) | Feed::Waiting { jobs, .. } if is_due => {
+            JobSource::Unknown(jobs) | JobSource::Waiting { jobs, .. } if is_due => {
                 let body = jobs.start();
                 if !jobs.is_prompt() {
                     self.become_unknown();
@@ -91,21 +91,21 @@ impl<T: 'static> Feed<T> {
     }
 
     fn become_unknown(&mut self) {
-        *self = match std::mem::replace(self, Feed::Taken) {
-            Feed::Waiting { jobs, .. } => Feed::Unknown(jobs),
+        *self = match std::mem::replace(self, JobSource::Taken) {
+            JobSource::Waiting { jobs, .. } => JobSource::Unknown(jobs),
             other => other,
         };
     }
 
     /// `None`: there is no further job.
     fn wait_until(&mut self, due: Option<Instant>) {
-        *self = match (std::mem::replace(self, Feed::Taken), due) {
-            (Feed::Unknown(jobs) | Feed::Waiting { jobs, .. }, Some(due)) => {
-                Feed::Waiting { jobs, due }
+        *self = match (std::mem::replace(self, JobSource::Taken), due) {
+            (JobSource::Unknown(jobs) | JobSource::Waiting { jobs, .. }, Some(due)) => {
+                JobSource::Waiting { jobs, due }
             }
             (jobs, _) => {
                 drop_caught(jobs);
-                Feed::Exhausted
+                JobSource::Exhausted
             }
         };
     }
@@ -113,6 +113,6 @@ impl<T: 'static> Feed<T> {
 
 /// When the next job is due; one beyond what `Instant` can tell is due in a hundred years.
 fn next_due<T: 'static>(jobs: &mut Jobs<T>, arrived: Instant) -> Option<Instant> {
-    let delay = jobs.next_delay()?.min(FAR_AWAY);
+    let delay = jobs.next_delay()?.min(MAX_DELAY);
     Some(arrived.checked_add(delay).unwrap_or(arrived))
 }

@@ -11,10 +11,10 @@ use grpcio::RpcStatus;
 use super::super::channel::SendError;
 use super::super::panic::{drop_caught, run_caught};
 use super::super::workers::Task;
-use super::feed::Feed;
 use super::job::{Body, Producer};
-use super::order::InLine;
-use super::state::{Place, Started, State, Work};
+use super::job_source::JobSource;
+use super::ordered::OrderedJob;
+use super::state::{QueueState, Started, State, Work};
 use super::{internal, Call};
 
 /// Messages after which a producer lets other calls run, if any wait.
@@ -31,7 +31,7 @@ enum Left<T> {
     /// It found the channel full.
     Full(Started<T>),
     /// It does nothing before its turn.
-    Waiting(Box<InLine<T>>),
+    Waiting(Box<OrderedJob<T>>),
     /// The job of this number, in an ordered call, has ended.
     Ended(u64, Option<RpcStatus>),
 }
@@ -59,7 +59,7 @@ impl<T: Send + 'static> Task for Call<T> {
     fn run(self: Arc<Self>) {
         let started = match self.take_work() {
             // The job that starts runs in the same turn: most calls have one job, due now.
-            Some(Work::Feed(feed)) => self.advance(feed),
+            Some(Work::Source(source)) => self.advance(source),
             Some(Work::Started(started)) => Some(started),
             Some(Work::Discard(discarded)) => {
                 // A look at the heartbeat keeps what is left of the call.
@@ -95,7 +95,7 @@ fn panicked() -> RpcStatus {
 impl<T: Send + 'static> Call<T> {
     fn take_work(self: &Arc<Self>) -> Option<Work<T>> {
         let mut state = self.lock();
-        state.place = Place::Nowhere;
+        state.queue_state = QueueState::Idle;
         let work = match self.is_finished() {
             true => state.take_code().map(Work::Discard),
             false => state.take_work(),
@@ -113,28 +113,28 @@ impl<T: Send + 'static> Call<T> {
     }
 
     /// Takes one step of the feed; returns the job that is to run now.
-    fn advance(self: &Arc<Self>, mut feed: Feed<T>) -> Option<Started<T>> {
+    fn advance(self: &Arc<Self>, mut source: JobSource<T>) -> Option<Started<T>> {
         let mut extras = None;
-        let step = run_user_code("a feed", || {
-            feed.step(&self.context, self.arrived, &mut extras)
+        let step = run_user_code("a job source", || {
+            source.step(&self.context, self.arrived, &mut extras)
         });
         let body = match step {
             Ok(body) => body,
             Err(status) => {
                 self.fail(status);
-                drop_caught(std::mem::replace(&mut feed, Feed::Exhausted));
+                drop_caught(std::mem::replace(&mut source, JobSource::Exhausted));
                 None
             }
         };
         let mut state = self.lock();
         if self.is_finished() {
             drop(state);
-            drop_caught(feed);
+            drop_caught(source);
             drop_caught(body);
             drop_caught(extras);
             return None;
         }
-        state.feed = feed;
+        state.source = source;
         if extras.is_some() {
             state.extras = extras;
             if let Some(heartbeat) = state.heartbeat() {
@@ -150,21 +150,21 @@ impl<T: Send + 'static> Call<T> {
 
     fn run_started(self: &Arc<Self>, started: Started<T>) -> Left<T> {
         match started {
-            Started::Free(body) => match self.run_body(body, None) {
-                Ran::Used(body) => Left::Ready(Started::Free(body)),
-                Ran::Full(body) => Left::Full(Started::Free(body)),
+            Started::Unordered(body) => match self.run_body(body, None) {
+                Ran::Used(body) => Left::Ready(Started::Unordered(body)),
+                Ran::Full(body) => Left::Full(Started::Unordered(body)),
                 Ran::Ended => Left::Nothing,
                 Ran::Failed(status) => {
                     self.fail(status);
                     Left::Nothing
                 }
             },
-            Started::InLine(job) => self.run_in_line(job),
+            Started::Ordered(job) => self.run_ordered(job),
         }
     }
 
     /// Runs a job of an ordered call.
-    fn run_in_line(self: &Arc<Self>, mut job: Box<InLine<T>>) -> Left<T> {
+    fn run_ordered(self: &Arc<Self>, mut job: Box<OrderedJob<T>>) -> Left<T> {
         let number = job.number;
         let is_first = self
             .lock()
@@ -177,11 +177,11 @@ impl<T: Send + 'static> Call<T> {
             job.discard();
             return Left::Nothing;
         }
-        if !self.sender.has_room() {
-            return Left::Full(Started::InLine(job));
+        if !self.sender.has_free_slot() {
+            return Left::Full(Started::Ordered(job));
         }
         if let Some(held) = job.held.take() {
-            if let Err(SendError(held)) = self.sender.send_made(held) {
+            if let Err(SendError(held)) = self.sender.send_ignoring_capacity(held) {
                 drop_caught(held);
             }
         }
@@ -189,11 +189,11 @@ impl<T: Send + 'static> Call<T> {
         match self.run_body(job.body, Some(number)) {
             Ran::Used(body) => {
                 job.body = body;
-                Left::Ready(Started::InLine(job))
+                Left::Ready(Started::Ordered(job))
             }
             Ran::Full(body) => {
                 job.body = body;
-                Left::Full(Started::InLine(job))
+                Left::Full(Started::Ordered(job))
             }
             // The drop of its last sender ends it.
             Ran::Ended if is_push => Left::Nothing,
@@ -206,7 +206,7 @@ impl<T: Send + 'static> Call<T> {
     }
 
     /// Makes one message before the turn of the job.
-    fn run_ahead(&self, mut job: Box<InLine<T>>) -> Left<T> {
+    fn run_ahead(&self, mut job: Box<OrderedJob<T>>) -> Left<T> {
         let Body::Pull(producer) = &mut job.body else {
             return Left::Waiting(job);
         };
@@ -231,7 +231,7 @@ impl<T: Send + 'static> Call<T> {
     fn run_body(self: &Arc<Self>, body: Body<T>, number: Option<u64>) -> Ran<T> {
         let mut producer = match body {
             Body::Pull(producer) => producer,
-            Body::Push(push) if !self.sender.has_room() => return Ran::Full(Body::Push(push)),
+            Body::Push(push) if !self.sender.has_free_slot() => return Ran::Full(Body::Push(push)),
             Body::Push(push) if self.sender.is_closed() => {
                 drop_caught(push);
                 return Ran::Ended;
@@ -260,7 +260,7 @@ impl<T: Send + 'static> Call<T> {
             if self.sender.is_closed() {
                 return Slice::Ended;
             }
-            if !self.sender.has_room() {
+            if !self.sender.has_free_slot() {
                 return Slice::Full;
             }
             let message = match producer.next() {
@@ -268,7 +268,7 @@ impl<T: Send + 'static> Call<T> {
                 Some(Err(status)) => return Slice::Failed(status),
                 None => return Slice::Ended,
             };
-            if self.sender.send_made(message).is_err() {
+            if self.sender.send_ignoring_capacity(message).is_err() {
                 return Slice::Ended;
             }
             sent += 1;
@@ -293,17 +293,17 @@ impl<T: Send + 'static> Call<T> {
         match (left, waker) {
             // Registered under the lock, so that the wake-up cannot come before the producer is in
             // its place.
-            (Left::Full(started), Some(waker)) if !self.sender.has_room_or_wake(&waker) => {
+            (Left::Full(started), Some(waker)) if !self.sender.has_free_slot_or_wake(&waker) => {
                 state.parked.push(started);
                 self.counters.stalled(state.parked.len());
             }
             (Left::Full(started) | Left::Ready(started), _) => state.ready.push_back(started),
             (Left::Waiting(job), _) => {
                 let is_first = state.order().and_then(|order| order.wait(job));
-                state.ready.extend(is_first.map(Started::InLine));
+                state.ready.extend(is_first.map(Started::Ordered));
             }
             (Left::Ended(number, failure), _) => {
-                is_closed = self.end_in_line(&mut state, number, failure);
+                is_closed = self.end_ordered(&mut state, number, failure);
             }
             (Left::Nothing, _) => {}
         }
@@ -311,13 +311,13 @@ impl<T: Send + 'static> Call<T> {
     }
 
     /// A job of an ordered call has ended. True if that ends the call, for [`Call::conclude`].
-    pub(super) fn end_in_line(
+    pub(super) fn end_ordered(
         &self,
         state: &mut State<T>,
         number: u64,
         failure: Option<RpcStatus>,
     ) -> bool {
-        let Some(status) = state.end_in_line(number, failure) else {
+        let Some(status) = state.end_ordered(number, failure) else {
             return false;
         };
         self.mark_failed(status, |_| true);
@@ -328,7 +328,7 @@ impl<T: Send + 'static> Call<T> {
     /// works for it any more. Runs no user code and never blocks. Wakes both ends of the
     /// channel if that `is_closed` now.
     pub(super) fn conclude(self: &Arc<Self>, mut state: MutexGuard<'_, State<T>>, is_closed: bool) {
-        let is_complete = matches!(state.feed, Feed::Exhausted) && state.started() == 0;
+        let is_complete = matches!(state.source, JobSource::Exhausted) && state.started() == 0;
         let closes = is_complete && self.sender.mark_closed() || is_closed;
         self.settle(&mut state);
         let permit = self.take_permit(&mut state);
