@@ -11,7 +11,6 @@
 //! one message of each of these too.
 
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::Wake;
 use std::time::Instant;
 
 use grpcio::{RpcStatus, RpcStatusCode};
@@ -38,6 +37,7 @@ mod heartbeat;
 mod job;
 mod job_source;
 mod ordered;
+mod park;
 mod push;
 mod run;
 mod schedule;
@@ -198,17 +198,6 @@ impl<T: Send + 'static> Call<T> {
     /// True when none of its producers is to be called again.
     fn is_finished(&self) -> bool {
         self.context.is_over() || self.sender.is_closed()
-    }
-}
-
-impl<T: Send + 'static> Wake for Call<T> {
-    /// The channel has room again, or never will.
-    fn wake(self: Arc<Self>) {
-        let mut state = self.lock();
-        let parked = std::mem::take(&mut state.parked);
-        self.counters.set_parked(0);
-        state.ready.extend(parked);
-        self.settle(&mut state);
     }
 }
 

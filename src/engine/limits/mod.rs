@@ -1,27 +1,28 @@
 //! The limits of a server's streams, beyond their number: by peer, by age, by stalled readers.
 //!
-//! `registry` keeps the streams and admits new ones, `peers` counts by peer, and `enforcer` ends
-//! streams that are too old or whose readers stall.
+//! `stream_table` and `registry` hold the open streams and admit new ones; `peers` counts by peer.
+//! `stream_age` ends streams that are too old, and `write_stall` streams whose readers stall;
+//! `enforcer` runs both.
 
 mod enforcer;
 mod peers;
 mod registry;
 #[cfg(test)]
 mod registry_tests;
+mod stream_age;
+mod stream_table;
+mod write_stall;
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use grpcio::{RpcStatus, RpcStatusCode};
 use humantime::format_duration;
 
-use super::stats::{CallEnd, MethodMetrics};
 pub(super) use enforcer::LimitEnforcer;
 pub(crate) use peers::Peer;
-pub(super) use peers::Peers;
-pub(super) use registry::{OpenStream, Registration, Registry};
+pub(super) use registry::{OpenStream, Registration};
+pub(super) use stream_table::{Permit, StreamTable};
 
 /// Limits of a server's streams; `None` is no limit, and costs nothing.
 ///
@@ -121,78 +122,5 @@ impl Refusal {
             }
         };
         RpcStatus::with_message(RpcStatusCode::RESOURCE_EXHAUSTED, message)
-    }
-}
-
-/// The streams of a server, and what waits for the last one. Shared by the calls, the enforcer and
-/// the server.
-pub(super) struct StreamTable {
-    registry: Mutex<Registry>,
-    /// Notified when the last open stream ends.
-    none_open: Condvar,
-    /// New calls are refused. The context of each call has it.
-    draining: Arc<AtomicBool>,
-}
-
-impl StreamTable {
-    pub(super) fn new(limits: &Limits) -> Arc<StreamTable> {
-        let peers = limits.are_per_peer().then(|| Peers::new(limits));
-        Arc::new(StreamTable {
-            registry: Mutex::new(Registry::new(peers)),
-            none_open: Condvar::new(),
-            draining: Arc::default(),
-        })
-    }
-
-    /// Refuses every new call with `status`.
-    pub(super) fn refuse(&self, status: RpcStatus) {
-        self.lock().refusal = Some(status);
-        self.draining.store(true, Ordering::Release);
-    }
-
-    pub(super) fn draining(&self) -> &Arc<AtomicBool> {
-        &self.draining
-    }
-
-    pub(super) fn lock(&self) -> MutexGuard<'_, Registry> {
-        // No code of a user runs under the lock, so a poisoned registry is whole.
-        self.registry.lock().unwrap_or_else(|e| e.into_inner())
-    }
-
-    /// The stream has ended for its client.
-    pub(super) fn end(&self, registration: &Registration, metrics: &MethodMetrics, end: &CallEnd) {
-        let mut registry = self.lock();
-        registry.end(registration, metrics, end);
-        let is_last = registry.open() == 0;
-        drop(registry);
-        if is_last {
-            self.none_open.notify_all();
-        }
-    }
-
-    /// Blocks until no stream is open, at most for `timeout`; false when some still are.
-    pub(super) fn wait_until_none(&self, timeout: Duration) -> bool {
-        let wait = |registry| {
-            self.none_open
-                .wait_timeout_while(registry, timeout, |registry: &mut Registry| {
-                    registry.open() > 0
-                })
-        };
-        let (registry, _) = wait(self.lock()).unwrap_or_else(|e| e.into_inner());
-        registry.open() == 0
-    }
-}
-
-/// The place of one call among the streams; dropping it frees the place.
-pub(super) struct Permit {
-    pub(super) table: Arc<StreamTable>,
-    pub(super) registration: Registration,
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        let stream = self.table.lock().remove(&self.registration);
-        // Outside the lock: it may be the last reference.
-        drop(stream);
     }
 }

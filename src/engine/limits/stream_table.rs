@@ -1,0 +1,90 @@
+//! The table of a server's open streams: the [`Registry`] behind its lock, and the wait for the last
+//! stream to end. It must not know what a stream sends.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
+
+use grpcio::RpcStatus;
+
+use super::super::stats::{CallEnd, MethodMetrics};
+use super::peers::Peers;
+use super::registry::{Registration, Registry};
+use super::Limits;
+
+/// The open streams of a server. The calls, the enforcer and the server share it.
+pub(in crate::engine) struct StreamTable {
+    registry: Mutex<Registry>,
+    /// Notified when the last open stream ends.
+    none_open: Condvar,
+    /// New calls are refused. Each call's context holds a reference.
+    draining: Arc<AtomicBool>,
+}
+
+impl StreamTable {
+    pub(in crate::engine) fn new(limits: &Limits) -> Arc<StreamTable> {
+        let peers = limits.are_per_peer().then(|| Peers::new(limits));
+        Arc::new(StreamTable {
+            registry: Mutex::new(Registry::new(peers)),
+            none_open: Condvar::new(),
+            draining: Arc::default(),
+        })
+    }
+
+    /// Refuses every new call with `status`.
+    pub(in crate::engine) fn refuse(&self, status: RpcStatus) {
+        self.lock().refusal = Some(status);
+        self.draining.store(true, Ordering::Release);
+    }
+
+    pub(in crate::engine) fn draining(&self) -> &Arc<AtomicBool> {
+        &self.draining
+    }
+
+    pub(in crate::engine) fn lock(&self) -> MutexGuard<'_, Registry> {
+        // No code of a user runs under the lock, so a poisoned registry is whole.
+        self.registry.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// The stream has ended for its client.
+    pub(in crate::engine) fn end(
+        &self,
+        registration: &Registration,
+        metrics: &MethodMetrics,
+        end: &CallEnd,
+    ) {
+        let mut registry = self.lock();
+        registry.end(registration, metrics, end);
+        let is_last = registry.open() == 0;
+        drop(registry);
+        if is_last {
+            self.none_open.notify_all();
+        }
+    }
+
+    /// Blocks until no stream is open, at most for `timeout`; false when some still are.
+    pub(in crate::engine) fn wait_until_none(&self, timeout: Duration) -> bool {
+        let wait = |registry| {
+            self.none_open
+                .wait_timeout_while(registry, timeout, |registry: &mut Registry| {
+                    registry.open() > 0
+                })
+        };
+        let (registry, _) = wait(self.lock()).unwrap_or_else(|e| e.into_inner());
+        registry.open() == 0
+    }
+}
+
+/// The registration of one call; dropping it removes the call from the table.
+pub(in crate::engine) struct Permit {
+    pub(in crate::engine) table: Arc<StreamTable>,
+    pub(in crate::engine) registration: Registration,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let stream = self.table.lock().remove(&self.registration);
+        // Outside the lock: it may be the last reference.
+        drop(stream);
+    }
+}
