@@ -1,8 +1,8 @@
 //! The client's side of a stream: from a call to a blocking iterator.
 //!
-//! A future on the call's poll thread forwards arriving messages into a bounded channel, and the caller
-//! iterates that. So a caller is woken once for messages that arrive together, and one that does not
-//! read holds one channel and no thread. It knows nothing of any service.
+//! A future on the call's poll thread forwards arriving messages into a bounded channel, and the
+//! caller iterates that. So a caller is woken once for messages that arrive together, and one that
+//! does not read holds one channel and no thread. It knows nothing of any service.
 
 use std::fmt;
 use std::future::Future;
@@ -23,8 +23,8 @@ use super::payload::Payload;
 /// while it looks for a connection, and the caller would wait for ever.
 const LAST_MESSAGES_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Timeouts of a caller that waits for one response; `None` waits for as long as the call lasts. The
-/// deadline of the whole call is `CallOption::timeout`.
+/// Timeouts of a caller that waits for one response; `None` waits for as long as the call lasts.
+/// The deadline of the whole call is `CallOption::timeout`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReceiveTimeouts {
     /// For the first response, from the moment the caller asks for it.

@@ -2,10 +2,10 @@
 //! iterator. Generic over the messages; it knows nothing of any service.
 //!
 //! A service hands each call to [`Streams::serve`] with a function that turns the request into
-//! [`Jobs`]. The jobs' producers run on the [`Workers`] and push into the call's [channel]; a future on
-//! the call's poll thread, the response writer, moves the messages from there to the sink. A client's
-//! [`Responses`] are the mirror image: a future on the poll thread fills a channel, and a blocking
-//! caller iterates it.
+//! [`Jobs`]. The jobs' producers run on the [`Workers`] and push into the call's [channel]; a
+//! future on the call's poll thread, the response writer, moves the messages from there to the
+//! sink. A client's [`Responses`] are the mirror image: a future on the poll thread fills a
+//! channel, and a blocking caller iterates it.
 
 mod call;
 pub mod channel;

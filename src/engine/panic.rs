@@ -1,5 +1,5 @@
-//! Panics of code that belongs to the user: caught and logged, so that they end neither a thread nor the process. It must
-//! not know what it runs.
+//! Panics of code that belongs to the user: caught and logged, so that they end neither a thread
+//! nor the process. It must not know what it runs.
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
@@ -15,8 +15,8 @@ pub(crate) fn run_caught<R>(name: &str, run: impl FnOnce() -> R) -> Option<R> {
         .ok()
 }
 
-/// Drops `value` and logs a panic in its `Drop`. Drop several values one by one: two panics in one drop abort the
-/// process.
+/// Drops `value` and logs a panic in its `Drop`. Drop several values one by one: two panics in one
+/// drop abort the process.
 pub(crate) fn drop_caught<T>(value: T) {
     run_caught("the drop of a value", || drop(value));
 }

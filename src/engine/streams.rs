@@ -90,8 +90,8 @@ impl Streams {
     }
 
     /// The same streams. The [`CallContext`] of a call that is served through the result has no
-    /// [peer](CallContext::peer) and no [headers](CallContext::headers), which otherwise take a copy, some 500 bytes
-    /// of an open stream.
+    /// [peer](CallContext::peer) and no [headers](CallContext::headers), which otherwise take a
+    /// copy, some 500 bytes of an open stream.
     pub fn without_metadata(&self) -> Streams {
         Streams {
             shared: self.shared.clone(),
@@ -99,21 +99,21 @@ impl Streams {
         }
     }
 
-    /// Serves a call: `open` turns the request, which it holds, into jobs, and the messages of their
-    /// producers go to the client as they come.
+    /// Serves a call: `open` turns the request, which it holds, into jobs, and the messages of
+    /// their producers go to the client as they come.
     ///
     /// Returns at once. `open` and the producers run on worker threads and may block. The call ends
     /// with OK when all producers have ended; with the first failure of `open` or of a producer,
     /// after the messages made before it; with INTERNAL when one panics or a message cannot be
-    /// encoded; with RESOURCE_EXHAUSTED at once when too many streams are open, or as another of the
-    /// [`Limits`] has it; with UNAVAILABLE when the server drains. The `open` of a refused call is
-    /// dropped on the poll thread.
+    /// encoded; with RESOURCE_EXHAUSTED at once when too many streams are open, or as another of
+    /// the [`Limits`] has it; with UNAVAILABLE when the server drains. The `open` of a refused call
+    /// is dropped on the poll thread.
     ///
     /// The call holds its place among the streams until its last producer has come back, also when
     /// its client has gone long before.
     ///
-    /// The call's context keeps the client's address and headers for the producers, unless these streams are
-    /// [without metadata](Streams::without_metadata).
+    /// The call's context keeps the client's address and headers for the producers, unless these
+    /// streams are [without metadata](Streams::without_metadata).
     pub fn serve<T, F>(&self, ctx: &RpcContext<'_>, sink: ServerStreamingSink<T>, open: F)
     where
         T: Payload,
@@ -131,8 +131,8 @@ impl Streams {
                     table: table.clone(),
                     registration: admitted.registration,
                 });
-                // Without other streams, a wait of microseconds for the first message costs less than
-                // going to sleep and being woken for it.
+                // Without other streams, a wait of microseconds for the first message costs less
+                // than going to sleep and being woken for it.
                 if admitted.is_alone {
                     yield_for_batching();
                 }
@@ -206,14 +206,14 @@ impl Streams {
         }
     }
 
-    /// Counts a call that was refused before it came here, such as one without a token. `reason` is a
-    /// metrics label: one of a few words.
+    /// Counts a call that was refused before it came here, such as one without a token. `reason` is
+    /// a metrics label: one of a few words.
     pub fn count_refusal(&self, reason: &'static str) {
         self.shared.table.lock().count_refusal(reason);
     }
 
-    /// Streams that hold a place now: those that are open, and those that have ended for their client
-    /// while a producer still blocks.
+    /// Streams that hold a place now: those that are open, and those that have ended for their
+    /// client while a producer still blocks.
     pub fn open(&self) -> usize {
         self.shared.table.lock().len()
     }

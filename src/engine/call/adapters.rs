@@ -1,4 +1,5 @@
-//! Adapters around the producers of a call, pull and push alike. They know nothing of the call itself.
+//! Adapters around the producers of a call, pull and push alike. They know nothing of the call
+//! itself.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -9,7 +10,7 @@ use super::super::channel::{SendError, TrySendError};
 use super::job::{Body, Produced};
 use super::push::{Push, StreamSender};
 
-/// The same producer with each message made another one by `convert`, whose failure is the producer's.
+/// Converts each message of a producer; a failure of `convert` is a failure of the producer.
 pub(super) fn map<T, U>(body: Body<T>, convert: fn(&T) -> Produced<U>) -> Body<U>
 where
     T: Send + 'static,
@@ -73,10 +74,10 @@ impl<T, U> Push<T> for Converting<T, U> {
     }
 }
 
-/// Is told the failures of a call.
+/// Receives the failures of a call.
 pub(super) type OnFailure = Arc<Mutex<dyn FnMut(RpcStatus) + Send>>;
 
-/// The same producer, which ends instead of failing.
+/// Makes a producer end instead of failing.
 pub(super) fn tolerate<T: Send + 'static>(body: Body<T>, on_failure: OnFailure) -> Body<T> {
     match body {
         Body::Pull(producer) => Body::Pull(Box::new(producer.map_while(move |item| match item {
@@ -108,7 +109,7 @@ fn report(on_failure: &OnFailure, status: RpcStatus) {
 struct Tolerant<T> {
     inner: StreamSender<T>,
     has_failed: AtomicBool,
-    /// There until the drop.
+    /// `Some` until the drop.
     on_failure: Option<OnFailure>,
 }
 
@@ -145,7 +146,7 @@ impl<T> Push<T> for Tolerant<T> {
 }
 
 impl<T> Drop for Tolerant<T> {
-    /// On any thread, so the function, which may be the last reference, is dropped on a worker.
+    /// Runs on any thread. This may be the last reference to the function, so a worker drops it.
     fn drop(&mut self) {
         if let Some(on_failure) = self.on_failure.take() {
             self.inner.drop_on_worker(Box::new(on_failure));

@@ -9,22 +9,23 @@ use grpcio::{Metadata, RpcContext};
 
 use super::deadline::instant_of;
 
-/// The call that a producer works for. Clones are the same call, and may be used on any thread; no method blocks.
+/// The context of the call that a producer works for. Clones refer to the same call and may be used
+/// on any thread. No method blocks.
 ///
-/// A context that outlives its call keeps the call's metadata, and nothing else of it. The default one is that of no
-/// call: without a deadline or metadata, and never over.
+/// A context that outlives its call keeps only the call's metadata alive. The default context
+/// belongs to no call: it has no deadline and no metadata, and is never over.
 #[derive(Clone, Default)]
 pub struct CallContext(Arc<Shared>);
 
-// One for each open call, so it is kept small.
+// One for each open call, so keep it small.
 #[derive(Default)]
 struct Shared {
     over: AtomicBool,
     subject: OnceLock<i64>,
     deadline: Option<Instant>,
-    /// The server's, and the same for all of its calls.
+    /// Shared by all calls of the server.
     draining: Arc<AtomicBool>,
-    /// `None` when it is not kept.
+    /// `None` without metadata.
     metadata: Option<Box<RequestMetadata>>,
     /// Set once: by a producer, or to `None` when the first message leaves.
     response_headers: OnceLock<Option<Box<Metadata>>>,
@@ -56,29 +57,30 @@ impl CallContext {
         }))
     }
 
-    /// True once no response of the call can reach its client any more. A producer that stays long in `next` should
-    /// check it and stop early.
+    /// True once no response can reach the client any more. A producer that works long in `next`
+    /// should check it and stop early.
     #[inline]
     pub fn is_over(&self) -> bool {
         self.0.over.load(Ordering::Acquire)
     }
 
-    /// The time until the client's deadline, zero once it has passed; `None` if the client set none. A client may round
-    /// its timeout up before it sends it: the C-core makes 101 s of 100 s.
+    /// The time until the client's deadline, zero once it has passed; `None` if the client set
+    /// none. A client may round its timeout up before it sends it: the C-core makes 101 s of 100 s.
     pub fn time_left(&self) -> Option<Duration> {
         let deadline = self.0.deadline?;
         Some(deadline.saturating_duration_since(Instant::now()))
     }
 
-    /// True once the server drains: [`Streams::refuse`](crate::engine::Streams::refuse) was called. A long stream has
-    /// the server's grace period to come to a good end, and may tell its client where to go on.
+    /// True once the server drains: [`Streams::refuse`](crate::engine::Streams::refuse) was called.
+    /// A long stream should end within the server's grace period, and may send its client a point
+    /// to resume from.
     #[inline]
     pub fn is_draining(&self) -> bool {
         self.0.draining.load(Ordering::Acquire)
     }
 
-    /// The address of the client in the C-core's words, such as `ipv4:192.0.2.1:4321`. `None` when the call was served
-    /// [without metadata](crate::engine::Streams::without_metadata).
+    /// The address of the client in the C-core's words, such as `ipv4:192.0.2.1:4321`. `None` when
+    /// the call was served [without metadata](crate::engine::Streams::without_metadata).
     pub fn peer(&self) -> Option<&str> {
         self.0.metadata.as_ref().map(|m| m.peer.as_str())
     }
@@ -89,23 +91,24 @@ impl CallContext {
         self.0.metadata.as_ref().map(|m| &m.headers)
     }
 
-    /// Sets the headers of the response, in place of none. They travel with the first message; grpcio sends none if
-    /// the call ends without a message.
+    /// Sets the headers of the response; by default it has none. They are sent with the first
+    /// message. If the call ends without a message, grpcio sends no headers.
     ///
-    /// The first call counts. False, and without effect, if there was one before, or if the first message or the end of
-    /// the call was faster. What the function that opens the call sets is never too late.
+    /// Only the first call has an effect. Returns false, without effect, after an earlier call,
+    /// after the first message, or after the end of the call. The function that opens the call is
+    /// always in time.
     pub fn set_response_headers(&self, headers: Metadata) -> bool {
         self.0.response_headers.set(Some(Box::new(headers))).is_ok()
     }
 
-    /// The headers to send; from now on no others can be set.
+    /// The headers to send. Later headers are refused.
     pub(in crate::engine) fn seal_response_headers(&self) -> Option<Metadata> {
         let headers = self.0.response_headers.get_or_init(|| None);
         headers.as_deref().cloned()
     }
 
-    /// Sets the subject of the call for logs and traces, such as the id in its request. The first
-    /// one counts.
+    /// Sets the subject of the call for logs and traces, such as the id in its request. Only the
+    /// first call has an effect.
     pub fn set_subject(&self, id: i64) {
         let _ = self.0.subject.set(id);
     }
@@ -114,7 +117,7 @@ impl CallContext {
         self.0.subject.get().copied()
     }
 
-    /// No response reaches the client from now on. True when the call was over before.
+    /// Marks the call as over. True if it was over before.
     pub(in crate::engine) fn set_over(&self) -> bool {
         let _too_late_from_now = self.0.response_headers.set(None);
         self.0.over.swap(true, Ordering::AcqRel)

@@ -1,4 +1,4 @@
-//! What can be served: everything that makes the jobs of a call, and messages that are encoded on a worker. Data only.
+//! Conversions into the jobs of a call, and into jobs of encoded messages. It runs nothing.
 
 use grpcio::RpcStatus;
 use protobuf::Message;
@@ -8,8 +8,8 @@ use super::super::payload::Payload;
 use super::adapters;
 use super::job::{Job, Jobs, Produced};
 
-/// Anything that makes the jobs of a call: [`Jobs`], a single [`Job`], or the producer itself, which is any iterator of
-/// `Result<T, RpcStatus>`. Make jobs of a vector with [`Jobs::from`].
+/// Conversion into the jobs of a call. Implemented by [`Jobs`], by a single [`Job`], and by each
+/// producer: any iterator of `Result<T, RpcStatus>`. For a vector use [`Jobs::from`].
 ///
 /// ```
 /// use fanstream::engine::{IntoJobs, Produced};
@@ -19,10 +19,10 @@ use super::job::{Job, Jobs, Produced};
 /// serve((0..10).map(|n| Produced::Ok(n)));
 /// ```
 pub trait IntoJobs {
-    /// The messages of its producers.
+    /// The message type of the producers.
     type Message;
 
-    /// Its jobs.
+    /// Converts `self` into jobs.
     fn into_jobs(self) -> Jobs<Self::Message>;
 }
 
@@ -51,10 +51,11 @@ impl<T: 'static, P: Iterator<Item = Result<T, RpcStatus>> + Send + 'static> Into
     }
 }
 
-/// A message that travels as an encoded `M`: the message itself, which the worker that made it encodes, or an
-/// [`Encoded`], as it is.
+/// A message that is sent as an encoded `M`: an `M`, which the worker that made it encodes, or an
+/// [`Encoded`], which is sent unchanged.
 pub trait IntoEncoded<M>: Payload + Sized {
-    /// The same jobs, with each message encoded. A message that cannot be encoded is a failure of its producer.
+    /// The same jobs, with each message encoded. A message that cannot be encoded fails its
+    /// producer.
     fn encode_jobs(jobs: Jobs<Self>) -> Jobs<Encoded<M>>;
 }
 

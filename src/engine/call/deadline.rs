@@ -1,11 +1,11 @@
-//! The time of a client's deadline. grpcio's `Deadline` has no accessor, so this file reads its only field; it must not
-//! know calls.
+//! The time of a client's deadline. grpcio's `Deadline` has no accessor, so this file reads its
+//! only field; it must not know calls.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use grpcio::Deadline;
 
-/// The C-core's `gpr_timespec`, the only field of a [`Deadline`], which has it in real time.
+/// The C-core's `gpr_timespec`, the only field of a [`Deadline`]; on the real-time clock.
 #[repr(C)]
 struct Timespec {
     seconds: i64,
@@ -15,7 +15,8 @@ struct Timespec {
 
 const _: () = assert!(size_of::<Deadline>() == 16 && align_of::<Deadline>() == 8);
 
-/// When the deadline passes; `None` for one that never does. Later changes of the system's clock do not move it.
+/// Converts a deadline; `None` if it is infinite. Later changes of the system's clock do not move
+/// the result.
 pub(in crate::engine) fn instant_of(deadline: Deadline) -> Option<Instant> {
     let Timespec {
         seconds,
@@ -39,9 +40,10 @@ pub(in crate::engine) fn instant_of(deadline: Deadline) -> Option<Instant> {
 
 #[allow(unsafe_code)]
 fn timespec(deadline: Deadline) -> Timespec {
-    // SAFETY: `Deadline` has one field, a `gpr_timespec`: a C struct of an i64 and two 32-bit integers, as `Timespec`
-    // is, in which all bytes belong to a field and all values are valid. A struct of the size of its only field has it
-    // at offset 0; the sizes are checked above, and by `transmute`.
+    // SAFETY: `Deadline` has one field, a `gpr_timespec`: a C struct of an i64 and two 32-bit
+    // integers, as `Timespec` is, in which all bytes belong to a field and all values are valid. A
+    // struct of the size of its only field has it at offset 0; the sizes are checked above, and by
+    // `transmute`.
     unsafe { std::mem::transmute::<Deadline, Timespec>(deadline) }
 }
 

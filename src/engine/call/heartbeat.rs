@@ -1,8 +1,8 @@
-//! The heartbeat of a call: a message when there was none for an interval. It looks at counters every half interval, so
-//! a message costs it nothing.
+//! The heartbeat of a call: sends a message when no other was sent for an interval. A timer of the
+//! workers checks the call's counters every half interval, so sending a message costs nothing more.
 //!
-//! A timer of the workers brings each look. It does not keep the call: that has the heartbeat with its other user code,
-//! and drops it at its end.
+//! The timer holds a weak reference: the call owns the heartbeat and drops it with its other user
+//! code.
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -14,19 +14,19 @@ use super::job::Produced;
 use super::run::run_user_code;
 use super::Call;
 
-/// The shortest interval; a look costs a worker some microseconds.
+/// The shortest interval; a check costs a worker some microseconds.
 const MIN_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Makes the message of a beat.
+/// Makes the heartbeat message.
 pub(super) type MakeBeat<T> = Box<dyn FnMut() -> Produced<T> + Send>;
 
 pub(super) struct Heartbeat<T> {
     interval: Duration,
-    /// A worker that makes a beat has it.
+    /// `None` while a worker runs it.
     make: Option<MakeBeat<T>>,
-    /// Messages that had left the channel at the last look.
+    /// Messages that had left the channel at the last check.
     seen: u64,
-    /// Half intervals, up to the last look, without a message.
+    /// Half intervals without a message, up to the last check.
     quiet_halves: u32,
     timer: Option<Timer>,
 }
@@ -37,13 +37,13 @@ impl<T> Heartbeat<T> {
             interval: interval.clamp(MIN_INTERVAL, MAX_DELAY),
             make: Some(make),
             seen: 0,
-            // The first look comes after a whole interval.
+            // The first check comes after a whole interval.
             quiet_halves: 1,
             timer: None,
         }
     }
 
-    /// The same with another function, before the call has begun.
+    /// Converts the function, before the call has begun.
     pub(super) fn map<U>(
         self,
         map: impl FnOnce(MakeBeat<T>) -> MakeBeat<U>,
@@ -51,12 +51,13 @@ impl<T> Heartbeat<T> {
         Some(Heartbeat::new(self.interval, map(self.make?)))
     }
 
-    /// The next look, to be cancelled.
+    /// The timer of the next check, to cancel it.
     pub(super) fn timer(&self) -> Option<Timer> {
         self.timer
     }
 
-    /// True if a beat is due, given how many messages have left the channel and whether any wait.
+    /// Whether a heartbeat is due. `seen` messages have left the channel; `is_waiting` if more are
+    /// in it.
     fn check(&mut self, seen: u64, is_waiting: bool) -> bool {
         let was_quiet = seen == self.seen && !is_waiting;
         self.seen = seen;
@@ -64,14 +65,14 @@ impl<T> Heartbeat<T> {
         if self.quiet_halves < 2 {
             return false;
         }
-        // The beat will be a message more, and starts the next interval.
+        // The heartbeat counts as one more message and starts the next interval.
         self.seen += 1;
         self.quiet_halves = 0;
         true
     }
 }
 
-/// The next look at the heartbeat of a call.
+/// The next heartbeat check of a call.
 struct HeartbeatCheck<T: Send + 'static>(Weak<Call<T>>);
 
 impl<T: Send + 'static> Task for HeartbeatCheck<T> {
@@ -83,7 +84,7 @@ impl<T: Send + 'static> Task for HeartbeatCheck<T> {
 }
 
 impl<T: Send + 'static> Call<T> {
-    /// Schedules the first look, if the call has a heartbeat.
+    /// Schedules the first check.
     pub(super) fn start_heartbeat(self: &Arc<Self>, heartbeat: &mut Heartbeat<T>) {
         let first = self.arrived.checked_add(heartbeat.interval);
         self.schedule_check(heartbeat, first.unwrap_or_else(Instant::now));
@@ -108,11 +109,11 @@ impl<T: Send + 'static> Call<T> {
         if !heartbeat.check(messages, is_waiting) {
             return;
         }
-        // `None` while another worker makes a beat, for longer than an interval.
+        // `None` while another worker is in a `make` that takes longer than an interval.
         let Some(mut make) = heartbeat.make.take() else {
             return;
         };
-        // A call with a worker in its user code does not end with OK.
+        // A call with a worker in user code does not end with OK.
         state.active += 1;
         drop(state);
         match run_user_code("a heartbeat", &mut make) {
@@ -153,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_quiet_call_beats_once_an_interval() {
-        // At 1, 1.5, 2, … intervals; each beat is a message itself.
+        // At 1, 1.5, 2, … intervals; each heartbeat is a message itself.
         let checks = [(0, false), (1, false), (1, false), (2, false), (2, false)];
         assert_eq!(beats(&checks), [true, false, true, false, true]);
     }

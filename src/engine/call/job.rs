@@ -1,4 +1,4 @@
-//! The parts of a call: producers, and the time at which each is due. Data only; nothing runs here.
+//! The jobs of a call: producers, and the delay of each. Data only; nothing runs here.
 
 use std::fmt;
 use std::iter::Once;
@@ -13,26 +13,25 @@ use super::ordered::Order;
 use super::push::{PushFn, StreamSender};
 use super::schedule::{AtDelays, FromIterator, MapBodies, Schedule};
 
-/// An item of a producer: the next message, or the status that ends the call instead.
+/// An item of a producer: a message, or the status that ends the call.
 ///
 /// An `Err` with the code OK ends the call with INTERNAL: a failure cannot be OK.
 pub type Produced<T> = Result<T, RpcStatus>;
 
-/// Makes messages, in order; may block in `next`. Any such iterator is one.
+/// Makes messages, in order; may block in `next`. Implemented by every iterator with this item.
 ///
-/// It runs on a worker thread, on one at a time but not always on the same. It is called only when
-/// its call's channel has room for the message, except for the first message in an
-/// [ordered](Jobs::ordered) call. It is not called again once its call is over, and is
-/// dropped on a worker thread too.
+/// It runs on one worker thread at a time, not always the same one. It is called only when the
+/// call's channel has a free slot, except for the first message in an [ordered](Jobs::ordered)
+/// call. It is not called again once its call is over. A worker thread drops it.
 pub trait Producer<T>: Iterator<Item = Produced<T>> + Send + 'static {}
 
 impl<T, P: Iterator<Item = Produced<T>> + Send + 'static> Producer<T> for P {}
 
 /// What a job runs when it is due.
 pub(super) enum Body<T> {
-    /// Asked for one message after the other.
+    /// Makes one message for each call of `next`.
     Pull(Box<dyn Producer<T>>),
-    /// Called once; it sends by itself.
+    /// Called once; sends its messages itself.
     Push(PushFn<T>),
 }
 
@@ -56,17 +55,18 @@ impl<T> Job<T> {
         }
     }
 
-    /// A job that sends its messages instead of being asked for them, due at once: for callbacks, and for loops that
-    /// are awkward as an iterator.
+    /// A job that sends its messages through a [`StreamSender`], due at once: for callbacks, and
+    /// for loops that are awkward as an iterator.
     ///
-    /// `push` is called once, on a worker thread, and may block. The job lasts until it has returned and the last clone
-    /// of its [`StreamSender`] is dropped, which may be in a thread or a callback of yours. An error that it returns,
-    /// as one given to [`StreamSender::fail`], ends the call; a panic ends it with INTERNAL. Like every job it starts
-    /// only when the channel has room, and is one of at most 256 that have started and not ended.
+    /// `push` is called once, on a worker thread, and may block. The job ends when `push` has
+    /// returned and the last clone of its [`StreamSender`] is dropped, in any thread or callback.
+    /// An error that `push` returns ends the call, as [`StreamSender::fail`] does; a panic ends it
+    /// with INTERNAL. Like every job it starts only when the channel has a free slot, and counts
+    /// among the at most 256 jobs that have started and not ended.
     ///
-    /// A sender blocks its thread while the reader is slow. So a thousand push jobs with slow readers need a thousand
-    /// threads, which the limit of the [`Workers`](crate::engine::Workers) may not allow; an iterator in [`Job::now`]
-    /// needs none while it waits for room.
+    /// A sender blocks its thread while the reader is slow. So a thousand push jobs with slow
+    /// readers need a thousand threads, more than the [`Workers`](crate::engine::Workers) have by
+    /// default. An iterator in [`Job::now`] needs no thread while it waits for a free slot.
     ///
     /// ```
     /// use fanstream::engine::{Job, StreamSender};
@@ -109,21 +109,21 @@ impl<T> fmt::Debug for Job<T> {
     }
 }
 
-/// The jobs of one call, in the order in which they are due.
+/// The jobs of one call, in the order of their due times.
 ///
-/// A call starts a job when it is due, when its channel has room, and when fewer than 256 of its
-/// producers have been started and not ended. Until then the job waits, and all jobs behind it. Their
-/// messages are delivered as they come, unless the jobs are [ordered](Jobs::ordered).
+/// A call starts a job when it is due, the channel has a free slot, and fewer than 256 of its
+/// producers have started and not ended. Until then this job and all later ones wait. Messages are
+/// delivered as they are made, unless the jobs are [ordered](Jobs::ordered).
 pub struct Jobs<T> {
     schedule: Box<dyn Schedule<T>>,
     extras: Option<Box<Extras<T>>>,
 }
 
-/// What only some calls need; the others pay for one pointer.
+/// Optional parts of a call. A call without them pays for one pointer.
 pub(super) struct Extras<T> {
-    /// There in an ordered call.
+    /// `Some` in an ordered call.
     pub(super) order: Option<Order<T>>,
-    /// There in a call with a heartbeat.
+    /// `Some` in a call with a heartbeat.
     pub(super) heartbeat: Option<Heartbeat<T>>,
 }
 
@@ -137,16 +137,16 @@ impl<T> Default for Extras<T> {
 }
 
 impl<T> Extras<T> {
-    /// True when they hold user code that is to be dropped once the call is over.
+    /// True if they hold user code to drop when the call is over.
     pub(super) fn holds_code(&self) -> bool {
         self.heartbeat.is_some() || self.order.as_ref().is_some_and(|order| order.waiting() > 0)
     }
 }
 
 impl<T: 'static> Jobs<T> {
-    /// Jobs from an iterator, one at a time. It may block: it is called on a worker thread, beside
-    /// the producers of earlier jobs, and is one job ahead of them. It must yield rising delays: a
-    /// job that is due earlier than the one before it is late.
+    /// Jobs from an iterator, which may block. A worker thread calls it, one job ahead, while
+    /// producers of earlier jobs run. Delays must not fall: a job that is due before its
+    /// predecessor starts late.
     pub fn lazy(jobs: impl Iterator<Item = Job<T>> + Send + 'static) -> Jobs<T> {
         Jobs::new(FromIterator {
             jobs,
@@ -155,9 +155,9 @@ impl<T: 'static> Jobs<T> {
         })
     }
 
-    /// One job for each of `delays`, with a producer that `make` makes when the job starts. So a call
-    /// that mostly waits holds no producer. `delays` must rise and must not block; `make` is given
-    /// the job's number, from 0, and runs on a worker thread.
+    /// One job for each of `delays`. `make` makes the producer when the job starts, so a call that
+    /// mostly waits holds no producer. `delays` must not fall and must not block. `make` takes the
+    /// job's number, from 0, and runs on a worker thread.
     pub fn at<P: Producer<T>>(
         delays: impl Iterator<Item = Duration> + Send + 'static,
         make: impl FnMut(u64) -> P + Send + 'static,
@@ -177,15 +177,14 @@ impl<T: 'static> Jobs<T> {
         })
     }
 
-    /// The same jobs, their messages delivered in the order of the jobs: all of the first, then all of the second, and
-    /// so on. That is the order in which they start; of jobs that are due at the same time, the order in which they
-    /// were given.
+    /// Delivers the messages in the order of the jobs: all of the first job, then all of the
+    /// second, and so on. Jobs are ordered by due time; jobs with the same due time, as given.
     ///
-    /// The producers still run in parallel. One that is not first in line makes one message ahead, which it holds, and
-    /// waits for its turn without a thread. So an ordered call holds up to 255 messages beside its channel, whose
-    /// limits do not count them. A failure waits for its turn like a message: the messages of all earlier jobs arrive
-    /// before. The function of a [push job](Job::push) is not called before its turn, since it could only wait, and
-    /// would hold a worker meanwhile.
+    /// The producers still run in parallel. A producer that is not first makes one message ahead,
+    /// holds it, and waits for its turn without a thread. So an ordered call holds up to 255
+    /// messages outside its channel, whose capacity does not count them. A failure waits for its
+    /// turn too: the messages of all earlier jobs arrive first. The function of a [push
+    /// job](Job::push) is called only in its turn, since earlier it would only block a worker.
     ///
     /// ```
     /// use fanstream::engine::{Job, Jobs, Produced};
@@ -206,12 +205,12 @@ impl<T: 'static> Jobs<T> {
         self
     }
 
-    /// The same jobs; a failure of one ends that producer only, and `on_failure` is told its status. The call goes on
+    /// Makes a failure end only its producer. `on_failure` receives the status; the call continues
     /// and ends with OK. A panic of a producer still ends the call with INTERNAL.
     ///
-    /// `on_failure` runs on the thread that fails: a worker, or the one that calls [`StreamSender::fail`], which
-    /// refuses the messages of its job from then on. It runs once at a time and may block, but then other failures of
-    /// the call wait for it. It is dropped on a worker.
+    /// `on_failure` runs on the thread of the failure: a worker, or the caller of
+    /// [`StreamSender::fail`], which refuses further messages of its job. It runs once at a time
+    /// and may block; other failures of the call then wait. A worker drops it.
     pub fn tolerate_failures(self, on_failure: impl FnMut(RpcStatus) + Send + 'static) -> Jobs<T>
     where
         T: Send,
@@ -223,18 +222,18 @@ impl<T: 'static> Jobs<T> {
         )
     }
 
-    /// The same jobs, and a message of `make` whenever no other was sent for `interval`, from the arrival of the
-    /// request to the end of the last producer. For streams that are quiet for long: proxies end a stream on which no
-    /// message was sent for a time, and HTTP/2 pings do not count for that.
+    /// Sends a message made by `make` whenever no other was sent for `interval`, from the arrival
+    /// of the request to the end of the last producer. For streams with long pauses: proxies end a
+    /// stream without messages, and HTTP/2 pings do not prevent that.
     ///
-    /// Messages cost nothing more: the call checks its counters every half interval. So the first beat comes when the
-    /// call is an interval old, and a later one after 1 to 1.5 intervals without a message; none comes while messages
-    /// wait in the channel for a slow reader. An interval of less than 10 ms is taken for 10 ms. The last heartbeat
-    /// given counts.
+    /// The call checks its counters every half interval, so other messages cost nothing more. The
+    /// first heartbeat comes when the call is one interval old, a later one after 1 to 1.5
+    /// intervals without a message. While messages wait in the channel for a slow reader, no
+    /// heartbeat is sent. The minimum interval is 10 ms. A second call replaces the first.
     ///
-    /// `make` runs on a worker and may block; a call with a blocked `make` has no other beat. It is dropped on a worker
-    /// when the call is over. A panic in it ends the call with INTERNAL. In an [ordered](Jobs::ordered) call a beat may
-    /// come between any two messages.
+    /// `make` runs on a worker and may block; until it returns, the call sends no other heartbeat.
+    /// A worker drops it when the call is over. A panic in it ends the call with INTERNAL. In an
+    /// [ordered](Jobs::ordered) call a heartbeat may come between any two messages.
     ///
     /// ```
     /// use std::time::Duration;
@@ -269,12 +268,12 @@ impl<T: 'static> Jobs<T> {
         self.extras.take()
     }
 
-    /// The delay of the next job; `None` after the last one. May block unless [`Jobs::is_prompt`].
+    /// The delay of the next job; `None` after the last. May block unless [`Jobs::is_prompt`].
     pub(super) fn next_delay(&mut self) -> Option<Duration> {
         self.schedule.next_delay()
     }
 
-    /// The body of the job whose delay came last. May block.
+    /// The body of the job whose delay was returned last. May block.
     pub(super) fn start(&mut self) -> Option<Body<T>> {
         self.schedule.start()
     }
@@ -284,7 +283,7 @@ impl<T: 'static> Jobs<T> {
         self.schedule.is_prompt()
     }
 
-    /// The same jobs with other bodies, and their heartbeat with another function.
+    /// Converts the bodies and the heartbeat of the jobs.
     pub(super) fn map_bodies<U: 'static>(
         self,
         map: impl FnMut(Body<T>) -> Body<U> + Send + 'static,
@@ -310,7 +309,7 @@ impl<T: 'static> From<Job<T>> for Jobs<T> {
 }
 
 impl<T: 'static> From<Vec<Job<T>>> for Jobs<T> {
-    /// In any order; jobs with the same delay start in the order that they have here.
+    /// Sorts the jobs by delay; jobs with the same delay keep their order.
     fn from(mut jobs: Vec<Job<T>>) -> Jobs<T> {
         jobs.sort_by_key(|job| job.delay);
         Jobs::prompt(jobs.into_iter())

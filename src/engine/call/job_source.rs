@@ -1,10 +1,10 @@
-//! The feed of a call: from the request to the next producer to start. It knows when a producer is
-//! due, and nothing of the channel or the workers.
+//! The job source of a call: turns the request into jobs and starts the next job when it is due. It
+//! knows nothing of the channel or the workers.
 //!
 //! | state | holds | leaves it |
 //! | --- | --- | --- |
 //! | `Unopened` | the function that turns the request into jobs | a worker takes it |
-//! | `Unknown` | jobs, the next of which has to be asked for and may block | a worker takes it |
+//! | `Unknown` | jobs; asking for the next due time may block | a worker takes it |
 //! | `Waiting` | jobs, and when the next one is due | a worker takes it when it is due |
 //! | `Taken` | nothing: a worker has it | the worker puts it back, or the call ends |
 //! | `Exhausted` | nothing: no further producer comes | never |
@@ -18,7 +18,7 @@ use super::super::workers::MAX_DELAY;
 use super::context::CallContext;
 use super::job::{Body, Extras, Jobs};
 
-/// Turns a request, which it holds, into jobs. Runs on a worker thread and may block.
+/// Turns the request, which it holds, into jobs. Runs on a worker thread and may block.
 pub(crate) type OpenFn<T> = Box<dyn FnOnce(&CallContext) -> Result<Jobs<T>, RpcStatus> + Send>;
 
 pub(super) enum JobSource<T> {
@@ -30,7 +30,7 @@ pub(super) enum JobSource<T> {
 }
 
 impl<T: 'static> JobSource<T> {
-    /// Whether a worker has something to do here now.
+    /// Whether a worker has work to do here now.
     pub(super) fn is_due(&self, now: impl FnOnce() -> Instant) -> bool {
         match self {
             JobSource::Unopened(_) | JobSource::Unknown(_) => true,
@@ -39,7 +39,7 @@ impl<T: 'static> JobSource<T> {
         }
     }
 
-    /// When it will be due, if that is known.
+    /// The due time of the next job, if known.
     pub(super) fn waits_until(&self) -> Option<Instant> {
         match self {
             JobSource::Waiting { due, .. } => Some(*due),
@@ -47,15 +47,16 @@ impl<T: 'static> JobSource<T> {
         }
     }
 
-    /// True when it holds user code that is to be dropped.
+    /// True if it holds user code to drop.
     pub(super) fn holds_code(&self) -> bool {
         !matches!(self, JobSource::Taken | JobSource::Exhausted)
     }
 
-    /// Opens the feed if need be, and starts the next producer if it is due. May block: the caller
-    /// is a worker. Delays count from `arrived`. What the jobs have beside themselves goes to `extras`.
+    /// Opens the source if it is unopened, and starts the next job if it is due. May block, so only
+    /// workers call it. Delays count from `arrived`. The order and heartbeat of the jobs go to
+    /// `extras`.
     ///
-    /// A panic of user code leaves the jobs in the feed, for the caller to drop.
+    /// After a panic of user code the jobs are still in the source; the caller drops them.
     pub(super) fn step(
         &mut self,
         context: &CallContext,
@@ -97,7 +98,7 @@ impl<T: 'static> JobSource<T> {
         };
     }
 
-    /// `None`: there is no further job.
+    /// `None` means that no further job follows.
     fn wait_until(&mut self, due: Option<Instant>) {
         *self = match (std::mem::replace(self, JobSource::Taken), due) {
             (JobSource::Unknown(jobs) | JobSource::Waiting { jobs, .. }, Some(due)) => {
@@ -111,7 +112,7 @@ impl<T: 'static> JobSource<T> {
     }
 }
 
-/// When the next job is due; one beyond what `Instant` can tell is due in a hundred years.
+/// The due time of the next job. A delay that `Instant` cannot represent becomes a hundred years.
 fn next_due<T: 'static>(jobs: &mut Jobs<T>, arrived: Instant) -> Option<Instant> {
     let delay = jobs.next_delay()?.min(MAX_DELAY);
     Some(arrived.checked_add(delay).unwrap_or(arrived))

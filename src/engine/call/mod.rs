@@ -1,14 +1,14 @@
-//! One call on the side of the workers: from the opening of its feed to the last message pushed.
+//! One call on the side of the workers: from its job source to its channel. It knows nothing of
+//! sinks; the response writer reads the channel.
 //!
-//! A call is a [`Task`]. It stands in the workers' queue or among their timers, never in both and
-//! never twice, however many of its producers could run; so calls take turns, not producers. It
-//! pushes into its channel and knows nothing of sinks; the response writer reads the channel. The look
-//! at a heartbeat is another task, which does not keep the call.
+//! A call is a [`Task`]. It is in the workers' queue or among their timers, never in both and never
+//! twice, however many of its producers could run. So the workers schedule calls, not producers.
+//! The heartbeat check is a separate task with a weak reference to the call.
 //!
-//! A producer runs only when the channel has room, and a job starts only when it can run at once. So
-//! a call holds its channel, one message for each worker that runs one of its producers, and no
-//! more than 256 started producers, however long its reader does not read; if its jobs are ordered,
-//! one message of each of these too.
+//! A producer runs only when the channel has a free slot, and a job starts only when it can run at
+//! once. So the memory of a call with a slow reader is bounded: its channel, one message for each
+//! worker that runs one of its producers, and at most 256 started producers. In an ordered call
+//! each of these may hold one more message.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
@@ -102,35 +102,33 @@ impl<T: Send + 'static> Call<T> {
         &self.context
     }
 
-    /// The call fails with `status`, after the messages that are in its channel. An earlier failure
-    /// stays.
+    /// Fails the call with `status`, after the messages in its channel. An earlier failure stays.
     pub(super) fn fail(&self, status: RpcStatus) {
         self.close_with(status, |_| true);
     }
 
-    /// Closes the channel, and fails with `status` if that `counts`, given whether the channel was
-    /// open until now.
+    /// Closes the channel. Fails the call with `status` if `counts` returns true; its argument
+    /// tells whether the channel was open.
     fn close_with(&self, status: RpcStatus, counts: impl FnOnce(bool) -> bool) {
         self.mark_failed(status, counts);
         self.sender.wake_both();
     }
 
-    /// As [`Call::close_with`], and wakes nobody: that is still to be done.
+    /// As [`Call::close_with`], without the wake-up, which the caller owes.
     fn mark_failed(&self, status: RpcStatus, counts: impl FnOnce(bool) -> bool) {
         let close = || counts(self.sender.mark_closed());
         self.terminator.fail(no_ok(status), close);
     }
 
-    /// The response writer cannot send a message. So the messages before an earlier failure do not
-    /// all arrive, and this failure takes its place.
+    /// The response writer could not send a message. This failure replaces an earlier one, since
+    /// not all messages before that one arrive.
     pub(super) fn fail_writing(&self, message: &str) {
         self.terminator.fail_anew(internal(message));
         self.sender.close();
     }
 
-    /// The call is over for its client: no producer is called again, and what it holds is freed.
-    /// Does not block: a worker drops it, since that is user code. So the call keeps its permit
-    /// until its last producer has come back.
+    /// Ends the call for its client: no producer is called again, and a worker drops the call's
+    /// user code. Never blocks. The call keeps its permit until its last producer has returned.
     pub(super) fn end(self: &Arc<Self>, unsent: Option<Unsent<T>>) {
         if self.context.set_over() {
             return;
@@ -141,7 +139,7 @@ impl<T: Send + 'static> Call<T> {
         self.counters.set_parked(0);
     }
 
-    /// The response writer is gone.
+    /// The response writer was dropped.
     pub(super) fn writer_dropped(self: &Arc<Self>) {
         let mut state = self.lock();
         state.writer_is_dropped = true;
@@ -150,7 +148,7 @@ impl<T: Send + 'static> Call<T> {
         drop(permit);
     }
 
-    /// The permit, when nobody works for the call any more.
+    /// Takes the permit once no thread works for the call.
     fn take_permit(&self, state: &mut State<T>) -> Option<Permit> {
         let is_done = state.writer_is_dropped
             && state.active == 0
@@ -176,7 +174,7 @@ impl<T: Send + 'static> Call<T> {
         }
     }
 
-    /// Puts the call where it belongs after a change of its state.
+    /// Queues the call or sets its timer, as its changed state requires; see `state`.
     fn settle(self: &Arc<Self>, state: &mut State<T>) {
         if self.is_finished() {
             if state.holds_code() {
@@ -188,14 +186,14 @@ impl<T: Send + 'static> Call<T> {
             (&state.queue_state, state.source.waits_until())
         {
             if state.may_start() {
-                // A call that mostly waits should hold little meanwhile.
+                // A call that mostly waits should hold little memory.
                 state.ready.shrink_to_fit();
                 state.queue_state = QueueState::Timed(self.workers.submit_at(due, self.clone()));
             }
         }
     }
 
-    /// True when none of its producers is to be called again.
+    /// True once no producer may be called again.
     fn is_finished(&self) -> bool {
         self.context.is_over() || self.sender.is_closed()
     }
@@ -204,7 +202,7 @@ impl<T: Send + 'static> Call<T> {
 impl<T: Send + 'static> OpenStream for Call<T> {
     fn terminate(&self, termination: Termination) {
         match termination {
-            // A closed channel: its producers have ended, or the call has failed.
+            // If the channel is closed, the producers have ended or the call has failed.
             Termination::Graceful(status) => self.close_with(status, |was_open| was_open),
             Termination::Abort(status) => {
                 self.fail(status);

@@ -1,12 +1,12 @@
-//! The line of an ordered call: whose messages may leave now, and what the jobs behind it have made ahead. Data only;
-//! it runs no user code and takes no lock.
+//! The order of an ordered call: which job may send now, and the messages that later jobs have made
+//! ahead. Data only; it runs no user code and takes no lock.
 //!
-//! | a started job | holds | leaves the line |
+//! | started job | holds | next state |
 //! | --- | --- | --- |
-//! | first | nothing here: it is ready, parked, or with a worker, as in any call | when it ends or fails |
-//! | behind, not asked yet | nothing here: it is ready or with a worker | see below |
-//! | behind, asked | its first message; a push job has not begun | becomes first and ready when its turn comes |
-//! | behind, ended or failed | that | when its turn comes; only then a failure is the call's |
+//! | first | nothing here: it is ready, parked, or with a worker, as in any call | gone, when it ends or fails |
+//! | later, has not run | nothing here: it is ready or with a worker | one of the next two |
+//! | later, has run | its first message; a push job has not begun | first and ready, in its turn |
+//! | later, ended or failed | its end or failure | gone, in its turn; only then the failure ends the call |
 
 use std::collections::BTreeMap;
 
@@ -15,13 +15,13 @@ use grpcio::RpcStatus;
 use super::super::panic::drop_caught;
 use super::job::Body;
 
-/// The started jobs of an ordered call, by the numbers in which they were started.
+/// The started jobs of an ordered call, numbered as they start.
 pub(super) struct Order<T> {
-    /// The job whose messages may leave.
+    /// The number of the job that may send.
     first: u64,
     /// The number of the next job that starts.
     next: u64,
-    /// Those behind the first that do nothing before their turn.
+    /// Later jobs that wait for their turn.
     waiting: BTreeMap<u64, Waiting<T>>,
 }
 
@@ -31,21 +31,21 @@ enum Waiting<T> {
     Failed(RpcStatus),
 }
 
-/// A job in the line.
+/// A started job of an ordered call.
 pub(super) struct OrderedJob<T> {
     pub(super) number: u64,
-    /// A message that it made before its turn.
+    /// The message that it made before its turn.
     pub(super) held: Option<T>,
     pub(super) body: Body<T>,
 }
 
-/// What follows when a job ends.
+/// The consequence of a job's end.
 pub(super) enum Next<T> {
-    /// The first one goes on by itself, or is still to start.
+    /// The first job is running, or has not started.
     Nothing,
-    /// This one is first now.
+    /// This job is first now.
     Ready(Box<OrderedJob<T>>),
-    /// One had failed, and its turn has come.
+    /// The turn of a failed job has come.
     Failed(RpcStatus),
 }
 
@@ -60,7 +60,7 @@ impl<T> Default for Order<T> {
 }
 
 impl<T> Order<T> {
-    /// Puts a job that starts at the end of the line.
+    /// Numbers a job that starts.
     pub(super) fn start(&mut self, body: Body<T>) -> Box<OrderedJob<T>> {
         let number = self.next;
         self.next += 1;
@@ -72,12 +72,12 @@ impl<T> Order<T> {
         self.first == number
     }
 
-    /// Jobs that wait here.
+    /// The number of waiting jobs.
     pub(super) fn waiting(&self) -> usize {
         self.waiting.len()
     }
 
-    /// The job does nothing before its turn. Comes back if that is now.
+    /// Keeps a job until its turn. Returns it if that is now.
     pub(super) fn wait(&mut self, job: Box<OrderedJob<T>>) -> Option<Box<OrderedJob<T>>> {
         if self.is_first(job.number) {
             return Some(job);
@@ -86,7 +86,7 @@ impl<T> Order<T> {
         None
     }
 
-    /// The job has ended, perhaps with a failure.
+    /// Records the end of a job.
     pub(super) fn end(&mut self, number: u64, failure: Option<RpcStatus>) -> Next<T> {
         let ended = failure.map_or(Waiting::Ended, Waiting::Failed);
         self.waiting.insert(number, ended);
@@ -100,7 +100,7 @@ impl<T> Order<T> {
         }
     }
 
-    /// Takes out the jobs that wait, because the call is over.
+    /// Takes all waiting jobs, because the call is over.
     pub(super) fn take(&mut self) -> impl Iterator<Item = Box<OrderedJob<T>>> {
         let waiting = std::mem::take(&mut self.waiting);
         waiting.into_values().filter_map(|waiting| match waiting {
@@ -111,7 +111,7 @@ impl<T> Order<T> {
 }
 
 impl<T> OrderedJob<T> {
-    /// Drops each piece for itself: two that panic at once would abort the process.
+    /// Drops the parts one by one: two panics in one drop would abort the process.
     pub(super) fn discard(self) {
         drop_caught(self.held);
         drop_caught(self.body);

@@ -1,5 +1,6 @@
-//! The end of a worker's turn in a call. If the channel is full, the producer parks here, without a
-//! thread, until the channel is at its low-water mark. Runs no user code and never blocks.
+//! The end of a worker's turn in a call. If the channel is full, the producer is parked here,
+//! without a thread, until the channel is at its low-water mark. Runs no user code and never
+//! blocks.
 
 use std::sync::{Arc, MutexGuard};
 use std::task::{Wake, Waker};
@@ -11,21 +12,21 @@ use super::ordered::OrderedJob;
 use super::state::{Started, State};
 use super::Call;
 
-/// What a turn leaves of the job that it ran.
+/// The state of a job after its turn.
 pub(super) enum Left<T> {
     Nothing,
     /// It has used its slice.
     Ready(Started<T>),
     /// It found the channel full.
     Full(Started<T>),
-    /// It does nothing before its turn.
+    /// It waits for its turn in an ordered call.
     Waiting(Box<OrderedJob<T>>),
-    /// The job of this number, in an ordered call, has ended.
+    /// The job of this number in an ordered call has ended.
     Ended(u64, Option<RpcStatus>),
 }
 
 impl<T: Send + 'static> Call<T> {
-    /// The worker leaves the user code of the call.
+    /// Ends the turn: keeps, parks or ends its job.
     pub(super) fn leave(self: &Arc<Self>, left: Left<T>) {
         let waker = match left {
             Left::Full(_) => Some(Waker::from(self.clone())),
@@ -35,8 +36,7 @@ impl<T: Send + 'static> Call<T> {
         state.active -= 1;
         let mut is_closed = false;
         match (left, waker) {
-            // Registered under the lock, so that the wake-up cannot come before the producer is in
-            // its place.
+            // Registered under the lock, so the wake-up cannot come before the producer is parked.
             (Left::Full(started), Some(waker)) if !self.sender.has_free_slot_or_wake(&waker) => {
                 state.parked.push(started);
                 self.counters.stalled(state.parked.len());
@@ -54,7 +54,7 @@ impl<T: Send + 'static> Call<T> {
         self.conclude(state, is_closed);
     }
 
-    /// A job of an ordered call has ended. True if that ends the call, for [`Call::conclude`].
+    /// Records the end of an ordered job. True if that ends the call, for [`Call::conclude`].
     pub(super) fn end_ordered(
         &self,
         state: &mut State<T>,
@@ -68,9 +68,9 @@ impl<T: Send + 'static> Call<T> {
         true
     }
 
-    /// Closes the channel if all jobs have ended, puts the call where it belongs, and gives back its permit if nobody
-    /// works for it any more. Runs no user code and never blocks. Wakes both ends of the
-    /// channel if that `is_closed` now.
+    /// Closes the channel if all jobs have ended, settles the call, and releases its permit if no
+    /// thread works for it any more. Wakes both ends of the channel if it was closed here or, with
+    /// `is_closed`, by the caller.
     pub(super) fn conclude(self: &Arc<Self>, mut state: MutexGuard<'_, State<T>>, is_closed: bool) {
         let is_complete = matches!(state.source, JobSource::Exhausted) && state.started() == 0;
         let closes = is_complete && self.sender.mark_closed() || is_closed;
@@ -85,7 +85,7 @@ impl<T: Send + 'static> Call<T> {
 }
 
 impl<T: Send + 'static> Wake for Call<T> {
-    /// The channel has room again, or never will.
+    /// Unparks all producers: the channel is at its low-water mark, or closed.
     fn wake(self: Arc<Self>) {
         let mut state = self.lock();
         let parked = std::mem::take(&mut state.parked);

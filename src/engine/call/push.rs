@@ -1,8 +1,8 @@
-//! Push jobs: code that is no iterator sends into its call. It knows the call and its channel, and nothing of sinks.
+//! Push jobs: a function sends its messages into the call's channel. It knows nothing of sinks.
 //!
-//! The function of a push job runs on a worker. The job lasts until the function has returned and the last clone of its
-//! sender is dropped; until then it counts among the started producers and keeps the call's permit, but none of the
-//! C-core's memory.
+//! The function runs on a worker. The job ends when the function has returned and the last clone of
+//! its sender is dropped. Until then it counts as a started producer and keeps the call's permit,
+//! but no memory of the C-core.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -19,43 +19,46 @@ pub(super) type PushFn<T> = Box<dyn FnOnce(StreamSender<T>) -> Result<(), RpcSta
 
 /// Sends the messages of a [push job](super::Job::push). Clones send for the same job.
 ///
-/// It may be moved to other threads and into callbacks. The job ends when its function has returned and the last clone
-/// is dropped, so a clone that is never dropped keeps the call open until its client goes, and keeps the call's place
-/// among the server's streams even longer. Dropping one never blocks and runs no code of yours.
+/// A sender may be moved to other threads and into callbacks. The job ends when its function has
+/// returned and the last clone is dropped. A leaked clone keeps the call open until its client
+/// goes, and keeps counting against the server's maximum number of streams after that. Dropping a
+/// sender never blocks and runs no user code.
 ///
-/// Messages of one thread keep their order; those of several threads come as they were sent.
+/// Messages of one thread keep their order; messages of several threads interleave as sent.
 pub struct StreamSender<T>(Arc<dyn Push<T>>);
 
 impl<T> StreamSender<T> {
-    /// Sends; blocks while the call's channel is full, which is the backpressure of a slow reader. It wakes up when the
-    /// channel is half empty, or at once when the call is over or has failed.
+    /// Sends a message; blocks while the call's channel is full, which is the backpressure of a
+    /// slow reader. It wakes up when the channel is half empty, or at once when the call is over or
+    /// has failed.
     ///
-    /// The thread is occupied meanwhile. If it is one of the [`Workers`](crate::engine::Workers), their number grows up
-    /// to its limit. Never call it on a poll thread of grpcio, such as in an observer: use [`StreamSender::try_send`]
-    /// there.
+    /// If the blocked thread is one of the [`Workers`](crate::engine::Workers), their number grows
+    /// up to its limit. Never call it on a poll thread of grpcio, such as in an observer: use
+    /// [`StreamSender::try_send`] there.
     ///
     /// # Errors
-    /// The call is over or has failed: no message is taken from now on. The message comes back.
+    /// The call is over or has failed and takes no more messages. The error returns the message.
     pub fn send(&self, message: T) -> Result<(), SendError<T>> {
         self.0.send(message)
     }
 
-    /// Sends if the channel has room. Never blocks.
+    /// Sends a message if the channel has a free slot. Never blocks.
     ///
     /// # Errors
-    /// The message comes back: the channel is full, or no message is taken from now on.
+    /// The channel is full, or takes no more messages. The error returns the message.
     pub fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
         self.0.try_send(message)
     }
 
-    /// Ends the call with `status`, after the messages that were sent before. Other producers of the call are not
-    /// called again. Without effect if the call has failed before or is over. An OK status becomes INTERNAL: a failure
-    /// cannot be OK. Never blocks.
+    /// Ends the call with `status`, after the messages that were sent before. Other producers of
+    /// the call are not called again. Without effect if the call has failed before or is over. An
+    /// OK status becomes INTERNAL: a failure cannot be OK. Never blocks.
     pub fn fail(&self, status: RpcStatus) {
         self.0.fail(status);
     }
 
-    /// True once no message is taken any more: a sender that waits for something else should look, and stop.
+    /// True once the call takes no more messages. A sender that waits for something else should
+    /// check it and stop.
     pub fn is_closed(&self) -> bool {
         self.0.is_closed()
     }
@@ -64,7 +67,7 @@ impl<T> StreamSender<T> {
         StreamSender(Arc::new(push))
     }
 
-    /// Has a worker drop `value`, which is user code.
+    /// Defers the drop of `value`, which is user code, to a worker.
     pub(super) fn drop_on_worker(&self, value: Box<dyn Send>) {
         self.0.drop_on_worker(value);
     }
@@ -84,7 +87,8 @@ impl<T> fmt::Debug for StreamSender<T> {
     }
 }
 
-/// A [`StreamSender`], or what stands between it and the call. Dropping one must neither block nor run user code.
+/// The target of a [`StreamSender`]: the call, or an adapter before it. Dropping one must neither
+/// block nor run user code.
 pub(super) trait Push<T>: Send + Sync {
     fn send(&self, message: T) -> Result<(), SendError<T>>;
     fn try_send(&self, message: T) -> Result<(), TrySendError<T>>;
@@ -93,22 +97,22 @@ pub(super) trait Push<T>: Send + Sync {
     fn drop_on_worker(&self, value: Box<dyn Send>);
 }
 
-/// The end of a push job at its call. It is counted in `State::pushing`.
+/// Sends into the call itself. Counted in `State::pushing`.
 pub(super) struct CallSender<T: Send + 'static> {
     call: Arc<Call<T>>,
-    /// Of its job in an ordered call; it is the first in line.
+    /// The job's number in an ordered call; the job is first.
     number: Option<u64>,
 }
 
 impl<T: Send + 'static> Call<T> {
-    /// Runs the function of a push job, which is counted as active.
+    /// Runs the function of a push job. The caller counts as active.
     pub(super) fn push(
         self: &Arc<Self>,
         push: PushFn<T>,
         number: Option<u64>,
     ) -> Result<(), RpcStatus> {
         let mut state = self.lock();
-        // The sender counts in the place of the worker, also beyond the function.
+        // The sender replaces the worker in the count, also after the function returns.
         state.active -= 1;
         state.pushing += 1;
         drop(state);
@@ -116,7 +120,7 @@ impl<T: Send + 'static> Call<T> {
             call: self.clone(),
             number,
         });
-        // Its clone here sees to it that the job does not end before the function.
+        // The clone keeps the job from ending before the function.
         let result = super::run::run_user_code("a push job", || push(sender.clone()));
         self.lock().active += 1;
         drop(sender);
@@ -144,7 +148,7 @@ impl<T: Send + 'static> Push<T> for CallSender<T> {
 
     fn fail(&self, status: RpcStatus) {
         self.call.fail(status);
-        // The worker that drops the rest of the call's code need not wait for the reader.
+        // A worker can drop the call's other user code before the reader is done.
         self.call.settle(&mut self.call.lock());
     }
 
@@ -168,7 +172,7 @@ impl<T: Send + 'static> Drop for CallSender<T> {
     }
 }
 
-/// User code to be dropped by a worker.
+/// User code for a worker to drop.
 struct DeferredDrop(Mutex<Option<Box<dyn Send>>>);
 
 impl Task for DeferredDrop {

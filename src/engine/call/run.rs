@@ -1,5 +1,5 @@
-//! One turn of a worker in a call: a step of its job source, a slice of a job, or both. User code runs
-//! here, outside the call's lock, and its panics are caught here. `park` ends the turn.
+//! One turn of a worker in a call: a step of its job source, a slice of a job, or both. User code
+//! runs here, outside the call's lock, and its panics are caught here. `park` ends the turn.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,19 +16,19 @@ use super::park::Left;
 use super::state::{QueueState, Started, Work};
 use super::{internal, Call};
 
-/// Messages after which a producer lets other calls run, if any wait.
+/// Messages of one slice, after which a producer lets waiting calls run.
 const SLICE_MESSAGES: u32 = 64;
 
-/// Time after which it does so even with fewer messages.
+/// Time of one slice, for slower producers.
 const SLICE_TIME: Duration = Duration::from_millis(1);
 
 /// How a slice of a producer ended.
 enum Slice {
-    /// It has had its share.
+    /// It has used its slice.
     Used,
     /// The channel is full.
     Full,
-    /// It has no more messages, or none are wanted.
+    /// It has no more messages, or the channel is closed.
     Ended,
     Failed(RpcStatus),
 }
@@ -48,7 +48,7 @@ impl<T: Send + 'static> Task for Call<T> {
             Some(Work::Source(source)) => self.advance(source),
             Some(Work::Started(started)) => Some(started),
             Some(Work::Discard(discarded)) => {
-                // A look at the heartbeat keeps what is left of the call.
+                // The timer of the heartbeat check would keep the call's memory.
                 if let Some(timer) = discarded.timer() {
                     self.workers.cancel(timer);
                 }
@@ -65,7 +65,7 @@ impl<T: Send + 'static> Task for Call<T> {
     }
 }
 
-/// Runs code of the user that may fail; a panic in it is a failure too.
+/// Runs user code that may fail. A panic becomes a failure.
 pub(super) fn run_user_code<R>(
     name: &str,
     run: impl FnOnce() -> Result<R, RpcStatus>,
@@ -73,7 +73,7 @@ pub(super) fn run_user_code<R>(
     run_caught(name, run).unwrap_or_else(|| Err(panicked()))
 }
 
-/// The message of a panic is in the server's log, by the panic hook; clients do not get it.
+/// The panic hook logs the message of a panic; clients do not get it.
 fn panicked() -> RpcStatus {
     internal("the producer panicked")
 }
@@ -87,7 +87,7 @@ impl<T: Send + 'static> Call<T> {
             false => state.take_work(),
         };
         state.active += u32::from(work.is_some());
-        // Another worker may do the rest at the same time.
+        // Another worker may take further work at the same time.
         self.settle(&mut state);
         if work.is_some() {
             return work;
@@ -98,7 +98,7 @@ impl<T: Send + 'static> Call<T> {
         None
     }
 
-    /// Takes one step of the feed; returns the job that is to run now.
+    /// Takes one step of the job source; returns the job to run now.
     fn advance(self: &Arc<Self>, mut source: JobSource<T>) -> Option<Started<T>> {
         let mut extras = None;
         let step = run_user_code("a job source", || {
@@ -181,7 +181,7 @@ impl<T: Send + 'static> Call<T> {
                 job.body = body;
                 Left::Full(Started::Ordered(job))
             }
-            // The drop of its last sender ends it.
+            // The drop of its last sender ends the job.
             Ran::Ended if is_push => Left::Nothing,
             Ran::Ended => Left::Ended(number, None),
             Ran::Failed(status) => {
@@ -191,7 +191,7 @@ impl<T: Send + 'static> Call<T> {
         }
     }
 
-    /// Makes one message before the turn of the job.
+    /// Makes one message before the job's turn.
     fn run_ahead(&self, mut job: Box<OrderedJob<T>>) -> Left<T> {
         let Body::Pull(producer) = &mut job.body else {
             return Left::Waiting(job);

@@ -1,4 +1,4 @@
-//! Where jobs come from: one after the other, in the order in which they are due. It starts none by itself.
+//! Sources of jobs, one job after the other, in the order of their due times. It runs no job.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub(super) trait Schedule<T>: Send {
 pub(super) struct FromIterator<I: Iterator<Item = Job<T>>, T> {
     pub(super) jobs: I,
     pub(super) next: Option<Body<T>>,
-    /// The iterator is one of this file, over jobs that are there already.
+    /// The jobs exist already, so the iterator never blocks.
     pub(super) is_prompt: bool,
 }
 
@@ -38,7 +38,7 @@ impl<I: Iterator<Item = Job<T>>, T> Drop for FromIterator<I, T> {
     fn drop(&mut self) {
         drop_caught(self.next.take());
         if self.is_prompt {
-            // One at a time: two producers whose `Drop` panics would otherwise abort the process.
+            // One by one: two panics in one drop would abort the process.
             self.jobs.by_ref().for_each(drop_caught);
         }
     }
@@ -47,7 +47,7 @@ impl<I: Iterator<Item = Job<T>>, T> Drop for FromIterator<I, T> {
 pub(super) struct AtDelays<D, M> {
     pub(super) delays: D,
     pub(super) make: M,
-    /// Of the next job.
+    /// The number of the next job.
     pub(super) number: u64,
 }
 

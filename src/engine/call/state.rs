@@ -1,17 +1,17 @@
-//! The state of a call for the workers: its producers by what they wait for, and where the call stands.
-//! It runs no user code and takes no lock.
+//! The workers' state of a call: its producers by state, and whether the call is queued. It runs no
+//! user code and takes no lock.
 //!
-//! A worker that takes the call from the queue leaves it `Idle`; every change of the state ends in
-//! `Call::settle`, which puts it where it belongs:
+//! A worker that takes the call from the queue makes it `Idle`. Every change of the state ends in
+//! `Call::settle`, which chooses the queue state:
 //!
-//! | the call has | place |
+//! | the call has | queue state |
 //! | --- | --- |
-//! | a ready producer, or a feed that is due and may start another one | `Queued` |
-//! | ended or failed, and still holds user code | `Queued`, to be dropped by a worker |
-//! | a feed that is due later | `Timed` |
-//! | only parked producers, or only jobs that workers run | `Idle`: room, or the worker, comes back to it |
-//! | push jobs whose senders live elsewhere | `Idle`: the drop of the last sender comes back to it |
-//! | ordered jobs that wait for their turn | by the other rows: the end of the first in line makes the next one ready |
+//! | a ready producer, or a job source that is due and may start a job | `Queued` |
+//! | ended or failed, and still holds user code | `Queued`: a worker drops the code |
+//! | a job source that is due later | `Timed` |
+//! | only parked producers, or only jobs that workers run | `Idle`: a free slot, or the worker, queues it |
+//! | only push jobs whose function has returned | `Idle`: the drop of the last sender queues it |
+//! | ordered jobs that wait for their turn | by the other rows: the end of the first job makes the next one ready |
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -27,27 +27,27 @@ use super::job::{Body, Extras};
 use super::job_source::{JobSource, OpenFn};
 use super::ordered::{Next, Order, OrderedJob};
 
-/// Producers of one call that have been started and have not ended. Without a bound, a feed of jobs
-/// that come faster than they end would grow with time.
+/// The most producers of one call that have started and not ended. Without a bound, jobs that start
+/// faster than they end would take ever more memory.
 const MAX_STARTED: usize = 256;
 
-/// A job that was started and has not ended.
+/// A job that has started and not ended.
 pub(super) enum Started<T> {
     /// It may send at any time.
     Unordered(Body<T>),
-    /// It may send in its turn.
+    /// It may send only in its turn.
     Ordered(Box<OrderedJob<T>>),
 }
 
-/// All of it is protected by one lock, under which no user code runs.
+/// One lock protects all fields. No user code runs under it.
 pub(super) struct State<T> {
     pub(super) source: JobSource<T>,
-    /// The last turn was the feed's: then it is a ready producer's, so that neither starves.
+    /// The last turn went to the job source. The next goes to a ready producer, so neither starves.
     pub(super) source_ran_last: bool,
-    /// Started producers that could run now.
+    /// Started producers that can run now.
     pub(super) ready: VecDeque<Started<T>>,
-    /// Started producers that wait for room in the channel. While there are any, the feed waits
-    /// too.
+    /// Started producers that wait for a free slot in the channel. While a producer is parked, the
+    /// job source waits too.
     pub(super) parked: Vec<Started<T>>,
     /// Workers in user code of this call, apart from push jobs.
     pub(super) active: u32,
@@ -56,35 +56,35 @@ pub(super) struct State<T> {
     /// `None` in most calls.
     pub(super) extras: Option<Box<Extras<T>>>,
     pub(super) queue_state: QueueState,
-    /// Messages that were not sent when the call ended, for a worker to drop.
+    /// Unsent messages of an ended call, for a worker to drop.
     pub(super) unsent: Option<Unsent<T>>,
-    /// The response writer is gone.
+    /// The response writer was dropped.
     pub(super) writer_is_dropped: bool,
-    /// Given back when the call is over for the response writer and for the workers.
+    /// Released when both the response writer and the workers are done with the call.
     pub(super) permit: Option<Permit>,
 }
 
-/// Where the call is in the workers' hands. At most one worker takes it from there; others may be
-/// in its producers meanwhile.
+/// Whether the workers will run the call. At most one worker takes it from the queue; other workers
+/// may be in its producers.
 pub(super) enum QueueState {
     Idle,
     Queued,
-    /// Until the feed is due.
+    /// Until the job source is due.
     Timed(Timer),
 }
 
-/// What the response writer leaves when it sends no more.
+/// The messages that the response writer has not sent: the channel, and one already out of it.
 pub(in crate::engine) type Unsent<T> = (Receiver<T>, Option<T>);
 
-/// What a worker does in one turn.
+/// The work of one turn.
 pub(super) enum Work<T> {
     Source(JobSource<T>),
     Started(Started<T>),
-    /// The call is over or has failed: its user code is dropped.
+    /// The call is over or has failed: drop its user code.
     Discard(Discarded<T>),
 }
 
-/// User code that a worker is to drop.
+/// User code for a worker to drop.
 pub(super) struct Discarded<T> {
     source: JobSource<T>,
     started: Vec<Started<T>>,
@@ -109,13 +109,13 @@ impl<T: 'static> State<T> {
         }
     }
 
-    /// Producers that were started and have not ended, or may just be starting.
+    /// The number of producers that have started and not ended, or are starting.
     pub(super) fn started(&self) -> usize {
         let at_work = (self.active + self.pushing) as usize;
         at_work + self.ready.len() + self.parked.len() + self.waiting()
     }
 
-    /// Those of an ordered call that wait for their turn.
+    /// The number of ordered jobs that wait for their turn.
     fn waiting(&self) -> usize {
         let order = self
             .extras
@@ -132,7 +132,7 @@ impl<T: 'static> State<T> {
         self.extras.as_mut()?.heartbeat.as_mut()
     }
 
-    /// A job starts.
+    /// Makes a body a started job.
     pub(super) fn start(&mut self, body: Body<T>) -> Started<T> {
         match self.order() {
             Some(order) => Started::Ordered(order.start(body)),
@@ -140,7 +140,7 @@ impl<T: 'static> State<T> {
         }
     }
 
-    /// A job of an ordered call has ended. Returns the failure that the call comes to by that.
+    /// Records the end of an ordered job. Returns the failure that now ends the call.
     pub(super) fn end_ordered(
         &mut self,
         number: u64,
@@ -150,14 +150,14 @@ impl<T: 'static> State<T> {
             Next::Nothing => None,
             Next::Failed(status) => Some(status),
             Next::Ready(job) => {
-                // The others can only make one message ahead, or none.
+                // To the front: the other jobs make at most one message ahead.
                 self.ready.push_front(Started::Ordered(job));
                 None
             }
         }
     }
 
-    /// Whether another producer may start. While one waits for room, none may.
+    /// Whether another producer may start: none while a producer is parked.
     pub(super) fn may_start(&self) -> bool {
         self.parked.is_empty() && self.started() < MAX_STARTED
     }
@@ -166,7 +166,7 @@ impl<T: 'static> State<T> {
         self.may_start() && self.source.is_due(Instant::now)
     }
 
-    /// Takes the next piece of work; `None` where there is none.
+    /// Takes the next work, if any.
     pub(super) fn take_work(&mut self) -> Option<Work<T>> {
         let is_sources_turn = self.ready.is_empty() || !self.source_ran_last;
         if is_sources_turn && self.source_is_due() {
@@ -182,7 +182,7 @@ impl<T: 'static> State<T> {
         !self.ready.is_empty() || self.source_is_due()
     }
 
-    /// True when it holds user code that is to be dropped once the call is over.
+    /// True if it holds user code to drop when the call is over.
     pub(super) fn holds_code(&self) -> bool {
         self.source.holds_code()
             || !self.ready.is_empty()
@@ -226,12 +226,12 @@ impl<T> Started<T> {
 }
 
 impl<T> Discarded<T> {
-    /// The timer of its heartbeat, to be cancelled.
+    /// The timer of the heartbeat check, to cancel it.
     pub(super) fn timer(&self) -> Option<Timer> {
         self.heartbeat.as_ref()?.timer()
     }
 
-    /// Drops each piece for itself: two that panic at once would abort the process.
+    /// Drops the parts one by one: two panics in one drop would abort the process.
     pub(super) fn discard(self) {
         drop_caught(self.source);
         drop_caught(self.heartbeat);

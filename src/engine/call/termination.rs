@@ -1,5 +1,5 @@
-//! How a call is ended from outside, and whether its reader makes progress: shared by the limit
-//! enforcer or a shutdown, which ask, and the response writer, which acts.
+//! Termination of one call from outside, and the progress of its reader. The limit enforcer and the
+//! shutdown request it; the response writer carries it out. It must not know messages or sinks.
 //!
 //! | state \ event | fail | graceful | abort | cut |
 //! | --- | --- | --- | --- | --- |
@@ -8,8 +8,8 @@
 //! | aborting | – | – | – | cut |
 //! | sealed (the status is on its way) | – | – | – | cut |
 //!
-//! A level never falls, and the first failure is the status. The state is behind one lock, which is
-//! held for a few instructions; the level can be read without it.
+//! The level never falls, and the first failure is the status. One lock, held for a few
+//! instructions, protects the state; the level can be read without it.
 
 use std::task::Waker;
 
@@ -17,19 +17,19 @@ use grpcio::RpcStatus;
 
 use super::sync::{lock, AtomicU32, AtomicU8, Mutex, Ordering};
 
-/// How a call is to end, from mild to harsh.
+/// A way to end a call, from mild to harsh.
 #[derive(Clone, Debug)]
 pub(crate) enum Termination {
-    /// With this status, after all messages that are in its channel. A call whose producers have
-    /// ended by themselves ends as it would anyway.
+    /// With this status, after all messages in its channel. A call whose producers have ended keeps
+    /// its own outcome.
     Graceful(RpcStatus),
-    /// With this status, or that of an earlier failure, without the messages in its channel.
+    /// With this status or that of an earlier failure, without the messages in its channel.
     Abort(RpcStatus),
     /// At once, without a status.
     Cut,
 }
 
-/// The part of a [`Termination`] that the response writer has to act on.
+/// The part of a [`Termination`] that concerns the response writer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(crate) enum Level {
@@ -41,7 +41,7 @@ pub(crate) enum Level {
     Cut,
 }
 
-/// Ends one call.
+/// Terminates one call.
 #[derive(Default)]
 pub(crate) struct Terminator {
     /// A [`Level`]; written under the lock.
@@ -55,9 +55,10 @@ pub(crate) struct Terminator {
 struct State {
     /// The first failure; `None` is OK.
     failure: Option<Box<RpcStatus>>,
-    /// The writer has taken the status: failures that come now change nothing.
+    /// The writer has taken the status; later failures have no effect.
     sealed: bool,
-    /// The writer's. It stays until the writer detaches, so that no event is lost between two.
+    /// The writer's waker. It stays until the writer detaches, so no event between two polls is
+    /// lost.
     writer: Option<Waker>,
 }
 
@@ -71,8 +72,8 @@ impl Terminator {
         }
     }
 
-    /// Sets the failure if there is none yet and `when` holds. `when` runs under the lock, so that
-    /// a writer that sees its effect sees the failure too.
+    /// Sets the failure if none is set and `when` returns true. `when` runs under the lock, so a
+    /// writer that sees its effect sees the failure too.
     pub(crate) fn fail(&self, status: RpcStatus, when: impl FnOnce() -> bool) {
         let mut state = lock(&self.state);
         if !state.sealed && when() && state.failure.is_none() {
@@ -80,7 +81,7 @@ impl Terminator {
         }
     }
 
-    /// Sets the failure in place of an earlier one: messages that were made before that are lost.
+    /// Replaces an earlier failure: messages made before that one are lost.
     pub(crate) fn fail_anew(&self, status: RpcStatus) {
         let mut state = lock(&self.state);
         if !state.sealed {
@@ -99,7 +100,8 @@ impl Terminator {
         }
     }
 
-    /// Has `writer` woken by each later event. The writer calls this before it reads the level.
+    /// Registers the writer's waker for all later events. The writer calls this before it reads the
+    /// level.
     pub(crate) fn attach(&self, writer: &Waker) {
         let mut state = lock(&self.state);
         if !state.writer.as_ref().is_some_and(|w| w.will_wake(writer)) {
@@ -107,31 +109,32 @@ impl Terminator {
         }
     }
 
-    /// Forgets the writer's waker, which keeps the C-core's call alive.
+    /// Drops the writer's waker, which keeps the C-core's call alive.
     pub(crate) fn detach(&self) {
         let writer = lock(&self.state).writer.take();
         drop(writer);
     }
 
-    /// The status that the call has come to, `None` for OK; from now on it is fixed.
+    /// Fixes and returns the status of the call; `None` is OK.
     pub(crate) fn seal(&self) -> Option<RpcStatus> {
         let mut state = lock(&self.state);
         state.sealed = true;
         state.failure.as_deref().cloned()
     }
 
-    /// The writer waits for the reader, which has taken `taken` messages so far; not 0.
+    /// Records that the writer waits for the reader, which has taken `taken` messages so far; not
+    /// 0.
     pub(crate) fn wait_for_reader(&self, taken: u32) {
         self.waiting_at.store(taken, Ordering::Relaxed);
     }
 
-    /// The writer no longer waits for the reader.
+    /// Records that the writer no longer waits for the reader.
     pub(crate) fn stop_waiting(&self) {
         self.waiting_at.store(0, Ordering::Relaxed);
     }
 
-    /// 0 while the writer does not wait for the reader. The same number twice: the reader has taken
-    /// nothing in between.
+    /// 0 while the writer does not wait for the reader. If two reads return the same other number,
+    /// the reader has taken nothing in between.
     pub(crate) fn waiting_at(&self) -> u32 {
         self.waiting_at.load(Ordering::Relaxed)
     }

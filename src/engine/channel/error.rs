@@ -1,13 +1,13 @@
-//! The reasons why a message was not sent or received. Data only.
+//! Errors of sending and receiving, one type for each operation. Data only.
 
 use std::fmt;
 
-/// Why a message could not be sent. It comes back to the sender.
+/// Error of a non-blocking send. It returns the message.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum TrySendError<T> {
-    /// No room at the moment.
+    /// The channel is full.
     Full(T),
-    /// The receiver is gone, or the channel was closed: no message will ever be taken again.
+    /// The receiver was dropped or the channel was closed. All further sends fail too.
     Closed(T),
 }
 
@@ -20,7 +20,7 @@ impl<T> fmt::Debug for TrySendError<T> {
     }
 }
 
-/// The receiver is gone, or the channel was closed. The message comes back to the sender.
+/// Error of a send: the receiver was dropped or the channel was closed. It returns the message.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SendError<T>(pub T);
 
@@ -30,20 +30,20 @@ impl<T> fmt::Debug for SendError<T> {
     }
 }
 
-/// Why there was no message.
+/// Error of a non-blocking receive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TryRecvError {
-    /// None at the moment.
+    /// The channel is empty.
     Empty,
-    /// None any more: the channel is closed and everything in it was taken.
+    /// The channel is closed and empty.
     Closed,
 }
 
-/// Why [`Receiver::recv_timeout`](super::Receiver::recv_timeout) came back without a message.
+/// Error of [`Receiver::recv_timeout`](super::Receiver::recv_timeout).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecvTimeoutError {
-    /// None came in time.
+    /// No message arrived in time.
     Timeout,
-    /// None will come: the channel is closed and everything in it was taken.
+    /// The channel is closed and empty.
     Closed,
 }

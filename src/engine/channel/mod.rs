@@ -1,12 +1,12 @@
 //! The channel of one call: many senders, one receiver, bounded, on crossbeam's queue.
 //!
-//! crossbeam carries the messages. This file adds what a poll thread needs and crossbeam does not
-//! have: either half can wait as a `Waker` instead of a blocked thread, senders are woken at a
-//! low-water mark instead of at every message, and a large message takes more than one slot. It
-//! knows nothing of gRPC, workers or calls.
+//! crossbeam carries the messages. A poll thread needs three things more: each half can wait as a
+//! `Waker` instead of a blocked thread, senders are woken at a low-water mark instead of at every
+//! message, and a large message takes more than one slot. This module knows nothing of gRPC,
+//! workers or calls.
 //!
-//! The queue is crossbeam's linked one, bounded by `Slots`: its memory follows the number of
-//! queued messages, where the array one would allocate the whole capacity for every idle call.
+//! `Slots` bounds crossbeam's linked queue, whose memory follows the number of queued messages. The
+//! array queue would allocate the whole capacity for each idle call.
 //!
 //! ```
 //! use fanstream::engine::channel::{bounded, TrySendError};
@@ -43,8 +43,8 @@ pub fn bounded<T>(capacity: Capacity) -> (Sender<T>, Receiver<T>) {
     bounded_by_size(capacity, |_| 0)
 }
 
-/// A channel bounded by the number of its messages and by their size in bytes. `size` is called
-/// once for each message, by its sender.
+/// A channel bounded by the number of its messages and by their size in bytes. The sender calls
+/// `size` once for each message.
 pub fn bounded_by_size<T>(capacity: Capacity, size: fn(&T) -> usize) -> (Sender<T>, Receiver<T>) {
     let (tx, rx) = crossbeam_channel::unbounded();
     let slots = capacity.messages.max(1);
@@ -69,9 +69,9 @@ pub fn bounded_by_size<T>(capacity: Capacity, size: fn(&T) -> usize) -> (Sender<
 /// A message in the queue.
 pub(super) struct Queued<T> {
     pub(super) message: T,
-    /// In bytes; at most 4 GiB, as gRPC has it.
+    /// In bytes; at most 4 GiB, the maximum of gRPC.
     pub(super) size: u32,
-    /// Kept with the message, so that it gives back as many slots as it took.
+    /// Kept with the message, to give back as many slots as it took.
     slots: u32,
 }
 
@@ -80,17 +80,17 @@ struct Shared<T> {
     slots: Slots,
     size: fn(&T) -> usize,
     slot_bytes: usize,
-    /// Living [`Sender`]s; the last one to go closes the channel.
+    /// The number of [`Sender`]s; the drop of the last one closes the channel.
     senders: AtomicUsize,
-    /// Nothing more will be sent. Set before the receiver is woken; never reset.
+    /// No more messages will be sent. Set before the receiver is woken; never reset.
     closed: AtomicBool,
-    /// The receiver is gone. Set before the senders are woken; never reset.
+    /// The receiver takes no more messages. Set before the senders are woken; never reset.
     disconnected: AtomicBool,
-    /// When a blocked receiver stops waiting, whatever its own timeout.
+    /// A blocked receiver stops waiting then, even if its own timeout is longer.
     receive_deadline: OnceLock<Instant>,
-    /// The receiver, when it sleeps.
+    /// The receiver, while it sleeps.
     receiver: WaitList,
-    /// Senders to be woken when the receiver is dropped, though they do not wait for room.
+    /// Senders to wake when the receiver disconnects, though they wait for no slot.
     disconnect_waiters: WaitList,
 }
 
@@ -106,7 +106,7 @@ impl<T> Shared<T> {
         }
     }
 
-    /// True when it was open until now. The caller wakes both halves.
+    /// True if it was open until now. The caller wakes both halves.
     fn close(&self) -> bool {
         !self.closed.swap(true, Ordering::SeqCst)
     }

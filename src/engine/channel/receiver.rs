@@ -1,4 +1,4 @@
-//! The receiving half of a channel. It must not know who sends.
+//! The receiving half of a channel. It must not know its senders.
 
 use std::fmt;
 use std::pin::Pin;
@@ -14,17 +14,17 @@ use super::super::thread_waker::ThreadWaker;
 use super::{Queued, RecvTimeoutError, Shared, TryRecvError};
 
 /// The receiving half: a `futures::Stream` on a poll thread, an `Iterator` in a blocking caller.
-/// Dropping it frees what is queued and tells the senders.
+/// Dropping it frees the queued messages and wakes the senders, whose sends then fail.
 pub struct Receiver<T> {
     pub(super) queue: crossbeam_channel::Receiver<Queued<T>>,
     pub(super) shared: Arc<Shared<T>>,
 }
 
 impl<T> Receiver<T> {
-    /// The next message if one is there. Never blocks.
+    /// Takes the next message if the channel has one. Never blocks.
     ///
     /// # Errors
-    /// When there is no message: for now, or for ever since the channel is closed.
+    /// The channel is empty, or closed and empty.
     #[inline]
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
         self.try_next().map(|queued| queued.message)
@@ -39,12 +39,12 @@ impl<T> Receiver<T> {
         if !self.is_closed() {
             return Err(TryRecvError::Empty);
         }
-        // Messages that were sent before the close are in the queue by now: check again.
+        // Messages sent before the close are in the queue by now: check again.
         self.pop().ok_or(TryRecvError::Closed)
     }
 
-    /// The next message, `None` at the end; while there is none, the task of `cx` is woken by the
-    /// next message or the end. Never blocks.
+    /// Takes the next message; `None` at the end. If the channel is empty, the next message or the
+    /// end wakes the task of `cx`. Never blocks.
     pub fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Option<T>> {
         self.poll_queued(cx)
             .map(|next| next.map(|queued| queued.message))
@@ -59,26 +59,26 @@ impl<T> Receiver<T> {
         }
     }
 
-    /// The next message; blocks until there is one. `None` at the end. Never call it on a poll
-    /// thread.
+    /// Takes the next message; blocks while the channel is empty. `None` at the end. Never call it
+    /// on a poll thread.
     pub fn recv(&self) -> Option<T> {
         self.recv_until(None).ok()
     }
 
-    /// The next message; blocks until there is one, at most for `timeout`. Never call it on a poll
-    /// thread.
+    /// Takes the next message; blocks while the channel is empty, at most for `timeout`. Never call
+    /// it on a poll thread.
     ///
     /// # Errors
-    /// When no message came in time, or none will come since the channel is closed.
+    /// No message arrived in time, or the channel is closed and empty.
     pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
-        // A timeout beyond what `Instant` can tell is no timeout.
+        // A timeout that `Instant` cannot represent is none.
         self.recv_until(Instant::now().checked_add(timeout))
     }
 
     fn recv_until(&self, deadline: Option<Instant>) -> Result<T, RecvTimeoutError> {
-        // A sleeping receiver is woken by the first message of many, and what it then costs to
-        // wake and to switch threads is more than the message itself. So it first lets others run
-        // for a few microseconds: on a busy machine those are the senders.
+        // The first of many messages wakes a sleeping receiver, and the wake-up costs more than the
+        // message. So the receiver first yields for a few microseconds: on a busy machine the
+        // senders run then.
         let backoff = Backoff::new();
         loop {
             match self.try_recv() {
@@ -124,15 +124,15 @@ impl<T> Receiver<T> {
         Some(queued)
     }
 
-    /// Closes the channel for all senders: queued messages can still be received, then comes the
-    /// end. A message that another thread sends at the same moment may be lost.
+    /// Closes the channel for all senders. Queued messages can still be received, then the end. A
+    /// message that another thread sends at the same moment may be lost.
     pub fn close(&self) {
         self.shared.close();
         self.shared.slots.wake_all();
     }
 
-    /// Refuses all further messages, wakes the senders and forgets the receiver's own waker, as
-    /// dropping it does; queued messages stay until then.
+    /// Refuses all further messages, wakes the senders and drops the receiver's own waker, as
+    /// dropping it does. Queued messages stay until the drop.
     pub(in crate::engine) fn disconnect(&self) {
         self.shared.disconnected.store(true, Ordering::SeqCst);
         self.shared.slots.wake_all();
@@ -140,17 +140,17 @@ impl<T> Receiver<T> {
         self.shared.receiver.clear();
     }
 
-    /// True when nothing more will be sent.
+    /// True once no more messages will be sent.
     pub fn is_closed(&self) -> bool {
         self.shared.closed.load(Ordering::Acquire)
     }
 
-    /// Messages waiting now: a snapshot, old when it is read.
+    /// The number of queued messages, which may change at once.
     pub fn len(&self) -> usize {
         self.queue.len()
     }
 
-    /// True when no message waits now.
+    /// True if no message is queued.
     pub fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
@@ -159,7 +159,7 @@ impl<T> Receiver<T> {
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
         self.disconnect();
-        // One at a time, since the `Drop` of a message may panic: two at once would abort.
+        // One by one, since the `Drop` of a message may panic: two panics in one drop would abort.
         while let Ok(queued) = self.queue.try_recv() {
             drop_caught(queued);
         }

@@ -1,4 +1,4 @@
-//! The sending half of a channel. It must not know who receives.
+//! The sending half of a channel. It must not know its receiver.
 
 use std::fmt;
 use std::sync::atomic::Ordering;
@@ -9,18 +9,18 @@ use std::time::Instant;
 use super::super::thread_waker::ThreadWaker;
 use super::{Queued, SendError, Shared, TrySendError};
 
-/// The sending half. Clones send into the same channel; when the last one is dropped the channel
-/// is closed: the receiver gets what is queued, then the end.
+/// The sending half. Clones send into the same channel. Dropping the last one closes the channel:
+/// the receiver gets the queued messages, then the end.
 pub struct Sender<T> {
     pub(super) queue: crossbeam_channel::Sender<Queued<T>>,
     pub(super) shared: Arc<Shared<T>>,
 }
 
 impl<T> Sender<T> {
-    /// Sends if there is room. Never blocks.
+    /// Sends a message if a slot is free. Never blocks.
     ///
     /// # Errors
-    /// When the channel is full or closed; the error has the message.
+    /// The channel is full or closed. The error returns the message.
     pub fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
         if self.is_closed() {
             return Err(TrySendError::Closed(message));
@@ -34,11 +34,11 @@ impl<T> Sender<T> {
         }
     }
 
-    /// Sends if there is room. Without room, `waker` is woken once when the channel is down to its
-    /// low-water mark (half of its capacity) or is closed. Never blocks.
+    /// Sends a message if a slot is free. If none is, `waker` is woken once when the channel is
+    /// down to its low-water mark (half of its capacity) or is closed. Never blocks.
     ///
     /// # Errors
-    /// When the channel is full or closed; the error has the message.
+    /// The channel is full or closed. The error returns the message.
     pub fn send_or_wake(&self, message: T, waker: &Waker) -> Result<(), TrySendError<T>> {
         let mut message = message;
         loop {
@@ -52,20 +52,21 @@ impl<T> Sender<T> {
         }
     }
 
-    /// Whether a message would find room, or the channel is closed. For a sender that makes its
-    /// message only then.
+    /// Whether a slot is free, or the channel is closed. For a sender that makes its message only
+    /// then.
     #[inline]
     pub(in crate::engine) fn has_free_slot(&self) -> bool {
         self.shared.slots.has_free_slot() || self.is_closed()
     }
 
-    /// As [`Sender::has_free_slot`]; without room, `waker` is woken at the low-water mark or the end.
+    /// As [`Sender::has_free_slot`]; if no slot is free, `waker` is woken at the low-water mark or
+    /// the end.
     pub(in crate::engine) fn has_free_slot_or_wake(&self, waker: &Waker) -> bool {
-        // A close between the first check and the registration has woken nobody.
+        // Check again: a close before the registration has not woken `waker`.
         self.shared.slots.has_free_slot_or_register(waker) || self.is_closed()
     }
 
-    /// Sends, whether there is room or not: for a message that was made because there was. Several
+    /// Sends a message that was made because a slot was free, even if none is any more. Several
     /// senders that see the same free slot exceed the capacity by one message each.
     #[inline]
     pub(in crate::engine) fn send_ignoring_capacity(&self, message: T) -> Result<(), SendError<T>> {
@@ -74,10 +75,10 @@ impl<T> Sender<T> {
         self.push(queued)
     }
 
-    /// Sends; blocks while the channel is full. Never call it on a poll thread.
+    /// Sends a message; blocks while the channel is full. Never call it on a poll thread.
     ///
     /// # Errors
-    /// Ends early, with the message, when the receiver is dropped or the channel is closed.
+    /// The receiver was dropped or the channel was closed. The error returns the message.
     pub fn send(&self, message: T) -> Result<(), SendError<T>> {
         let mut message = match self.try_send(message) {
             Ok(()) => return Ok(()),
@@ -95,14 +96,14 @@ impl<T> Sender<T> {
         }
     }
 
-    /// Closes the channel for all senders: queued messages are still received, then comes the end.
-    /// A message that another thread sends at the same moment may be lost.
+    /// Closes the channel for all senders. Queued messages can still be received, then the end. A
+    /// message that another thread sends at the same moment may be lost.
     pub fn close(&self) {
         self.mark_closed();
         self.wake_both();
     }
 
-    /// Closes the channel and wakes nobody: [`Sender::wake_both`] is still to be called. True when
+    /// Closes the channel without a wake-up; the caller then calls [`Sender::wake_both`]. True if
     /// it was open until now.
     pub(in crate::engine) fn mark_closed(&self) -> bool {
         self.shared.close()
@@ -112,29 +113,29 @@ impl<T> Sender<T> {
         self.shared.wake_both();
     }
 
-    /// Bounds how long a blocked receiver still waits: after `latest` it sees the end. The first
-    /// call counts.
+    /// Sets the time at which a blocked receiver stops waiting and sees the end. Only the first
+    /// call has an effect.
     pub fn set_receive_deadline(&self, latest: Instant) {
         let _ = self.shared.receive_deadline.set(latest);
         self.shared.receiver.wake();
     }
 
-    /// True when nothing sent from now on can be received.
+    /// True once no further message can be received.
     #[inline]
     pub fn is_closed(&self) -> bool {
         self.shared.disconnected.load(Ordering::Acquire)
             || self.shared.closed.load(Ordering::Acquire)
     }
 
-    /// Asks that `waker` be woken once when the receiver is dropped. Look at
-    /// [`Sender::is_closed`] after this call, before sleeping.
+    /// Wakes `waker` once when the receiver is dropped. Check [`Sender::is_closed`] after this
+    /// call, before sleeping.
     pub fn wake_on_disconnect(&self, waker: &Waker) {
         self.shared.disconnect_waiters.register(waker);
     }
 
-    /// Slots taken now: a snapshot, old when it is read.
+    /// The number of taken slots, which may change at once.
     pub(in crate::engine) fn slots_taken(&self) -> usize {
-        // Messages that were queued when the receiver went have given nothing back.
+        // Messages that were queued at the disconnect never give their slots back.
         if self.shared.disconnected.load(Ordering::Relaxed) {
             0
         } else {
@@ -149,7 +150,7 @@ impl<T> Sender<T> {
                 self.shared.receiver.wake();
                 Ok(())
             }
-            // The receiver went since the last check; its slots no longer matter.
+            // The receiver was dropped since the last check; its slots no longer matter.
             Err(crossbeam_channel::SendError(queued)) => Err(SendError(queued.message)),
         }
     }

@@ -2,14 +2,15 @@
 //!
 //! Both halves follow one rule, which makes a lost wake-up impossible:
 //!
-//! * a sleeper registers in the [`WaitList`], then checks its condition again, and only then sleeps;
-//! * a waker changes the condition, then asks the [`WaitList`] whether anybody is registered.
+//! * a sleeper registers in the [`WaitList`], then checks its condition again, and only then
+//! sleeps;
+//! * a waker changes the condition, then checks whether the [`WaitList`] is occupied.
 //!
 //! Each side has a sequentially consistent fence between its two steps, so at least one of them
-//! sees the other. While nobody sleeps, a wake-up costs that fence and one load.
+//! sees the other. Without a sleeper, a wake-up costs that fence and one load.
 //!
-//! `tests/loom.rs` compiles this file against loom and explores every interleaving. So it
-//! must use nothing but [`super::sync`] and `std::task::Waker`, and know nothing of queues.
+//! `tests/loom.rs` compiles this file against loom and explores every interleaving. So it must use
+//! only [`super::sync`] and `std::task::Waker`, and know nothing of queues.
 
 use std::task::Waker;
 
@@ -25,7 +26,8 @@ pub(crate) struct WaitList {
 }
 
 impl WaitList {
-    /// Asks for a wake-up. The caller must check its condition again before it sleeps.
+    /// Registers `waker` for the next wake-up. The caller must check its condition again before it
+    /// sleeps.
     pub(crate) fn register(&self, waker: &Waker) {
         let mut wakers = lock(&self.wakers);
         if !wakers.iter().any(|known| known.will_wake(waker)) {
@@ -36,7 +38,7 @@ impl WaitList {
         fence(Ordering::SeqCst);
     }
 
-    /// Wakes all that are registered. The caller must have changed the condition before.
+    /// Wakes all registered sleepers. The caller must have changed the condition before.
     #[inline]
     pub(crate) fn wake(&self) {
         fence(Ordering::SeqCst);
@@ -45,7 +47,7 @@ impl WaitList {
         }
     }
 
-    /// Forgets all that are registered, and what their wakers keep alive.
+    /// Drops all registered wakers without waking them.
     pub(crate) fn clear(&self) {
         drop(self.take());
     }
@@ -62,10 +64,10 @@ impl WaitList {
 /// The slots of a channel, and the senders that wait for free ones.
 pub(crate) struct Slots {
     taken: AtomicUsize,
-    /// With so many slots taken there is no room.
+    /// The channel is full with this number of taken slots.
     capacity: usize,
-    /// Waiting senders are woken when no more than this many slots are taken, so that one wake-up
-    /// lets a whole batch in.
+    /// Waiting senders are woken when at most this many slots are taken, so one wake-up lets a
+    /// whole batch in.
     low_water: usize,
     senders: WaitList,
 }
@@ -87,14 +89,14 @@ impl Slots {
         self.taken() < self.capacity
     }
 
-    /// Takes `slots`, whether they are free or not.
+    /// Takes `slots`, even if they are not free.
     #[inline]
     pub(crate) fn take(&self, slots: usize) {
         self.taken.fetch_add(slots, Ordering::AcqRel);
     }
 
-    /// Takes `slots` if any slot at all is free. One message may so exceed the capacity: otherwise
-    /// one larger than the whole channel could never pass.
+    /// Takes `slots` if any slot is free. So one message may exceed the capacity: otherwise a
+    /// message larger than the channel could never pass.
     #[inline]
     pub(crate) fn try_take(&self, slots: usize) -> bool {
         let more = |taken| (taken < self.capacity).then_some(taken + slots);
@@ -111,7 +113,7 @@ impl Slots {
                 return true;
             }
             self.senders.register(waker);
-            // Above the mark a later `give_back` passes it, and finds the waker.
+            // Above the mark, a later `give_back` passes the mark and finds the waker.
             if self.taken() > self.low_water {
                 return false;
             }
@@ -127,12 +129,12 @@ impl Slots {
         }
     }
 
-    /// Wakes all senders that wait, because there will never be room.
+    /// Wakes all waiting senders, because the channel is closed.
     pub(crate) fn wake_all(&self) {
         self.senders.wake();
     }
 
-    /// Slots taken now: a snapshot, old when it is read.
+    /// The number of taken slots, which may change at once.
     pub(crate) fn taken(&self) -> usize {
         self.taken.load(Ordering::Relaxed)
     }

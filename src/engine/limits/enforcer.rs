@@ -1,9 +1,9 @@
 //! The limit enforcer: a brief task that the clock thread runs while streams are open. It calls
-//! [`stream_age`](super::stream_age) and [`write_stall`](super::write_stall), which decide; it must not know
-//! how a stream ends.
+//! [`stream_age`](super::stream_age) and [`write_stall`](super::write_stall), which decide; it must
+//! not know how a stream ends.
 //!
-//! Each visit handles one batch of streams, so a poll thread that admits a call never waits long for
-//! the registry's lock.
+//! Each visit handles one batch of streams, so a poll thread that admits a call never waits long
+//! for the registry's lock.
 
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};

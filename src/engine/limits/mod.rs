@@ -26,23 +26,24 @@ pub(super) use stream_table::{Permit, StreamTable};
 
 /// Limits of a server's streams; `None` is no limit, and costs nothing.
 ///
-/// A peer is an IPv4 address, or the /64 of an IPv6 address: a provider gives one customer that many
-/// addresses, and they would otherwise be as many peers. All clients over Unix-domain sockets are one
-/// peer, and so are all clients behind one proxy.
+/// A peer is an IPv4 address, or the /64 of an IPv6 address: a provider gives one customer that
+/// many addresses, and they would otherwise be as many peers. All clients over Unix-domain sockets
+/// are one peer, and so are all clients behind one proxy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
     /// The most streams open at once of one peer; a call beyond them ends with RESOURCE_EXHAUSTED
     /// at once.
     pub max_streams_per_peer: Option<u32>,
-    /// The most calls of one peer in a time; a call beyond them ends with RESOURCE_EXHAUSTED at once.
+    /// The most calls of one peer in a time; a call beyond them ends with RESOURCE_EXHAUSTED at
+    /// once.
     pub rate_per_peer: Option<Rate>,
     /// The longest life of a stream, give or take a tenth by chance, so that streams that began
     /// together do not end together. An older stream makes no more responses; its reader gets those
     /// that were made, then UNAVAILABLE. A reader that has not read them after 5 s more is cut off.
     pub max_stream_age: Option<Duration>,
     /// How long a reader may take none of the messages that wait for it. After that, or up to a
-    /// quarter later, its stream ends with UNAVAILABLE; a reader that does not even read this within an
-    /// eighth of the timeout is cut off.
+    /// quarter later, its stream ends with UNAVAILABLE; a reader that does not even read this
+    /// within an eighth of the timeout is cut off.
     pub write_stall_timeout: Option<Duration>,
 }
 

@@ -137,7 +137,8 @@ impl Peers {
         }
     }
 
-    /// Checks the next few entries in turn. Each call adds one at most, so idle ones do not pile up.
+    /// Checks the next few entries in turn. Each call adds one at most, so idle ones do not pile
+    /// up.
     fn evict_idle(&mut self, now: u64) {
         for _ in 0..EVICTION_CHECKS {
             let from = self.checked.map_or(Unbounded, Excluded);

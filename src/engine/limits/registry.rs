@@ -74,8 +74,8 @@ pub(in crate::engine) struct Registry {
     snapshot: Option<PartialSnapshot>,
 }
 
-/// A snapshot of the streams with numbers below `end`, as they were when it began. It has come to the
-/// one with the number `next`.
+/// A snapshot of the streams with numbers below `end`, as they were when it began. It has come to
+/// the one with the number `next`.
 struct PartialSnapshot {
     next: u64,
     end: u64,
@@ -216,8 +216,8 @@ impl Registry {
         self.streams.remove(&registration.number).map(|e| e.stream)
     }
 
-    /// Begins a snapshot. The caller takes one at a time, and calls [`Registry::continue_snapshot`] until that
-    /// returns it.
+    /// Begins a snapshot. The caller takes one at a time, and calls [`Registry::continue_snapshot`]
+    /// until that returns it.
     pub(in crate::engine) fn begin_snapshot(&mut self) {
         self.snapshot = Some(PartialSnapshot {
             next: 0,
@@ -288,8 +288,8 @@ impl Registry {
         (streams, next)
     }
 
-    /// The streams in one batch whose readers have taken nothing for `longest`; and the number to go
-    /// on from, `None` after the last batch.
+    /// The streams in one batch whose readers have taken nothing for `longest`; and the number to
+    /// go on from, `None` after the last batch.
     pub(super) fn stalled(
         &mut self,
         from: u64,

@@ -133,8 +133,8 @@ fn a_reader_stalls_when_it_takes_nothing_for_so_long() {
     assert_eq!(stalled[0].1, 0);
 }
 
-/// Poll threads wait for the registry's lock, so no step under it may take long. The median, since a
-/// busy machine interrupts some steps.
+/// Poll threads wait for the registry's lock, so no step under it may take long. The median, since
+/// a busy machine interrupts some steps.
 #[test]
 fn no_step_holds_the_lock_for_long_at_100_000_streams() {
     const STREAMS: u64 = 100_000;

@@ -25,8 +25,8 @@ const MESSAGES_TIMEOUT: Duration = Duration::from_secs(5);
 const STATUS_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl LimitEnforcer {
-    /// When a stream that begins now becomes too old: after the maximum age, give or take a tenth, so
-    /// that streams that began together do not end together.
+    /// When a stream that begins now becomes too old: after the maximum age, give or take a tenth,
+    /// so that streams that began together do not end together.
     pub(in crate::engine) fn max_age_deadline(&self) -> Option<Instant> {
         let share = 0.9 + 0.2 * fastrand::f64();
         Some(Instant::now() + self.max_age?.mul_f64(share))

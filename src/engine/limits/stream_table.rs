@@ -1,5 +1,5 @@
-//! The table of a server's open streams: the [`Registry`] behind its lock, and the wait for the last
-//! stream to end. It must not know what a stream sends.
+//! The table of a server's open streams: the [`Registry`] behind its lock, and the wait for the
+//! last stream to end. It must not know what a stream sends.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};

@@ -1,8 +1,10 @@
-//! The write-stall timeout: a stream whose reader takes no message for this time is aborted, and cut
-//! if the reader does not take the status either. This file must not know how messages are sent.
+//! The write-stall timeout: a stream whose reader takes no message for this time is aborted, and
+//! cut if the reader does not take the status either. This file must not know how messages are
+//! sent.
 //!
-//! Sending a message reads no clock. A response writer that waits for its reader publishes the number
-//! of messages taken so far, and a round over all streams compares it with the number of the last one.
+//! Sending a message reads no clock. A response writer that waits for its reader publishes the
+//! number of messages taken so far, and a round over all streams compares it with the number of the
+//! last one.
 
 use std::time::{Duration, Instant};
 
@@ -36,8 +38,8 @@ impl Round {
 }
 
 impl LimitEnforcer {
-    /// Checks one batch of streams for stalled readers if a round is due; returns the time of the next
-    /// batch. `None` without a timeout.
+    /// Checks one batch of streams for stalled readers if a round is due; returns the time of the
+    /// next batch. `None` without a timeout.
     pub(super) fn check_for_stalls(&self, now: Instant) -> Option<Instant> {
         let stall = self.stall?;
         let mut round = self.round.lock().unwrap_or_else(|e| e.into_inner());

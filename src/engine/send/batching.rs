@@ -1,11 +1,12 @@
 //! A yield of the poll thread before it would write a message alone, so that a producer can add to
 //! the write. It knows nothing of messages or sinks.
 //!
-//! A writer that sleeps is woken by the first message. On a processor that it shares with the worker,
-//! it preempts that worker; it would write the one message, find no other, and sleep again: two context
-//! switches and a system call for each message. One yield before it makes it one write for all that
-//! the worker makes meanwhile: 0.47 of the cost of a tiny message on one processor, 0.7 of a call of
-//! five. Where no thread waits for the processor, a yield costs half a microsecond.
+//! A writer that sleeps is woken by the first message. On a processor that it shares with the
+//! worker, it preempts that worker; it would write the one message, find no other, and sleep again:
+//! two context switches and a system call for each message. One yield before it makes it one write
+//! for all that the worker makes meanwhile: 0.47 of the cost of a tiny message on one processor,
+//! 0.7 of a call of five. Where no thread waits for the processor, a yield costs half a
+//! microsecond.
 
 use std::cell::Cell;
 use std::thread;

@@ -1,10 +1,10 @@
 //! The response writer of one call: a future on the call's poll thread that moves messages from the
 //! call's channel to its sink.
 //!
-//! It alone touches the sink, never blocks, and ends every call with exactly one status: it closes the
-//! sink with OK or another status, unless the call is already over or is cut. If another message is
-//! queued, the buffer hint lets both share a write; the last one is flushed. It must not know the
-//! content of the messages.
+//! It alone touches the sink, never blocks, and ends every call with exactly one status: it closes
+//! the sink with OK or another status, unless the call is already over or is cut. If another
+//! message is queued, the buffer hint lets both share a write; the last one is flushed. It must not
+//! know the content of the messages.
 //!
 //! | phase | level `Open` | level `Abort` | level `Cut` |
 //! | --- | --- | --- | --- |
@@ -12,8 +12,8 @@
 //! | `Closing` | waits for the reader to take the status → `Over` | the same | → `Over` |
 //! | `Over` | done | done | done |
 //!
-//! A client that is gone leads from each phase to `Over`. A panic of user code (a marshaller, a `Drop`)
-//! leads from `Sending` to `Closing` with INTERNAL, and from `Closing` to `Over`.
+//! A client that is gone leads from each phase to `Over`. A panic of user code (a marshaller, a
+//! `Drop`) leads from `Sending` to `Closing` with INTERNAL, and from `Closing` to `Over`.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -63,7 +63,8 @@ enum Phase<T: Send + 'static> {
         /// The next message, already out of the channel.
         held: Option<Queued<T>>,
     },
-    /// The status follows the messages that the sink has. Once the sink is ready, it takes the status.
+    /// The status follows the messages that the sink has. Once the sink is ready, it takes the
+    /// status.
     Closing {
         sink: ServerStreamingSink<T>,
         code: RpcStatusCode,

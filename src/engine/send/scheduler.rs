@@ -2,14 +2,15 @@
 //!
 //! A poll thread that goes from stream to stream by the message finds the state of each, 14 KB in
 //! the C-core alone, evicted from its caches by the next one: with 256 busy streams a message then
-//! costs a third more. So a stream with a backlog of small messages writes a batch of [`BATCH_MESSAGES`] while
-//! the others wait, and then the next one does. The last message of a batch is flushed, so no message
-//! waits in a buffer for the next batch. The scheduler knows nothing of channels or sinks.
+//! costs a third more. So a stream with a backlog of small messages writes a batch of
+//! [`BATCH_MESSAGES`] while the others wait, and then the next one does. The last message of a
+//! batch is flushed, so no message waits in a buffer for the next batch. The scheduler knows
+//! nothing of channels or sinks.
 //!
-//! A batch of small messages fits the C-core's write buffer, so it does not wait for its reader. But
-//! it can wait for a connection that is blocked in the middle of a write. So a timer checks whether
-//! batches make progress; if not, the next stream checks again, behind all earlier events of the
-//! poll thread, and takes over. A stream that was taken over from is exempt from then on.
+//! A batch of small messages fits the C-core's write buffer, so it does not wait for its reader.
+//! But it can wait for a connection that is blocked in the middle of a write. So a timer checks
+//! whether batches make progress; if not, the next stream checks again, behind all earlier events
+//! of the poll thread, and takes over. A stream that was taken over from is exempt from then on.
 //!
 //! | state | may write | leaves it |
 //! | --- | --- | --- |
@@ -18,9 +19,10 @@
 //! | `Writing(n)` | n more messages | batch used and others wait, idle → `Free`; taken over → `Exempt` |
 //! | `Exempt` | always | never |
 //!
-//! A slot is used on its poll thread alone; only the timer runs elsewhere. `writer` changes under the
-//! lock and on the poll thread, so a relaxed load there sees the last value. `written` is a progress
-//! counter for the timer, which may read an old value: the stream that it wakes checks again.
+//! A slot is used on its poll thread alone; only the timer runs elsewhere. `writer` changes under
+//! the lock and on the poll thread, so a relaxed load there sees the last value. `written` is a
+//! progress counter for the timer, which may read an old value: the stream that it wakes checks
+//! again.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -35,8 +37,8 @@ use super::super::workers::{Task, Workers};
 /// 1.1, 1.2 and 1.4 times as much, with 1024 the same.
 const BATCH_MESSAGES: u32 = 256;
 
-/// The largest message, in bytes, that is scheduled: a batch of these fits the C-core's write buffer
-/// of 64 KiB. Of larger ones a few are a batch.
+/// The largest message, in bytes, that is scheduled: a batch of these fits the C-core's write
+/// buffer of 64 KiB. Of larger ones a few are a batch.
 pub(super) const MAX_SCHEDULED_BYTES: u32 = 200;
 
 /// Messages that a stream may write unscheduled after it was idle: streams that write now and then

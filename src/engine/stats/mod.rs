@@ -1,5 +1,5 @@
-//! Counters of calls: of each open call, and summed up by method for calls that have ended. It knows
-//! nothing of metrics formats.
+//! Counters of calls: of each open call, and summed up by method for calls that have ended. It
+//! knows nothing of metrics formats.
 //!
 //! Each counter of a call has one writer and is written without atomic read-modify-writes, so
 //! counting costs a message nothing. A reader adds up the open calls; see

@@ -1,5 +1,5 @@
-//! Observers of single calls, for logs and traces: the engine reports when a call arrives and how it
-//! ended. It knows nothing of log formats or spans.
+//! Observers of single calls, for logs and traces: the engine reports when a call arrives and how
+//! it ended. It knows nothing of log formats or spans.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use super::Counts;
 
 /// Observes every call.
 pub trait Observer: Send + Sync + 'static {
-    /// A call has arrived. Runs on a poll thread, so it must not block. A panic is logged and the call
-    /// goes on unobserved.
+    /// A call has arrived. Runs on a poll thread, so it must not block. A panic is logged and the
+    /// call goes on unobserved.
     fn arrived(&self, ctx: &RpcContext<'_>) -> Box<dyn CallObserver>;
 }
 

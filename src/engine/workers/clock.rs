@@ -1,5 +1,5 @@
-//! The clock thread of the pool: it hands due tasks to the workers, and adjusts the number of threads while tasks wait.
-//! It runs brief tasks only, so a blocked task never delays a due one.
+//! The clock thread of the pool: it hands due tasks to the workers, and adjusts the number of
+//! threads while tasks wait. It runs brief tasks only, so a blocked task never delays a due one.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,18 +9,19 @@ use super::growth::{Decision, Growth, Load};
 use super::pool::{CheckRate, Pool, State, Wakes};
 use super::Task;
 
-/// Due tasks move to the ready queue in batches, so that a poll thread that submits a task meanwhile waits for the lock
-/// at most 30 µs.
+/// Due tasks move to the ready queue in batches, so that a poll thread that submits a task
+/// meanwhile waits for the lock at most 30 µs.
 const DUE_BATCH: usize = 16;
 
-/// Time from the first task that waits to the first check, from a raised limit to the next, and at most while tasks wait
-/// and while none does. A check takes 0.4 µs a thread.
+/// Time from the first task that waits to the first check, from a raised limit to the next, and at
+/// most while tasks wait and while none does. A check takes 0.4 µs a thread.
 const FIRST_INTERVAL: Duration = Duration::from_millis(2);
 const MIN_INTERVAL: Duration = Duration::from_millis(1);
 const MAX_BUSY_INTERVAL: Duration = Duration::from_millis(8);
 const MAX_INTERVAL: Duration = Duration::from_millis(64);
 
-/// While nothing changes slices are measured between two checks in eight: it makes tiny slices 1.5 times as expensive.
+/// While nothing changes slices are measured between two checks in eight: it makes tiny slices 1.5
+/// times as expensive.
 const MEASURED_CYCLE: u32 = 8;
 
 /// When the load is checked next.
@@ -82,7 +83,8 @@ impl Pool {
         }
     }
 
-    /// Hands one batch of due tasks to the workers, and the brief ones to the clock; true if there are more.
+    /// Hands one batch of due tasks to the workers, and the brief ones to the clock; true if there
+    /// are more.
     pub(super) fn release_due(
         &self,
         state: &mut State,
@@ -155,7 +157,8 @@ impl Checks {
         }
     }
 
-    /// After a check: the next one comes soon if the limit rose or may rise, else later and later while nothing changes.
+    /// After a check: the next one comes soon if the limit rose or may rise, else later and later
+    /// while nothing changes.
     fn plan_next(&mut self, state: &mut State, is_urgent: bool, is_surplus_busy: bool) {
         let is_waiting = state.ready() > 0;
         let slowest = match is_waiting {

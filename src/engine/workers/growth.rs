@@ -1,26 +1,28 @@
 //! How many threads may be busy at once. It decides from measurements, and must not know the queue.
 //!
-//! The clock thread checks every few milliseconds while tasks wait or more threads are busy than there are processors:
+//! The clock thread checks every few milliseconds while tasks wait or more threads are busy than
+//! there are processors:
 //! - The pool's threads fill the processors: the limit falls. More threads would only take turns.
-//! - They do not: the limit is the number of processors plus the number of blocked threads, so that one thread a
-//!   processor can run. If nearly all are blocked it doubles.
+//! - They do not: the limit is the number of processors plus the number of blocked threads, so that
+//! one thread a processor can run. If nearly all are blocked it doubles.
 //!
-//! The number of blocked threads has two sources. A thread that stays in one slice and uses no CPU is blocked. The other
-//! threads are blocked for the share of time that was blocked in recently finished slices. Both may mistake a thread that
-//! waits for a processor for a blocked one, so doubtful signs count only while the kernel takes no processor away from
-//! any thread of the process.
+//! The number of blocked threads has two sources. A thread that stays in one slice and uses no CPU
+//! is blocked. The other threads are blocked for the share of time that was blocked in recently
+//! finished slices. Both may mistake a thread that waits for a processor for a blocked one, so
+//! doubtful signs count only while the kernel takes no processor away from any thread of the
+//! process.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::usage::{preemptions, SliceTimes, Worker};
 
-/// A thread that was in one slice for so long and used under [`IDLE_CPU_SHARE`] of a processor is blocked, if no thread of the
-/// process was preempted meanwhile.
+/// A thread that was in one slice for so long and used under [`IDLE_CPU_SHARE`] of a processor is
+/// blocked, if no thread of the process was preempted meanwhile.
 const BLOCKED_AFTER: Duration = Duration::from_millis(8);
 
-/// Such a thread is blocked in any case after this time. A thread that waits for a processor gets one earlier, unless
-/// thirty others share it: the kernel's time slices take 3 to 4 ms.
+/// Such a thread is blocked in any case after this time. A thread that waits for a processor gets
+/// one earlier, unless thirty others share it: the kernel's time slices take 3 to 4 ms.
 const SURELY_BLOCKED_AFTER: Duration = Duration::from_millis(120);
 
 const IDLE_CPU_SHARE: f64 = 0.05;
@@ -28,7 +30,8 @@ const IDLE_CPU_SHARE: f64 = 0.05;
 /// The processors are full when the pool uses this share of them.
 const FULL_CPU_SHARE: f64 = 0.95;
 
-/// The worker threads that are running. The clock thread and threads that start or end lock it; poll threads do not.
+/// The worker threads that are running. The clock thread and threads that start or end lock it;
+/// poll threads do not.
 #[derive(Default)]
 pub(super) struct Roster(Mutex<Vec<Entry>>);
 

@@ -1,9 +1,9 @@
-//! The worker threads, which run blocking code: a pool that grows while its threads are blocked, with a queue of due
-//! times. It runs [`Task`]s and knows nothing of calls, channels or gRPC.
+//! The worker threads, which run blocking code: a pool that grows while its threads are blocked,
+//! with a queue of due times. It runs [`Task`]s and knows nothing of calls, channels or gRPC.
 //!
-//! A task is expected to do a slice of its work and to submit itself again for the next; the pool interrupts no task.
-//! [`pool`] has the queue and the life of a worker, [`clock`] the due times, [`growth`] the number of threads, and
-//! [`usage`] the measurements behind that number.
+//! A task is expected to do a slice of its work and to submit itself again for the next; the pool
+//! interrupts no task. [`pool`] has the queue and the life of a worker, [`clock`] the due times,
+//! [`growth`] the number of threads, and [`usage`] the measurements behind that number.
 
 use std::fmt;
 use std::io;
@@ -29,8 +29,8 @@ pub trait Task: Send + Sync + 'static {
     /// Does one slice of the work. May block. A panic ends the slice and nothing else.
     fn run(self: Arc<Self>);
 
-    /// True for a task that takes microseconds and never blocks. The clock thread runs it when it is due, so it is in
-    /// time even if all workers are blocked.
+    /// True for a task that takes microseconds and never blocks. The clock thread runs it when it
+    /// is due, so it is in time even if all workers are blocked.
     fn is_brief(&self) -> bool {
         false
     }
@@ -68,8 +68,9 @@ pub struct WorkersStatus {
     pub scheduled: usize,
 }
 
-/// A handle to the pool; clones refer to the same pool. When the last handle is dropped, waiting tasks are dropped too
-/// and each thread ends after its current slice. Nothing waits for the threads.
+/// A handle to the pool; clones refer to the same pool. When the last handle is dropped, waiting
+/// tasks are dropped too and each thread ends after its current slice. Nothing waits for the
+/// threads.
 #[derive(Clone)]
 pub struct Workers {
     pool: Arc<Pool>,
@@ -80,7 +81,8 @@ pub struct Workers {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timer {
     due: Instant,
-    /// Tells apart tasks that are due at the same instant; they run in the order in which they were scheduled.
+    /// Tells apart tasks that are due at the same instant; they run in the order in which they were
+    /// scheduled.
     sequence: u64,
 }
 
@@ -98,7 +100,8 @@ impl Workers {
     pub fn new(config: WorkersConfig) -> io::Result<Workers> {
         let processors = thread::available_parallelism().map_or(1, usize::from);
         let pool = Arc::new(Pool::new(&config, processors));
-        // The handle exists before the first thread starts: an error half way ends those that did start.
+        // The handle exists before the first thread starts: an error half way ends those that did
+        // start.
         let workers = Workers {
             _stop: Arc::new(StopOnDrop(pool.clone())),
             pool,
@@ -150,7 +153,8 @@ impl fmt::Debug for Workers {
     }
 }
 
-/// Ends the threads when the last [`Workers`] is dropped; the threads hold the [`Pool`] but not this.
+/// Ends the threads when the last [`Workers`] is dropped; the threads hold the [`Pool`] but not
+/// this.
 struct StopOnDrop(Arc<Pool>);
 
 impl Drop for StopOnDrop {

@@ -1,8 +1,9 @@
-//! The queue of the pool and the life of a worker thread. It obeys the limit on busy threads; [`growth`](super::growth)
-//! sets the limit, and it must not know why.
+//! The queue of the pool and the life of a worker thread. It obeys the limit on busy threads;
+//! [`growth`](super::growth) sets the limit, and it must not know why.
 //!
-//! Poll threads take the lock to submit, so nothing under it may take long: threads are started and woken, clocks read
-//! and tasks dropped outside it, and the queue grows by blocks, not by moving 100,000 tasks.
+//! Poll threads take the lock to submit, so nothing under it may take long: threads are started and
+//! woken, clocks read and tasks dropped outside it, and the queue grows by blocks, not by moving
+//! 100,000 tasks.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -19,16 +20,16 @@ use super::queue::BlockQueue;
 use super::usage::{SliceMeter, SliceTimes, Worker};
 use super::{Task, Timer, WorkersConfig, WorkersStatus};
 
-/// How often an idle worker yields before it sleeps. A yield costs half a microsecond where no other thread is ready;
-/// calls of five messages cost 0.79 with 4, and 0.77 with 16.
+/// How often an idle worker yields before it sleeps. A yield costs half a microsecond where no
+/// other thread is ready; calls of five messages cost 0.79 with 4, and 0.77 with 16.
 const YIELDS_BEFORE_SLEEP: u32 = 4;
 
 pub(super) struct Pool {
     state: Mutex<State>,
     /// As many idle workers as there are processors sleep here.
     core: Condvar,
-    /// The other idle workers sleep here. They are woken only if those above are not enough, so the surplus ones time
-    /// out and end.
+    /// The other idle workers sleep here. They are woken only if those above are not enough, so the
+    /// surplus ones time out and end.
     surplus: Condvar,
     /// The clock thread sleeps here.
     pub(super) clock: Condvar,
@@ -160,7 +161,8 @@ impl Pool {
         self.start_workers(self.core_threads)
     }
 
-    /// Starts `count` threads, which are counted in [`State::threads`] already; an error takes the rest off again.
+    /// Starts `count` threads, which are counted in [`State::threads`] already; an error takes the
+    /// rest off again.
     pub(super) fn start_workers(self: &Arc<Self>, count: usize) -> io::Result<()> {
         for started in 0..count {
             let pool = self.clone();
@@ -367,8 +369,9 @@ impl Pool {
         })
     }
 
-    /// Lets other threads run before this one sleeps, in case they submit more: waking a thread costs a system call
-    /// and two switches. One worker at a time, so the cost stays small if nothing comes.
+    /// Lets other threads run before this one sleeps, in case they submit more: waking a thread
+    /// costs a system call and two switches. One worker at a time, so the cost stays small if
+    /// nothing comes.
     fn yield_before_sleep<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         state.yielding = true;
         drop(state);

@@ -1,12 +1,13 @@
-//! A queue that grows by blocks. A `VecDeque` of 100,000 tasks moves them all when it grows, which takes longer than the
-//! pool's lock may be held.
+//! A queue that grows by blocks. A `VecDeque` of 100,000 tasks moves them all when it grows, which
+//! takes longer than the pool's lock may be held.
 
 use std::collections::{vec_deque, VecDeque};
 
 const BLOCK: usize = 1024;
 
 pub(super) struct BlockQueue<T> {
-    /// Only the first and the last block may hold fewer than [`BLOCK`] entries; only a lone one may be empty.
+    /// Only the first and the last block may hold fewer than [`BLOCK`] entries; only a lone one may
+    /// be empty.
     blocks: VecDeque<VecDeque<T>>,
     len: usize,
 }
@@ -29,8 +30,8 @@ impl<T> BlockQueue<T> {
         }
     }
 
-    /// The first value, and its block if that is empty now. Drop the block without the lock: the allocator may tidy up
-    /// for 100 µs.
+    /// The first value, and its block if that is empty now. Drop the block without the lock: the
+    /// allocator may tidy up for 100 µs.
     pub(super) fn pop(&mut self) -> Option<(T, Option<VecDeque<T>>)> {
         let block = self.blocks.front_mut()?;
         let value = block.pop_front()?;

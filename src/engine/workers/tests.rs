@@ -257,7 +257,8 @@ fn the_pool_grows_for_tasks_that_block_for_3_ms() {
     assert!(took < Duration::from_millis(600), "{took:?}");
 }
 
-/// Tasks that only compute, in slices of various lengths: the samples with more busy threads than processors.
+/// Tasks that only compute, in slices of various lengths: the samples with more busy threads than
+/// processors.
 fn share_beyond_processors(tasks: u32, slices: u32, slice: fn()) -> f64 {
     let workers = pool(64, DEADLINE);
     let processors = workers.status().threads;
@@ -337,7 +338,8 @@ fn tasks_that_panic_when_they_are_dropped_harm_nobody() {
     drop(workers);
 }
 
-/// The longest CPU time of one step, of the least among three runs: reallocations come at the same step of each run.
+/// The longest CPU time of one step, of the least among three runs: reallocations come at the same
+/// step of each run.
 fn longest_step(mut run: impl FnMut(&mut dyn FnMut(&mut dyn FnMut()))) -> Duration {
     let own = usage::Worker::current();
     let mut least: Vec<Duration> = Vec::new();

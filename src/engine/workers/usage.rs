@@ -1,8 +1,9 @@
-//! What the worker threads use: their CPU clocks, and how long their slices were blocked. It measures, and must not know
-//! what follows from it.
+//! What the worker threads use: their CPU clocks, and how long their slices were blocked. It
+//! measures, and must not know what follows from it.
 //!
-//! A blocked thread and one that waits for a processor look alike in the CPU clock. The kernel's count of involuntary
-//! switches tells them apart, but only the thread itself can read its own. So each thread measures its slices.
+//! A blocked thread and one that waits for a processor look alike in the CPU clock. The kernel's
+//! count of involuntary switches tells them apart, but only the thread itself can read its own. So
+//! each thread measures its slices.
 
 use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -66,15 +67,17 @@ impl SliceTimes {
         to.fetch_add(time.as_nanos() as u64, Ordering::Relaxed);
     }
 
-    /// Takes what was added since the last call, in seconds: the time in slices, the part that was blocked, and the part
-    /// that was blocked unless the thread waited for a lock whose holder was preempted.
+    /// Takes what was added since the last call, in seconds: the time in slices, the part that was
+    /// blocked, and the part that was blocked unless the thread waited for a lock whose holder was
+    /// preempted.
     pub(super) fn take(&self) -> [f64; 3] {
         [&self.seen, &self.blocked, &self.maybe_blocked]
             .map(|sum| sum.swap(0, Ordering::Relaxed) as f64 / 1e9)
     }
 }
 
-/// How often the kernel took a processor away from a thread of this process that could have gone on.
+/// How often the kernel took a processor away from a thread of this process that could have gone
+/// on.
 pub(super) fn preemptions() -> i64 {
     let usage = getrusage(UsageWho::RUSAGE_SELF);
     usage.map_or(0, |usage| usage.involuntary_context_switches())
