@@ -1,8 +1,8 @@
 //! The client's side of a stream: from a call to a blocking iterator.
 //!
-//! A future on the call's poll thread forwards arriving messages into a bounded channel, and the
-//! caller iterates that. So a caller is woken once for messages that arrive together, and one that
-//! does not read holds one channel and no thread. It knows nothing of any service.
+//! A future on the call's poll thread forwards arriving messages into a bounded channel, which the
+//! caller iterates. So messages that arrive together wake the caller once, and a caller that does
+//! not read holds one channel and no thread. It knows nothing of any service.
 
 use std::fmt;
 use std::future::Future;
@@ -18,13 +18,13 @@ use super::channel::{bounded_by_size, Capacity, Receiver, RecvTimeoutError, Send
 use super::panic::run_caught;
 use super::payload::Payload;
 
-/// How long the last messages of a call may take when its status, a failure, is known already. They
-/// are on their way through the C-core then. But the C-core can lose the read of a call that fails
-/// while it looks for a connection, and the caller would wait for ever.
+/// The time for the last messages of a call after its failure is known. Usually they are already in
+/// the C-core. But the C-core can lose the read of a call that fails while it connects, and the
+/// caller would wait forever.
 const LAST_MESSAGES_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Timeouts of a caller that waits for one response; `None` waits for as long as the call lasts.
-/// The deadline of the whole call is `CallOption::timeout`.
+/// Timeouts of the wait for one response; `None` waits until the call ends. The deadline of the
+/// whole call is `CallOption::timeout`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReceiveTimeouts {
     /// For the first response, from the moment the caller asks for it.
@@ -33,7 +33,7 @@ pub struct ReceiveTimeouts {
     pub idle: Option<Duration>,
 }
 
-/// Why there is no next response.
+/// Error of a receiving call.
 #[derive(Debug, thiserror::Error)]
 pub enum ReceiveError {
     /// The call ended with a status other than OK.
@@ -50,17 +50,17 @@ pub enum ReceiveError {
     Broken(grpcio::Error),
 }
 
-/// How the call ended, once it did.
+/// The outcome of the call, once it has ended.
 type End = OnceLock<Result<(), grpcio::Error>>;
 
 #[derive(Default)]
 struct Outcome {
     headers: OnceLock<Metadata>,
-    /// Set before the channel is closed. Of a call that failed, the last messages may still come.
+    /// Set before the channel is closed. After a failure the last messages may still arrive.
     end: End,
 }
 
-/// The responses of one call: an iterator that blocks.
+/// The responses of one call, as a blocking iterator.
 ///
 /// After an error it yields that error once, then `None`. Dropping it cancels the call.
 pub struct Responses<T> {
@@ -70,7 +70,7 @@ pub struct Responses<T> {
     started: bool,
 }
 
-/// Receives `stream`, a call made with `client`, into a channel of `capacity`.
+/// Receives the responses of `stream`, a call made with `client`, through a channel of `capacity`.
 ///
 /// Returns at once. `stream` comes from a generated client, or from [`Client::server_streaming`].
 pub fn receive<T: Payload>(
@@ -98,8 +98,7 @@ pub fn receive<T: Payload>(
 }
 
 impl<T> Responses<T> {
-    /// The status that the call ended with; `None` while it goes on, and when this side cancelled
-    /// it.
+    /// The final status of the call; `None` while the call is open, and if this side cancelled it.
     pub fn status(&self) -> Option<RpcStatus> {
         match self.outcome.end.get()? {
             Ok(()) => Some(RpcStatus::ok()),
@@ -108,22 +107,22 @@ impl<T> Responses<T> {
         }
     }
 
-    /// The server's initial metadata; there from the first response on.
+    /// The server's initial metadata; `Some` from the first response on.
     pub fn headers(&self) -> Option<&Metadata> {
         self.outcome.headers.get()
     }
 
-    /// Whether the next response is there already, so that `next` will not block.
+    /// Whether a response is queued, so that `next` will not block.
     pub fn is_ready(&self) -> bool {
         self.messages.as_ref().is_some_and(|m| !m.is_empty())
     }
 
-    /// Cancels the call; there is no next response.
+    /// Cancels the call; no further response follows.
     pub fn cancel(&mut self) {
         self.messages = None;
     }
 
-    /// The error to yield at the end of the channel, if it was no good end.
+    /// The error to yield at the end of the channel; `None` after status OK.
     fn failure(&self) -> Option<ReceiveError> {
         match self.outcome.end.get() {
             Some(Ok(())) => None,
@@ -131,13 +130,13 @@ impl<T> Responses<T> {
                 Some(ReceiveError::Status(status.clone()))
             }
             Some(Err(error)) => Some(ReceiveError::Broken(again(error))),
-            // The poll thread went away under the call.
+            // The poll thread ended before the call.
             None => Some(ReceiveError::Broken(grpcio::Error::QueueShutdown)),
         }
     }
 }
 
-/// `grpcio::Error` is not `Clone`; what it says is.
+/// A copy of the error: `grpcio::Error` is not `Clone`.
 fn again(error: &grpcio::Error) -> grpcio::Error {
     match error {
         grpcio::Error::RemoteStopped => grpcio::Error::RemoteStopped,
@@ -191,17 +190,16 @@ impl<T> fmt::Debug for Responses<T> {
 struct Forward<T> {
     stream: ClientSStreamReceiver<T>,
     sender: Sender<T>,
-    /// A message for which the channel had no room.
+    /// A message that the full channel refused.
     held: Option<T>,
-    /// The call has failed, as the outcome says; messages that came before that are still to be
-    /// read.
+    /// The call has failed, and the outcome is set. Messages before the failure are still read.
     failed: bool,
     outcome: Arc<Outcome>,
     listening: bool,
 }
 
 impl<T> Forward<T> {
-    /// Ready when the call is over.
+    /// Forwards messages; ready when the call is over.
     fn poll_messages(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), grpcio::Error>> {
         loop {
             if let Some(message) = self.held.take() {
@@ -224,7 +222,7 @@ impl<T> Forward<T> {
                     self.keep_headers(cx);
                     self.held = Some(message);
                 }
-                // The status can be known before the last messages were read: read on.
+                // The status can arrive before the last messages are read: read on.
                 Some(Err(error @ grpcio::Error::RpcFailure(_))) if !self.failed => {
                     self.failed = true;
                     let _ = self.outcome.end.set(Err(error));
@@ -246,7 +244,7 @@ impl<T> Forward<T> {
         Err(grpcio::Error::RemoteStopped)
     }
 
-    /// The headers come before the first message, so they are there by now.
+    /// Called after the first message or the end, when the headers have arrived.
     fn keep_headers(&mut self, cx: &mut Context<'_>) {
         if self.outcome.headers.get().is_none() {
             if let Poll::Ready(Ok(headers)) = pin!(self.stream.headers()).poll(cx) {
@@ -280,8 +278,8 @@ impl<T> Future for Forward<T> {
                 }
             }
         };
-        // Before the sender goes: its drop is what the caller wakes up to. After a failure this
-        // changes nothing.
+        // Set before the drop of the sender, which wakes the caller. After a failure this has no
+        // effect.
         let _ = forward.outcome.end.set(end);
         Poll::Ready(())
     }

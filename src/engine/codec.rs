@@ -1,10 +1,10 @@
-//! Messages in the form in which they travel: encoded by the worker that made them, decoded where
-//! blocking is allowed.
+//! Encoded responses and undecoded requests: workers encode and decode, not poll threads. It knows
+//! nothing of calls or channels.
 //!
-//! grpcio's own codec encodes on the poll thread, which is what a server runs out of first, and
-//! frees there what a worker allocated. An [`Encoded`] response is one slice that the C-core takes
-//! over as it is. A [`Raw`] request reaches its handler undecoded: the handler knows the size
-//! limit, and may decode it on a worker. It knows nothing of calls or channels.
+//! grpcio's own codec encodes on the poll thread, the scarcest resource of a server, and frees
+//! memory there that a worker allocated. An [`Encoded`] response is one slice that the C-core takes
+//! over unchanged. A [`Raw`] request reaches its handler undecoded: the handler checks its size,
+//! and may decode it on a worker.
 
 use std::cell::Cell;
 use std::fmt;
@@ -13,8 +13,8 @@ use std::marker::PhantomData;
 use grpcio::{GrpcSlice, Marshaller, MessageReader, Method, MethodType, RpcStatus, RpcStatusCode};
 use protobuf::Message;
 
-/// A method of any kind with grpcio's own codec, by its full name (`/package.Service/Method`), as
-/// generated code has it. For clients, and for services made by hand.
+/// A method of any kind with grpcio's own codec, as in generated code, by its full name
+/// (`/package.Service/Method`). For clients, and for services without generated code.
 pub const fn method<Req: Message, Resp: Message>(
     ty: MethodType,
     name: &'static str,
@@ -33,8 +33,8 @@ pub const fn method<Req: Message, Resp: Message>(
     }
 }
 
-/// A server-streaming method, by its full name (`/package.Service/Method`), that takes its
-/// requests raw and its responses encoded. For [`grpcio::ServiceBuilder`].
+/// A server-streaming method with raw requests and encoded responses, by its full name
+/// (`/package.Service/Method`). For [`grpcio::ServiceBuilder`].
 pub const fn server_streaming<Req: Message, Resp: Message>(
     name: &'static str,
 ) -> Method<Raw<Req>, Encoded<Resp>> {
@@ -55,8 +55,8 @@ pub const fn server_streaming<Req: Message, Resp: Message>(
     }
 }
 
-/// A method of any kind, by its full name, that takes its requests raw, so that its handler bounds
-/// their size; responses are encoded on the poll thread. For servers.
+/// A method of any kind with raw requests, by its full name. Its handler bounds their size; the
+/// poll thread encodes the responses. For servers.
 pub const fn raw_requests<Req: Message, Resp: Message>(
     ty: MethodType,
     name: &'static str,
@@ -75,9 +75,9 @@ pub const fn raw_requests<Req: Message, Resp: Message>(
     }
 }
 
-/// A response, encoded.
+/// An encoded response.
 pub struct Encoded<M> {
-    /// Taken out when it is sent; grpcio hands out shared references only.
+    /// Taken when it is sent, through the shared reference that grpcio passes.
     slice: Cell<GrpcSlice>,
     len: usize,
     message: PhantomData<fn(M)>,
@@ -87,7 +87,7 @@ impl<M: Message> Encoded<M> {
     /// Encodes `message`.
     ///
     /// # Errors
-    /// INTERNAL when it cannot be encoded, such as one beyond 4 GiB.
+    /// INTERNAL if it cannot be encoded, such as a message beyond 4 GiB.
     pub fn new(message: &M) -> Result<Encoded<M>, RpcStatus> {
         let mut slice = GrpcSlice::default();
         grpcio::pb_ser(message, &mut slice).map_err(|error| {
@@ -108,7 +108,7 @@ impl<M> Encoded<M> {
         self.len
     }
 
-    /// True for a message whose fields all have their default.
+    /// True if all fields have their default values.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -122,15 +122,15 @@ impl<M> fmt::Debug for Encoded<M> {
     }
 }
 
-/// A request as it came.
+/// An undecoded request.
 pub struct Raw<M>(MessageReader, PhantomData<fn() -> M>);
 
 impl<M: Message> Raw<M> {
-    /// Decodes it, if it has at most `limit` bytes.
+    /// Decodes the request if it has at most `limit` bytes.
     ///
     /// # Errors
-    /// RESOURCE_EXHAUSTED, in the C-core's own words, when it is larger; INTERNAL when it is no
-    /// `M`. Both as gRPC prescribes.
+    /// RESOURCE_EXHAUSTED, with the C-core's text, if it is larger; INTERNAL if it is not an `M`.
+    /// gRPC prescribes both codes.
     pub fn decode(self, limit: usize) -> Result<M, RpcStatus> {
         let len = self.0.len();
         let name = M::descriptor_static().full_name();
@@ -143,7 +143,7 @@ impl<M: Message> Raw<M> {
         }
         grpcio::pb_de(self.0).map_err(|error| {
             let why = match error {
-                grpcio::Error::Codec(what) => what.to_string(),
+                grpcio::Error::Codec(error) => error.to_string(),
                 other => other.to_string(),
             };
             let text = format!("the request is no {name}: {why}");

@@ -1,11 +1,11 @@
-//! Panics of code that belongs to the user: caught and logged, so that they end neither a thread
-//! nor the process. It must not know what it runs.
+//! Catches and logs panics of user code, so that they end neither a thread nor the process. It must
+//! not know the code that it runs.
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
-/// Runs `run` and logs a panic in it, with `name` saying what panicked; `None` then.
+/// Runs `run`. A panic is logged under `name`, and the result is `None`.
 pub(crate) fn run_caught<R>(name: &str, run: impl FnOnce() -> R) -> Option<R> {
-    // A caller uses nothing afterwards that `run` could have left half changed.
+    // No caller uses state afterwards that `run` could have left half changed.
     let result = catch_unwind(AssertUnwindSafe(run));
     result
         .map_err(|payload| {
@@ -41,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn panics_are_caught_also_those_of_a_payload() {
+    fn panics_are_caught_including_those_of_a_payload() {
         assert_eq!(run_caught("a test", || 1), Some(1));
         assert_eq!(run_caught("a test", || panic!("as it should")), None::<()>);
         let payload = || std::panic::panic_any(PanicOnDrop);

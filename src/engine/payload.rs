@@ -1,13 +1,12 @@
-//! The size of messages, which bounds a channel in bytes.
+//! The size of a message, for channels bounded in bytes. It must not know channels.
 
 use protobuf::Message;
 
 use super::codec::Encoded;
 
-/// A message that a channel can hold: its size is known.
+/// A message of known size.
 pub trait Payload: Send + 'static {
-    /// Bytes on the wire, without framing. Called once for each message, by the thread that puts it
-    /// into the channel.
+    /// Bytes on the wire, without framing. The sending thread calls it once for each message.
     fn encoded_len(&self) -> usize;
 }
 

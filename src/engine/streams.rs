@@ -1,5 +1,5 @@
-//! The front door of the engine on a server: [`Streams`] admits calls, serves them, counts them and
-//! ends them together. `call` and `send` have the life of one call.
+//! The engine's entry point on a server: [`Streams`] admits, serves, counts and ends calls. It
+//! knows nothing of one call's producers (`call`) and messages (`send`).
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -25,7 +25,7 @@ use super::workers::Workers;
 pub struct StreamsConfig {
     /// The channel of each call.
     pub capacity: Capacity,
-    /// The most streams open at once; a call beyond them ends with RESOURCE_EXHAUSTED at once.
+    /// The most open streams. A call beyond them ends with RESOURCE_EXHAUSTED at once.
     pub max_streams: usize,
     /// Further limits; none by default.
     pub limits: Limits,
@@ -42,11 +42,11 @@ impl Default for StreamsConfig {
     }
 }
 
-/// The open streams of a server; clones are the same.
+/// The open streams of a server. Clones share them.
 #[derive(Clone)]
 pub struct Streams {
     shared: Arc<Shared>,
-    /// The contexts of calls keep peer and headers.
+    /// Contexts of calls keep the peer and the headers.
     keeps_metadata: bool,
 }
 
@@ -54,15 +54,15 @@ struct Shared {
     workers: Arc<Workers>,
     config: StreamsConfig,
     table: Arc<StreamTable>,
-    /// `None` when no limit needs one.
+    /// `None` if no limit needs one.
     enforcer: Option<Arc<LimitEnforcer>>,
     observer: Observers,
-    /// Held while a snapshot is taken: one at a time.
+    /// Held while a snapshot is taken, since only one may run at a time.
     snapshots: Mutex<()>,
 }
 
 impl Streams {
-    /// No streams yet; their producers will run on `workers`.
+    /// Creates an empty set of streams, whose producers will run on `workers`.
     pub fn new(workers: Workers, config: StreamsConfig) -> Streams {
         Streams::with_observer(workers, config, None)
     }
@@ -89,9 +89,9 @@ impl Streams {
         }
     }
 
-    /// The same streams. The [`CallContext`] of a call that is served through the result has no
-    /// [peer](CallContext::peer) and no [headers](CallContext::headers), which otherwise take a
-    /// copy, some 500 bytes of an open stream.
+    /// Returns a handle to the same streams that keeps no metadata: the [`CallContext`] of a call
+    /// served through it has no [peer](CallContext::peer) and no [headers](CallContext::headers).
+    /// This saves some 500 bytes for each open stream.
     pub fn without_metadata(&self) -> Streams {
         Streams {
             shared: self.shared.clone(),
@@ -99,18 +99,18 @@ impl Streams {
         }
     }
 
-    /// Serves a call: `open` turns the request, which it holds, into jobs, and the messages of
-    /// their producers go to the client as they come.
+    /// Serves a call: `open` turns the request, which it holds, into jobs, and the client receives
+    /// the messages of their producers as they are made.
     ///
     /// Returns at once. `open` and the producers run on worker threads and may block. The call ends
     /// with OK when all producers have ended; with the first failure of `open` or of a producer,
-    /// after the messages made before it; with INTERNAL when one panics or a message cannot be
-    /// encoded; with RESOURCE_EXHAUSTED at once when too many streams are open, or as another of
-    /// the [`Limits`] has it; with UNAVAILABLE when the server drains. The `open` of a refused call
-    /// is dropped on the poll thread.
+    /// after the messages made before it; with INTERNAL if one panics or a message cannot be
+    /// encoded; with RESOURCE_EXHAUSTED at once if too many streams are open; as the [`Limits`]
+    /// define; or with the status given to [`Streams::refuse`]. The `open` of a refused call is
+    /// dropped on the poll thread.
     ///
-    /// The call holds its place among the streams until its last producer has come back, also when
-    /// its client has gone long before.
+    /// The call counts against the maximum number of streams until its last producer has returned,
+    /// even if its client left earlier.
     ///
     /// The call's context keeps the client's address and headers for the producers, unless these
     /// streams are [without metadata](Streams::without_metadata).
@@ -131,8 +131,8 @@ impl Streams {
                     table: table.clone(),
                     registration: admitted.registration,
                 });
-                // Without other streams, a wait of microseconds for the first message costs less
-                // than going to sleep and being woken for it.
+                // Without other streams, a yield of microseconds for the first message costs less
+                // than a sleep and a wake-up.
                 if admitted.is_alone {
                     yield_for_batching();
                 }
@@ -153,17 +153,17 @@ impl Streams {
         }
     }
 
-    /// The context of a call that has just arrived. [`Streams::serve`] makes one by itself.
+    /// The context of a call that has just arrived.
     fn context(&self, ctx: &RpcContext<'_>) -> CallContext {
         let draining = self.shared.table.draining().clone();
         CallContext::new(ctx, draining, self.keeps_metadata)
     }
 
-    /// Admits a call that the engine does not serve, such as a health check: by the limits of its
-    /// peer alone. It counts for its peer until the result is dropped.
+    /// Admits a call that the engine does not serve, such as a health check. Only the limits of its
+    /// peer apply, and the call counts for its peer until the result is dropped.
     ///
     /// # Errors
-    /// RESOURCE_EXHAUSTED when the peer has too many streams, or calls too often.
+    /// RESOURCE_EXHAUSTED if the peer has too many streams or exceeds its rate.
     pub fn admit_peer(&self, ctx: &RpcContext<'_>) -> Result<PeerPermit, RpcStatus> {
         let Some(peer) = self.peer(ctx) else {
             return Ok(PeerPermit(None));
@@ -180,14 +180,14 @@ impl Streams {
         }
     }
 
-    /// Names a method, `/package.Service/Method`, before its first call, so that snapshots have it
-    /// from the start.
+    /// Registers a method, `/package.Service/Method`, before its first call, so that snapshots
+    /// include it from the start.
     pub fn register_method(&self, method: &str) {
         self.shared.table.lock().methods.of(method.as_bytes());
     }
 
     /// The counters of all streams. Visits every open stream, which takes some 100 ns each; calls
-    /// that begin or end meanwhile do not wait for it. Blocks while another snapshot is taken.
+    /// that begin or end meanwhile do not wait. Blocks while another snapshot is taken.
     pub fn snapshot(&self) -> StreamsSnapshot {
         let _one_at_a_time = self
             .shared
@@ -206,32 +206,32 @@ impl Streams {
         }
     }
 
-    /// Counts a call that was refused before it came here, such as one without a token. `reason` is
-    /// a metrics label: one of a few words.
+    /// Counts a call that was refused outside the engine, such as a call without a token. `reason`
+    /// is a metrics label from a small set.
     pub fn count_refusal(&self, reason: &'static str) {
         self.shared.table.lock().count_refusal(reason);
     }
 
-    /// Streams that hold a place now: those that are open, and those that have ended for their
-    /// client while a producer still blocks.
+    /// The number of streams that count against the maximum: open streams, and streams that have
+    /// ended for their client while a producer still blocks.
     pub fn open(&self) -> usize {
         self.shared.table.lock().len()
     }
 
-    /// From now on every new call ends with `status`. Open streams go on, and can see it by
-    /// [`CallContext::is_draining`].
+    /// Refuses every new call with `status`. Open streams continue; [`CallContext::is_draining`]
+    /// becomes true for them.
     pub fn refuse(&self, status: RpcStatus) {
         self.shared.table.refuse(status);
     }
 
-    /// Blocks until every stream has ended for its client, at most for `timeout`; false when some
+    /// Blocks until every stream has ended for its client, at most for `timeout`; false if some
     /// have not. Producers that still block do not count.
     pub fn wait_until_none(&self, timeout: Duration) -> bool {
         self.shared.table.wait_until_none(timeout)
     }
 
-    /// Ends every open stream with `status`, without the messages in its channel; returns how many
-    /// there were. A stream whose reader does not read stays open until its connection goes.
+    /// Ends every open stream with `status`, without the messages in its channel; returns their
+    /// number. A stream with a stalled reader stays open until its connection ends.
     pub fn abort_all(&self, status: &RpcStatus) -> usize {
         let mut aborted = 0;
         let mut from = Some(0);
@@ -246,7 +246,8 @@ impl Streams {
         aborted
     }
 
-    /// The peer of a call, where limits count by peer: the C-core makes a text of it for each call.
+    /// The peer of a call, only if a limit counts by peer: the C-core formats it as text for each
+    /// call.
     fn peer(&self, ctx: &RpcContext<'_>) -> Option<Peer> {
         let limits = &self.shared.config.limits;
         limits.are_per_peer().then(|| Peer::of(&ctx.peer()))
@@ -285,7 +286,7 @@ impl Streams {
 struct Admitted {
     registration: Registration,
     metrics: Arc<MethodMetrics>,
-    /// There is no other stream.
+    /// No other stream is registered.
     is_alone: bool,
 }
 
@@ -310,7 +311,8 @@ fn refuse(
     status
 }
 
-/// A call that counts for its peer until this is dropped. See [`Streams::admit_peer`].
+/// The permit of a call, which counts for its peer until the permit is dropped. See
+/// [`Streams::admit_peer`].
 pub struct PeerPermit(Option<(Arc<StreamTable>, Peer)>);
 
 impl Drop for PeerPermit {

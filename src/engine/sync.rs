@@ -1,11 +1,11 @@
-//! The synchronisation primitives that `channel/wake.rs` and `call/termination.rs` are written in.
+//! The synchronisation primitives of `channel/wake.rs` and `call/termination.rs`.
 //!
-//! `tests/loom.rs` compiles the same two files against loom's. Nothing else belongs here.
+//! `tests/loom.rs` compiles the same two files against loom's primitives. Add nothing else here.
 
 pub(crate) use std::sync::atomic::{fence, AtomicBool, AtomicU32, AtomicU8, AtomicUsize, Ordering};
 pub(crate) use std::sync::{Mutex, MutexGuard as Guard};
 
-/// Locks a mutex under which no code panics that could leave its value in pieces.
+/// Locks a mutex whose value stays whole even if its holder panics.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> Guard<'_, T> {
     mutex
         .lock()

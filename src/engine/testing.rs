@@ -1,19 +1,19 @@
-//! What the engine's unit tests share: waiting, with a deadline, and wakers that count.
+//! Helpers of the engine's unit tests: waits with a deadline, and counting wakers.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
-/// Long enough for any machine; a test that needs it has failed.
+/// The limit of every wait, long enough for any machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Waits until `holds`, with a deadline.
 #[track_caller]
-pub(crate) fn eventually(what: &str, holds: impl Fn() -> bool) {
+pub(crate) fn eventually(condition: &str, holds: impl Fn() -> bool) {
     let deadline = Instant::now() + DEADLINE;
     while !holds() {
-        assert!(Instant::now() < deadline, "in vain: {what}");
+        assert!(Instant::now() < deadline, "timeout: {condition}");
         std::thread::sleep(Duration::from_millis(1));
     }
 }

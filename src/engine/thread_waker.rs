@@ -1,5 +1,5 @@
-//! A blocked thread in the shape of a `Waker`, so that it can wait for whatever wakes tasks. It
-//! must not know what it waits for.
+//! A `Waker` that wakes a blocked thread, so that a thread can wait like a task. It must not know
+//! the condition.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::task::{Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Instant;
 
-/// A blocked thread, in the shape of a `Waker`.
+/// A thread that can block until its waker is called.
 pub(crate) struct ThreadWaker {
     thread: Arc<SleepingThread>,
     pub(crate) waker: Waker,
@@ -15,7 +15,7 @@ pub(crate) struct ThreadWaker {
 
 struct SleepingThread {
     thread: Thread,
-    /// A wake-up came that no `wait` has used yet; `park` alone may return for no reason.
+    /// A wake-up that no `wait` has consumed; `park` alone may return spuriously.
     woken: AtomicBool,
 }
 
@@ -31,7 +31,7 @@ impl ThreadWaker {
         }
     }
 
-    /// Blocks until woken, at most until `deadline`; false when that has passed.
+    /// Blocks until woken, at most until `deadline`; false after the deadline.
     pub(crate) fn wait(&self, deadline: Option<Instant>) -> bool {
         loop {
             if self.thread.woken.swap(false, Ordering::Acquire) {

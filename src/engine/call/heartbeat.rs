@@ -18,12 +18,12 @@ use super::Call;
 const MIN_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Makes the heartbeat message.
-pub(super) type MakeBeat<T> = Box<dyn FnMut() -> Produced<T> + Send>;
+pub(super) type MakeMessage<T> = Box<dyn FnMut() -> Produced<T> + Send>;
 
 pub(super) struct Heartbeat<T> {
     interval: Duration,
     /// `None` while a worker runs it.
-    make: Option<MakeBeat<T>>,
+    make: Option<MakeMessage<T>>,
     /// Messages that had left the channel at the last check.
     seen: u64,
     /// Half intervals without a message, up to the last check.
@@ -32,7 +32,7 @@ pub(super) struct Heartbeat<T> {
 }
 
 impl<T> Heartbeat<T> {
-    pub(super) fn new(interval: Duration, make: MakeBeat<T>) -> Heartbeat<T> {
+    pub(super) fn new(interval: Duration, make: MakeMessage<T>) -> Heartbeat<T> {
         Heartbeat {
             interval: interval.clamp(MIN_INTERVAL, MAX_DELAY),
             make: Some(make),
@@ -46,7 +46,7 @@ impl<T> Heartbeat<T> {
     /// Converts the function, before the call has begun.
     pub(super) fn map<U>(
         self,
-        map: impl FnOnce(MakeBeat<T>) -> MakeBeat<U>,
+        map: impl FnOnce(MakeMessage<T>) -> MakeMessage<U>,
     ) -> Option<Heartbeat<U>> {
         Some(Heartbeat::new(self.interval, map(self.make?)))
     }
@@ -117,12 +117,12 @@ impl<T: Send + 'static> Call<T> {
         state.active += 1;
         drop(state);
         match run_user_code("a heartbeat", &mut make) {
-            Ok(beat) if !self.sender.is_closed() => {
-                if let Err(SendError(beat)) = self.sender.send_ignoring_capacity(beat) {
-                    drop_caught(beat);
+            Ok(message) if !self.sender.is_closed() => {
+                if let Err(SendError(message)) = self.sender.send_ignoring_capacity(message) {
+                    drop_caught(message);
                 }
             }
-            Ok(beat) => drop_caught(beat),
+            Ok(message) => drop_caught(message),
             Err(status) => self.fail(status),
         }
         let mut state = self.lock();
@@ -144,7 +144,7 @@ impl<T: Send + 'static> Call<T> {
 mod tests {
     use super::*;
 
-    fn beats(checks: &[(u64, bool)]) -> Vec<bool> {
+    fn heartbeats(checks: &[(u64, bool)]) -> Vec<bool> {
         let mut heartbeat = Heartbeat::new(Duration::ZERO, Box::new(|| Ok(())));
         let checks = checks.iter();
         checks
@@ -153,21 +153,21 @@ mod tests {
     }
 
     #[test]
-    fn a_quiet_call_beats_once_an_interval() {
+    fn a_quiet_call_sends_a_heartbeat_once_an_interval() {
         // At 1, 1.5, 2, … intervals; each heartbeat is a message itself.
         let checks = [(0, false), (1, false), (1, false), (2, false), (2, false)];
-        assert_eq!(beats(&checks), [true, false, true, false, true]);
+        assert_eq!(heartbeats(&checks), [true, false, true, false, true]);
     }
 
     #[test]
-    fn after_a_message_an_interval_passes_first() {
+    fn a_heartbeat_follows_a_message_after_an_interval() {
         let checks = [(1, false), (1, false), (1, false), (2, false), (9, false)];
-        assert_eq!(beats(&checks), [false, false, true, false, false]);
+        assert_eq!(heartbeats(&checks), [false, false, true, false, false]);
     }
 
     #[test]
-    fn nothing_beats_while_messages_wait() {
+    fn no_heartbeat_is_sent_while_messages_wait() {
         let checks = [(0, true), (0, true), (0, true), (0, false), (0, false)];
-        assert_eq!(beats(&checks), [false, false, false, false, true]);
+        assert_eq!(heartbeats(&checks), [false, false, false, false, true]);
     }
 }

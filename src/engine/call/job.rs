@@ -8,7 +8,7 @@ use std::time::Duration;
 use grpcio::RpcStatus;
 
 use super::adapters;
-use super::heartbeat::{Heartbeat, MakeBeat};
+use super::heartbeat::{Heartbeat, MakeMessage};
 use super::ordered::Order;
 use super::push::{PushFn, StreamSender};
 use super::schedule::{AtDelays, FromIterator, MapBodies, Schedule};
@@ -77,7 +77,7 @@ impl<T> Job<T> {
     /// }
     ///
     /// let job: Job<u64> = Job::push(|sender: StreamSender<u64>| {
-    ///     // An error means that the client has gone: stop, and let the call end.
+    ///     // An error means that the client is lost: stop, and let the call end.
     ///     visit(&mut |n| sender.send(n).is_ok());
     ///     Ok(())
     /// });
@@ -287,14 +287,16 @@ impl<T: 'static> Jobs<T> {
     pub(super) fn map_bodies<U: 'static>(
         self,
         map: impl FnMut(Body<T>) -> Body<U> + Send + 'static,
-        map_beat: impl FnOnce(MakeBeat<T>) -> MakeBeat<U>,
+        map_heartbeat: impl FnOnce(MakeMessage<T>) -> MakeMessage<U>,
     ) -> Jobs<U> {
         let inner = self.schedule;
         let mut jobs = Jobs::new(MapBodies { inner, map });
         if let Some(extras) = self.extras {
             jobs.extras = Some(Box::new(Extras {
                 order: extras.order.map(|_| Order::default()),
-                heartbeat: extras.heartbeat.and_then(|beat| beat.map(map_beat)),
+                heartbeat: extras
+                    .heartbeat
+                    .and_then(|heartbeat| heartbeat.map(map_heartbeat)),
             }));
         }
         jobs

@@ -3,10 +3,10 @@
 //!
 //! | started job | holds | next state |
 //! | --- | --- | --- |
-//! | first | nothing here: it is ready, parked, or with a worker, as in any call | gone, when it ends or fails |
+//! | first | nothing here: it is ready, parked, or with a worker, as in any call | none, when it ends or fails |
 //! | later, has not run | nothing here: it is ready or with a worker | one of the next two |
 //! | later, has run | its first message; a push job has not begun | first and ready, in its turn |
-//! | later, ended or failed | its end or failure | gone, in its turn; only then the failure ends the call |
+//! | later, ended or failed | its end or failure | none, in its turn; only then the failure ends the call |
 
 use std::collections::BTreeMap;
 

@@ -14,7 +14,7 @@ fn poll(receiver: &Receiver<u32>, waker: &Waker) -> Poll<Option<u32>> {
 }
 
 #[test]
-fn what_is_sent_comes_in_order_and_then_the_end() {
+fn messages_arrive_in_order_then_the_end() {
     let (sender, receiver) = channel(4);
     for n in 0..3 {
         sender.try_send(n).unwrap();
@@ -34,7 +34,7 @@ fn the_end_comes_with_the_last_sender() {
 }
 
 #[test]
-fn a_full_channel_gives_the_message_back() {
+fn a_full_channel_returns_the_message() {
     let (sender, receiver) = channel(2);
     sender.try_send(1).unwrap();
     sender.try_send(2).unwrap();
@@ -54,7 +54,7 @@ fn a_sleeping_receiver_is_woken_once_for_many_messages() {
     assert_eq!(count.get(), 1);
     assert_eq!(poll(&receiver, &waker), Poll::Ready(Some(0)));
     sender.try_send(5).unwrap();
-    assert_eq!(count.get(), 1, "nobody sleeps, so nobody is woken");
+    assert_eq!(count.get(), 1, "the receiver is awake");
 }
 
 #[test]
@@ -74,11 +74,11 @@ fn a_sender_is_woken_at_the_low_water_mark_and_not_before() {
     for _ in 0..4 {
         receiver.recv().unwrap();
     }
-    assert_eq!(count.get(), 1, "once is enough");
+    assert_eq!(count.get(), 1, "woken once");
 }
 
 #[test]
-fn a_closed_channel_takes_nothing_and_gives_what_it_has() {
+fn a_closed_channel_refuses_sends_and_delivers_its_queue() {
     let (sender, receiver) = channel(4);
     let other = sender.clone();
     let (count, waker) = Count::new();
@@ -102,7 +102,7 @@ fn closing_wakes_a_sleeping_receiver() {
 }
 
 #[test]
-fn dropping_the_receiver_wakes_everybody_and_frees_what_is_queued() {
+fn dropping_the_receiver_wakes_all_and_frees_the_queue() {
     let (sender, receiver) = bounded(Capacity::messages(2));
     let queued = Arc::new(());
     sender.try_send(queued.clone()).unwrap();
@@ -151,7 +151,7 @@ fn a_message_larger_than_the_channel_still_passes() {
 }
 
 #[test]
-fn a_blocked_receiver_waits_no_longer_than_its_sender_says() {
+fn a_blocked_receiver_ends_at_the_receive_deadline() {
     let (sender, receiver) = bounded(Capacity::messages(2));
     let blocked = thread::spawn(move || (receiver.recv(), receiver.recv(), receiver.recv()));
     sender.send(1).unwrap();
@@ -162,7 +162,7 @@ fn a_blocked_receiver_waits_no_longer_than_its_sender_says() {
 }
 
 #[test]
-fn recv_timeout_tells_waiting_from_the_end() {
+fn recv_timeout_distinguishes_a_timeout_from_the_end() {
     let (sender, receiver) = channel(1);
     let short = Duration::from_millis(10);
     assert_eq!(receiver.recv_timeout(short), Err(RecvTimeoutError::Timeout));
@@ -180,7 +180,7 @@ fn recv_timeout_tells_waiting_from_the_end() {
 }
 
 #[test]
-fn a_blocked_sender_ends_when_the_receiver_goes() {
+fn a_blocked_sender_returns_when_the_receiver_is_dropped() {
     let (sender, receiver) = channel(1);
     sender.send(0).unwrap();
     let blocked = thread::spawn(move || sender.send(1));
@@ -194,11 +194,11 @@ fn blocking_threads_lose_nothing_through_the_smallest_channel() {
     const EACH: u32 = 20_000;
     let (sender, receiver) = channel(1);
     let threads: Vec<_> = (0..SENDERS)
-        .map(|who| {
+        .map(|index| {
             let sender = sender.clone();
             thread::spawn(move || {
                 for n in 0..EACH {
-                    sender.send(who * EACH + n).unwrap();
+                    sender.send(index * EACH + n).unwrap();
                 }
             })
         })
@@ -217,7 +217,7 @@ fn blocking_threads_lose_nothing_through_the_smallest_channel() {
 }
 
 #[test]
-fn no_more_than_its_capacity_is_ever_queued() {
+fn the_queue_never_exceeds_its_capacity() {
     let (sender, receiver) = channel(8);
     let most = Arc::new(AtomicUsize::new(0));
     let threads: Vec<_> = (0..4)
@@ -239,7 +239,7 @@ fn no_more_than_its_capacity_is_ever_queued() {
 }
 
 #[test]
-fn a_thread_that_waits_for_a_message_gets_it() {
+fn a_waiting_thread_gets_its_message() {
     let (sender, receiver) = channel(1);
     let started = Arc::new(AtomicBool::new(false));
     let signal = started.clone();
@@ -253,7 +253,7 @@ fn a_thread_that_waits_for_a_message_gets_it() {
 }
 
 #[test]
-fn a_receiver_can_take_what_is_there_and_no_more() {
+fn a_receiver_that_closes_gets_the_queued_messages() {
     let (sender, receiver) = channel(2);
     let (count, waker) = Count::new();
     sender.try_send(1).unwrap();
@@ -263,7 +263,7 @@ fn a_receiver_can_take_what_is_there_and_no_more() {
     assert!(!receiver.is_closed());
     receiver.close();
     assert!(receiver.is_closed());
-    assert_eq!(count.get(), 1, "whoever waits for room hears of it");
+    assert_eq!(count.get(), 1, "close wakes the waiting sender");
     assert_eq!(sender.try_send(3), Err(TrySendError::Closed(3)));
     assert_eq!(receiver.collect::<Vec<_>>(), [1, 2]);
 }

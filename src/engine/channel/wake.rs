@@ -3,7 +3,7 @@
 //! Both halves follow one rule, which makes a lost wake-up impossible:
 //!
 //! * a sleeper registers in the [`WaitList`], then checks its condition again, and only then
-//! sleeps;
+//!   sleeps;
 //! * a waker changes the condition, then checks whether the [`WaitList`] is occupied.
 //!
 //! Each side has a sequentially consistent fence between its two steps, so at least one of them

@@ -1,4 +1,5 @@
-//! The limits of a server's streams, beyond their number: by peer, by age, by stalled readers.
+//! The limits of a server's streams: number, peer, age and stalled readers. It must not know how a
+//! stream sends.
 //!
 //! `stream_table` and `registry` hold the open streams and admit new ones; `peers` counts by peer.
 //! `stream_age` ends streams that are too old, and `write_stall` streams whose readers stall;
@@ -24,49 +25,48 @@ pub(crate) use peers::Peer;
 pub(super) use registry::{OpenStream, Registration};
 pub(super) use stream_table::{Permit, StreamTable};
 
-/// Limits of a server's streams; `None` is no limit, and costs nothing.
+/// Limits of a server's streams. `None` is no limit, and costs nothing.
 ///
-/// A peer is an IPv4 address, or the /64 of an IPv6 address: a provider gives one customer that
-/// many addresses, and they would otherwise be as many peers. All clients over Unix-domain sockets
-/// are one peer, and so are all clients behind one proxy.
+/// A peer is an IPv4 address, or the /64 prefix of an IPv6 address, since providers assign a whole
+/// /64 to one customer. All clients over Unix-domain sockets are one peer, and so are all clients
+/// behind one proxy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// The most streams open at once of one peer; a call beyond them ends with RESOURCE_EXHAUSTED
-    /// at once.
+    /// The most open streams of one peer. A call beyond them ends with RESOURCE_EXHAUSTED at once.
     pub max_streams_per_peer: Option<u32>,
-    /// The most calls of one peer in a time; a call beyond them ends with RESOURCE_EXHAUSTED at
-    /// once.
+    /// The call rate of one peer. A call beyond it ends with RESOURCE_EXHAUSTED at once.
     pub rate_per_peer: Option<Rate>,
-    /// The longest life of a stream, give or take a tenth by chance, so that streams that began
-    /// together do not end together. An older stream makes no more responses; its reader gets those
-    /// that were made, then UNAVAILABLE. A reader that has not read them after 5 s more is cut off.
+    /// The maximum age of a stream, give or take a random tenth, so that streams that began
+    /// together do not end together. An older stream makes no more responses; its reader gets the
+    /// responses already made, then UNAVAILABLE. A reader that has not read them after 5 s more is
+    /// cut off.
     pub max_stream_age: Option<Duration>,
-    /// How long a reader may take none of the messages that wait for it. After that, or up to a
-    /// quarter later, its stream ends with UNAVAILABLE; a reader that does not even read this
-    /// within an eighth of the timeout is cut off.
+    /// The longest time in which a reader takes no waiting message. After that, or up to a quarter
+    /// later, its stream ends with UNAVAILABLE. A reader that does not take this status within an
+    /// eighth of the timeout is cut off.
     pub write_stall_timeout: Option<Duration>,
 }
 
 impl Limits {
-    /// True when a limit counts by peer.
+    /// True if a limit counts by peer.
     pub(super) fn are_per_peer(&self) -> bool {
         self.max_streams_per_peer.is_some() || self.rate_per_peer.is_some()
     }
 }
 
-/// A number of calls in a time, on average, and how many of them may come at once.
+/// A call rate: an average, and a burst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// Calls in `per`. At least 1.
+    /// Calls in each `per`. At least 1.
     pub calls: u32,
-    /// The time.
+    /// The period.
     pub per: Duration,
-    /// The most calls at once of a peer that made none for a while. At least 1.
+    /// The most calls at once after a pause. At least 1.
     pub burst: u32,
 }
 
 impl Rate {
-    /// This many calls a second, and as many at once.
+    /// `calls` calls a second, with bursts of the same number.
     pub fn per_second(calls: u32) -> Rate {
         Rate {
             calls,
@@ -82,16 +82,16 @@ impl fmt::Display for Rate {
     }
 }
 
-/// Why a call is not served.
+/// The reason for refusing a call.
 #[derive(Clone, Debug)]
 pub(super) enum Refusal {
-    /// The server drains, and answers with this.
+    /// The server drains; the status of the call.
     Draining(RpcStatus),
-    /// As many streams are open as may be.
+    /// The server has reached its maximum number of streams.
     Streams(usize),
-    /// As many streams of the peer are open as may be.
+    /// The peer has reached its maximum number of streams.
     StreamsOfPeer(u32),
-    /// The peer calls more often than it may.
+    /// The peer exceeds its call rate.
     RateOfPeer(Rate),
 }
 

@@ -1,5 +1,5 @@
-//! Streams and call rates by peer: one entry for each peer, as long as there is something to
-//! remember of it. It counts; it knows neither calls nor streams.
+//! Open streams and call rates by peer. Entries of idle peers are evicted. It counts; it knows
+//! neither calls nor streams.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -8,27 +8,27 @@ use std::time::{Duration, Instant};
 
 use super::{Limits, Rate, Refusal};
 
-/// The most peers with an entry of their own, some 7 MB of them. While all of them are active,
-/// further peers share one entry.
+/// The most peers with a separate entry: some 7 MB. While all of them are active, further peers
+/// share one entry.
 const MAX_PEERS: usize = 65_536;
 
-/// Entries that each call checks, to evict idle ones: more than the one that it may add.
+/// Entries that each call checks, to evict idle ones: more than it can add.
 const EVICTION_CHECKS: usize = 2;
 
-/// A remote address, as far as limits tell addresses apart.
+/// A remote address, as precise as the limits need it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Peer {
     V4(Ipv4Addr),
     /// The first 64 bits.
     V6(u64),
-    /// Over a Unix-domain socket, or another way that shows no address.
+    /// A Unix-domain socket, or another transport without an address.
     Local,
-    /// All peers without an entry of their own.
+    /// All peers without a separate entry.
     Others,
 }
 
 impl Peer {
-    /// From the C-core's text: `ipv4:192.0.2.1:50`, `ipv6:%5B2001:db8::1%5D:50`, `unix:…`.
+    /// Parses the C-core's text: `ipv4:192.0.2.1:50`, `ipv6:%5B2001:db8::1%5D:50`, `unix:…`.
     pub(crate) fn of(text: &str) -> Peer {
         let Some((scheme @ ("ipv4" | "ipv6"), rest)) = text.split_once(':') else {
             return Peer::Local;
@@ -49,20 +49,21 @@ impl Peer {
     }
 }
 
-/// An address in brackets, which may be escaped, without its zone.
+/// Parses an address in brackets, possibly escaped; ignores its zone.
 fn bracketed(host: &str) -> Option<Ipv6Addr> {
     let open = host.strip_prefix("%5B").or(host.strip_prefix('['))?;
     let inner = open.strip_suffix("%5D").or(open.strip_suffix(']'))?;
     inner.split('%').next()?.parse().ok()
 }
 
-/// The counts of all peers.
+/// The counters of all peers.
 pub(in crate::engine) struct Peers {
     max_streams: u32,
     pace: Option<Pace>,
-    /// A tree: a hash table of this size would hold the registry's lock for a millisecond to grow.
+    /// A tree: a hash table of this size would hold the registry's lock for a millisecond while it
+    /// grows.
     entries: BTreeMap<Peer, Entry>,
-    /// The entry that was checked last for being idle.
+    /// The last entry that eviction has checked.
     checked: Option<Peer>,
     started: Instant,
 }
@@ -106,7 +107,7 @@ impl Peers {
         }
     }
 
-    /// Counts a stream of `peer`, or refuses it. The result is for [`Peers::release`].
+    /// Counts a stream of `peer`, or refuses it. Pass the result to [`Peers::release`].
     pub(super) fn acquire(&mut self, peer: Peer, now: Instant) -> Result<Peer, Refusal> {
         let now = nanoseconds(now.saturating_duration_since(self.started));
         self.evict_idle(now);
@@ -130,15 +131,15 @@ impl Peers {
         Ok(peer)
     }
 
-    /// A stream that [`Peers::acquire`] counted is over.
+    /// Releases a stream that [`Peers::acquire`] counted.
     pub(super) fn release(&mut self, peer: Peer) {
         if let Some(entry) = self.entries.get_mut(&peer) {
             entry.open = entry.open.saturating_sub(1);
         }
     }
 
-    /// Checks the next few entries in turn. Each call adds one at most, so idle ones do not pile
-    /// up.
+    /// Checks the next entries in turn and evicts idle ones. Each call adds at most one, so they do
+    /// not accumulate.
     fn evict_idle(&mut self, now: u64) {
         for _ in 0..EVICTION_CHECKS {
             let from = self.checked.map_or(Unbounded, Excluded);

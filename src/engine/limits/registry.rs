@@ -1,8 +1,8 @@
-//! The open streams of a server: their places, their peers, and the steps that are due for each. It
-//! keeps this and acts on none of it; [`Streams`](crate::engine::Streams) has it behind one lock.
+//! The registry of a server's open streams, their peers, and their due termination steps. One lock,
+//! in `stream_table`, protects it. It must not terminate streams itself.
 //!
-//! Poll threads take that lock, so nobody may hold it for long: every pass over the streams goes in
-//! batches of [`BATCH_STREAMS`], 25 µs each, with the lock released in between.
+//! Poll threads take that lock, so no holder may keep it long: every pass over the streams goes in
+//! batches of [`BATCH_STREAMS`], 25 µs each, and releases the lock in between.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,21 +21,21 @@ pub(in crate::engine) const BATCH_STREAMS: usize = 256;
 
 /// An open stream of any message type.
 pub(in crate::engine) trait OpenStream: Send + Sync {
-    /// Ends the stream, or sees that it soon does.
+    /// Starts the termination of the stream.
     fn terminate(&self, termination: Termination);
 
-    /// 0 while its writer does not wait for its reader; the same number twice when the reader has
-    /// taken nothing in between.
+    /// 0 while its writer does not wait for its reader. If two reads return the same other number,
+    /// the reader has taken nothing in between.
     fn waiting_at(&self) -> u32;
 
-    /// Its counters so far.
+    /// The stream's counters.
     fn counts(&self) -> Counts;
 }
 
 /// A stream and its number.
 type Numbered = (Arc<dyn OpenStream>, u64);
 
-/// A step towards the end of a stream. They follow one another.
+/// A termination step of a stream. The steps follow one another; see `stream_age`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Step {
     Graceful,
@@ -47,9 +47,9 @@ struct Entry {
     stream: Arc<dyn OpenStream>,
     /// Its index in [`Registry::methods`].
     method: usize,
-    /// The client has seen the end; a producer still blocks.
+    /// The stream has ended for its client while a producer still blocks.
     has_ended: bool,
-    /// The last [`OpenStream::waiting_at`] other than 0, and since when it is the same.
+    /// The last [`OpenStream::waiting_at`] other than 0, and the time of its last change.
     waiting: Option<(u32, Instant)>,
 }
 
@@ -59,30 +59,29 @@ pub(in crate::engine) struct Registry {
     next_number: u64,
     /// Entries that have not ended.
     open: usize,
-    /// Steps for streams that are gone are skipped.
+    /// Due steps. Steps of removed streams are skipped.
     due: BTreeSet<(Instant, u64, Step)>,
     /// The next visit of the enforcer, if one is scheduled.
     pub(super) next_visit: Option<Timer>,
-    /// The status of new calls while the server drains.
+    /// The status of new calls; `Some` while the server drains.
     pub(in crate::engine) refusal: Option<RpcStatus>,
     /// `None` without limits by peer.
     peers: Option<Peers>,
     pub(in crate::engine) methods: Methods,
     /// Refused calls, by reason.
     refused: BTreeMap<&'static str, u64>,
-    /// There while a snapshot is taken.
+    /// `Some` while a snapshot is taken.
     snapshot: Option<PartialSnapshot>,
 }
 
-/// A snapshot of the streams with numbers below `end`, as they were when it began. It has come to
-/// the one with the number `next`.
+/// A snapshot of the streams with numbers below `end`. The next batch begins at the number `next`.
 struct PartialSnapshot {
     next: u64,
     end: u64,
     methods: Vec<MethodSnapshot>,
 }
 
-/// The place of a stream.
+/// The registration of a stream.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::engine) struct Registration {
     number: u64,
@@ -106,18 +105,18 @@ impl Registry {
         }
     }
 
-    /// Streams that hold a place.
+    /// The number of registered streams.
     pub(in crate::engine) fn len(&self) -> usize {
         self.streams.len()
     }
 
-    /// Streams whose client has not seen the end.
+    /// The number of streams that have not ended for their clients.
     pub(in crate::engine) fn open(&self) -> usize {
         self.open
     }
 
-    /// Admits one more stream of `peer`, or refuses it. An admitted peer is to be given to
-    /// [`Registry::add`] or [`Registry::release`].
+    /// Admits one more stream of `peer`, or refuses it. Pass an admitted peer to [`Registry::add`]
+    /// or [`Registry::release`].
     pub(in crate::engine) fn admit(
         &mut self,
         max_streams: usize,
@@ -132,7 +131,7 @@ impl Registry {
         self.admit_peer(peer)
     }
 
-    /// As [`Registry::admit`], by the limits of the peer alone.
+    /// As [`Registry::admit`], but checks only the limits of the peer.
     pub(in crate::engine) fn admit_peer(
         &mut self,
         peer: Option<Peer>,
@@ -143,7 +142,7 @@ impl Registry {
         }
     }
 
-    /// A call of this peer is over.
+    /// Releases a call of an admitted peer.
     pub(in crate::engine) fn release(&mut self, peer: Option<Peer>) {
         if let (Some(peers), Some(peer)) = (&mut self.peers, peer) {
             peers.release(peer);
@@ -159,7 +158,7 @@ impl Registry {
         self.refused.iter().map(|(why, n)| (*why, *n)).collect()
     }
 
-    /// Adds a stream of a method, which may go on until `ends`, of a peer that was admitted.
+    /// Registers a stream of an admitted peer. The stream becomes too old at `ends`.
     pub(in crate::engine) fn add(
         &mut self,
         stream: Arc<dyn OpenStream>,
@@ -182,7 +181,8 @@ impl Registry {
         Registration { number, ends, peer }
     }
 
-    /// The stream has ended for its client. It keeps its place until [`Registry::remove`].
+    /// Records that the stream has ended for its client. It stays registered until
+    /// [`Registry::remove`].
     pub(in crate::engine) fn end(
         &mut self,
         registration: &Registration,
@@ -200,14 +200,14 @@ impl Registry {
                 .remove(&(ends, registration.number, Step::Graceful));
         }
         if let Some(partial) = &mut self.snapshot {
-            // It was open when the snapshot began, which will not come to it any more.
+            // It was open when the snapshot began, and the snapshot has not counted it yet.
             if (partial.next..partial.end).contains(&registration.number) {
                 partial.methods[entry.method].add_open(&end.counts);
             }
         }
     }
 
-    /// Frees the place. Returns the stream, to be dropped outside the lock.
+    /// Removes a stream. The caller drops it outside the lock.
     pub(in crate::engine) fn remove(
         &mut self,
         registration: &Registration,
@@ -217,7 +217,7 @@ impl Registry {
     }
 
     /// Begins a snapshot. The caller takes one at a time, and calls [`Registry::continue_snapshot`]
-    /// until that returns it.
+    /// until it returns the snapshot.
     pub(in crate::engine) fn begin_snapshot(&mut self) {
         self.snapshot = Some(PartialSnapshot {
             next: 0,
@@ -226,7 +226,7 @@ impl Registry {
         });
     }
 
-    /// Adds one batch of streams to the snapshot; returns it when that was the last one.
+    /// Adds one batch of streams to the snapshot. Returns the snapshot after the last batch.
     pub(in crate::engine) fn continue_snapshot(&mut self) -> Option<Vec<MethodSnapshot>> {
         let partial = self.snapshot.as_mut()?;
         let mut seen = 0;
@@ -250,7 +250,7 @@ impl Registry {
         }
     }
 
-    /// When the next step is due.
+    /// The time of the next due step.
     pub(super) fn first_due(&self) -> Option<Instant> {
         self.due.first().map(|(due, ..)| *due)
     }
@@ -259,7 +259,7 @@ impl Registry {
         self.due.extend(steps);
     }
 
-    /// Takes out one batch of the steps that are due.
+    /// Takes one batch of due steps.
     pub(super) fn take_due(&mut self, now: Instant) -> Vec<(Arc<dyn OpenStream>, u64, Step)> {
         let mut taken = Vec::new();
         for _ in 0..BATCH_STREAMS {
@@ -275,8 +275,8 @@ impl Registry {
         taken
     }
 
-    /// One batch of the open streams, from this number on; and the number to go on from, `None`
-    /// after the last batch.
+    /// One batch of the open streams, from the number `from` on, and the start of the next batch;
+    /// `None` after the last.
     pub(in crate::engine) fn open_batch(
         &mut self,
         from: u64,
@@ -288,8 +288,8 @@ impl Registry {
         (streams, next)
     }
 
-    /// The streams in one batch whose readers have taken nothing for `longest`; and the number to
-    /// go on from, `None` after the last batch.
+    /// The streams of one batch whose readers have taken nothing for `longest`, and the start of
+    /// the next batch; `None` after the last.
     pub(super) fn stalled(
         &mut self,
         from: u64,
@@ -311,7 +311,7 @@ impl Registry {
         (stalled, next)
     }
 
-    /// Visits one batch of streams, from this number on; returns the number to go on from.
+    /// Visits one batch of streams, from the number `from` on. Returns the start of the next batch.
     fn visit(&mut self, from: u64, mut visit: impl FnMut(u64, &mut Entry)) -> Option<u64> {
         let mut seen = 0;
         let mut next = None;

@@ -77,13 +77,13 @@ fn batches_visit_each_open_stream_once() {
         let (streams, following) = registry.open_batch(next);
         seen += streams.len();
         from = following;
-        // Streams that were visited may go meanwhile.
+        // Visited streams may end meanwhile.
         registry.remove(&registrations[0]);
     }
     assert_eq!(seen, 2 * BATCH_STREAMS);
 }
 
-/// Counts of a stream must be in a snapshot once, whenever the stream ends.
+/// A snapshot must count each stream once, at any time of its end.
 #[test]
 fn a_stream_that_ends_during_a_snapshot_is_counted_once() {
     for ends in [0, BATCH_STREAMS - 1, BATCH_STREAMS, 2 * BATCH_STREAMS - 1] {
@@ -106,7 +106,7 @@ fn a_stream_that_ends_during_a_snapshot_is_counted_once() {
 }
 
 #[test]
-fn an_ended_stream_keeps_its_place_until_it_is_removed() {
+fn an_ended_stream_stays_registered_until_it_is_removed() {
     let mut registry = Registry::new(None);
     let registration = add(&mut registry, None, 0);
     assert_eq!((registry.len(), registry.open()), (1, 1));
@@ -121,7 +121,7 @@ fn an_ended_stream_keeps_its_place_until_it_is_removed() {
 }
 
 #[test]
-fn a_reader_stalls_when_it_takes_nothing_for_so_long() {
+fn a_reader_that_takes_nothing_for_the_timeout_is_stalled() {
     let mut registry = Registry::new(None);
     add(&mut registry, None, 7);
     add(&mut registry, None, 0);

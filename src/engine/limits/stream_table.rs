@@ -42,7 +42,7 @@ impl StreamTable {
     }
 
     pub(in crate::engine) fn lock(&self) -> MutexGuard<'_, Registry> {
-        // No code of a user runs under the lock, so a poisoned registry is whole.
+        // No user code runs under the lock, so a poisoned registry is whole.
         self.registry.lock().unwrap_or_else(|e| e.into_inner())
     }
 
@@ -62,7 +62,7 @@ impl StreamTable {
         }
     }
 
-    /// Blocks until no stream is open, at most for `timeout`; false when some still are.
+    /// Blocks until no stream is open, at most for `timeout`; false if some still are.
     pub(in crate::engine) fn wait_until_none(&self, timeout: Duration) -> bool {
         let wait = |registry| {
             self.none_open

@@ -1,21 +1,20 @@
-//! A yield of the poll thread before it would write a message alone, so that a producer can add to
-//! the write. It knows nothing of messages or sinks.
+//! Lets the poll thread yield before it writes a single message, so that a producer can add to the
+//! write. It knows nothing of messages or sinks.
 //!
-//! A writer that sleeps is woken by the first message. On a processor that it shares with the
-//! worker, it preempts that worker; it would write the one message, find no other, and sleep again:
-//! two context switches and a system call for each message. One yield before it makes it one write
-//! for all that the worker makes meanwhile: 0.47 of the cost of a tiny message on one processor,
-//! 0.7 of a call of five. Where no thread waits for the processor, a yield costs half a
-//! microsecond.
+//! The first message wakes a sleeping writer. On a shared processor it preempts the worker, writes
+//! the one message, finds no other, and sleeps again: two context switches and a system call for
+//! each message. After one yield it writes all messages that the worker has made meanwhile: 0.47 of
+//! the cost of a tiny message on one processor, 0.7 of a call of five. If no thread waits for the
+//! processor, a yield costs half a microsecond.
 
 use std::cell::Cell;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// After a longer yield the other threads compute rather than send.
+/// A longer yield means that the other threads compute rather than send.
 const LONG_YIELD: Duration = Duration::from_millis(1);
 
-/// After that there is no yield for so many times as long: yields that gain nothing take at most a
+/// After a long yield, none follows for this multiple of its time: useless yields take at most a
 /// hundredth of the poll thread's time.
 const PAUSE_FACTOR: u32 = 100;
 
@@ -23,8 +22,8 @@ thread_local! {
     static NEXT_YIELD: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-/// Lets other threads run, unless that took too long lately; false when it did not. It takes as
-/// long as the scheduler lets a thread run, a few milliseconds, where others compute.
+/// Yields to other threads, unless a recent yield took long; returns whether it did. If other
+/// threads compute, a yield takes one time slice, a few milliseconds.
 pub(in crate::engine) fn yield_for_batching() -> bool {
     let began = Instant::now();
     if NEXT_YIELD.get().is_some_and(|time| began < time) {
@@ -35,7 +34,7 @@ pub(in crate::engine) fn yield_for_batching() -> bool {
     true
 }
 
-/// The end of the rest after a yield that took so long.
+/// The time of the next yield after one that took `took`; `None` for at once.
 fn next_yield_after(began: Instant, took: Duration) -> Option<Instant> {
     (took > LONG_YIELD).then(|| began + took * PAUSE_FACTOR)
 }
@@ -54,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_none_during_the_rest() {
+    fn no_yield_follows_a_long_one_at_once() {
         NEXT_YIELD.set(Some(Instant::now() + Duration::from_secs(60)));
         assert!(!yield_for_batching());
         NEXT_YIELD.set(Some(Instant::now()));

@@ -1,5 +1,6 @@
-//! From a call's channel to its sink, on the call's poll thread: the response writer, the scheduler
-//! that the writers of one poll thread share, and the yield that lets messages share a write.
+//! From a call's channel to its sink, on the call's poll thread: the response writer, the write
+//! scheduler that the writers of one poll thread share, and the yield for batching. It knows
+//! nothing of jobs or workers' queues.
 
 mod batching;
 mod response_writer;

@@ -1,10 +1,9 @@
 //! The response writer of one call: a future on the call's poll thread that moves messages from the
 //! call's channel to its sink.
 //!
-//! It alone touches the sink, never blocks, and ends every call with exactly one status: it closes
-//! the sink with OK or another status, unless the call is already over or is cut. If another
-//! message is queued, the buffer hint lets both share a write; the last one is flushed. It must not
-//! know the content of the messages.
+//! It alone touches the sink, never blocks, and ends every call with exactly one status, unless the
+//! call is already over or is cut. If another message is queued, the buffer hint lets both share a
+//! write; the last one is flushed. It must not know the content of the messages.
 //!
 //! | phase | level `Open` | level `Abort` | level `Cut` |
 //! | --- | --- | --- | --- |
@@ -12,8 +11,8 @@
 //! | `Closing` | waits for the reader to take the status → `Over` | the same | → `Over` |
 //! | `Over` | done | done | done |
 //!
-//! A client that is gone leads from each phase to `Over`. A panic of user code (a marshaller, a
-//! `Drop`) leads from `Sending` to `Closing` with INTERNAL, and from `Closing` to `Over`.
+//! A lost client leads from each phase to `Over`. A panic of user code (a marshaller, a `Drop`)
+//! leads from `Sending` to `Closing` with INTERNAL, and from `Closing` to `Over`.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -31,24 +30,24 @@ use super::super::stats::{ended, CallEnd, MethodMetrics, Observation};
 use super::batching::yield_for_batching;
 use super::scheduler::{WriteSlot, MAX_SCHEDULED_BYTES};
 
-/// Writes the responses of one call. However it ends, dropping it ends the call.
+/// Writes the responses of one call. Dropping it ends the call in every case.
 pub(in crate::engine) struct ResponseWriter<T: Send + 'static> {
     call: Arc<Call<T>>,
     phase: Phase<T>,
     slot: WriteSlot,
-    /// Messages that the sink has taken: the reader's progress. Never 0.
+    /// The number of messages that the sink has taken: the reader's progress. Never 0.
     taken: u32,
-    /// The call knows that the writer waits for the reader.
+    /// The terminator has recorded that the writer waits for the reader.
     waits_for_reader: bool,
     deadline: Deadline,
-    /// The status of the call for its client; CANCELLED until there is one.
+    /// The status of the call for its client; CANCELLED until it is known.
     code: RpcStatusCode,
-    /// Until the first message is sent.
+    /// True until the first message is sent.
     awaits_first: bool,
     report: Report,
 }
 
-/// Where the end of the call is reported.
+/// The receivers of the report of the call's end.
 pub(in crate::engine) struct Report {
     pub(in crate::engine) table: Arc<StreamTable>,
     pub(in crate::engine) registration: Registration,
@@ -63,8 +62,7 @@ enum Phase<T: Send + 'static> {
         /// The next message, already out of the channel.
         held: Option<Queued<T>>,
     },
-    /// The status follows the messages that the sink has. Once the sink is ready, it takes the
-    /// status.
+    /// The status follows the messages in the sink. Once the sink is ready, it takes the status.
     Closing {
         sink: ServerStreamingSink<T>,
         code: RpcStatusCode,
@@ -98,7 +96,7 @@ impl<T: Send + 'static> ResponseWriter<T> {
         }
     }
 
-    /// Sends the messages that are there; ready when no more are to be sent.
+    /// Sends queued messages; ready when no more will be sent.
     fn poll_sending(&mut self, cx: &mut Context<'_>) -> Poll<SendEnd> {
         let Phase::Sending {
             sink,
@@ -109,7 +107,7 @@ impl<T: Send + 'static> ResponseWriter<T> {
             return Poll::Ready(SendEnd::ClientGone);
         };
         loop {
-            // This also notices a cancel or a deadline while there is nothing to send.
+            // This also notices a cancellation or a deadline while the channel is empty.
             match Pin::new(&mut *sink).poll_ready(cx) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return Poll::Ready(SendEnd::ClientGone),
@@ -149,7 +147,7 @@ impl<T: Send + 'static> ResponseWriter<T> {
                 next = messages.try_next();
             }
             let batch_is_used = self.slot.batch_is_used();
-            // At the end the status follows, so the last message can wait for it.
+            // The status follows the last message, and both can share a write.
             let more = !matches!(next, Err(TryRecvError::Empty)) && !batch_is_used;
             *held = next.ok();
             let flags = WriteFlags::default().buffer_hint(more);
@@ -158,7 +156,7 @@ impl<T: Send + 'static> ResponseWriter<T> {
                     sink.set_headers(headers);
                 }
             }
-            // Before it is sent: a message whose `Drop` panics is on its way by then.
+            // Counted before it is sent: a message whose `Drop` panics has been sent.
             self.call.counters().sent(size);
             match Pin::new(&mut *sink).start_send((queued.message, flags)) {
                 Ok(()) => {}
@@ -183,7 +181,7 @@ impl<T: Send + 'static> ResponseWriter<T> {
         }
     }
 
-    /// From `Sending` to `Closing`, with the status that the call has come to.
+    /// From `Sending` to `Closing`, with the status of the call.
     fn close(&mut self) {
         self.slot.leave();
         let phase = std::mem::replace(&mut self.phase, Phase::Over);
@@ -223,7 +221,7 @@ impl<T: Send + 'static> ResponseWriter<T> {
         }
     }
 
-    /// The client, or its connection, is gone.
+    /// The client or its connection was lost.
     fn lose_client(&mut self) {
         self.code = match self.deadline.exceeded() {
             true => RpcStatusCode::DEADLINE_EXCEEDED,
@@ -236,8 +234,8 @@ impl<T: Send + 'static> ResponseWriter<T> {
         }
     }
 
-    /// Ends the workers' side of the call. Messages that were not sent are dropped by a worker,
-    /// since their `Drop` is user code.
+    /// Ends the workers' side of the call. A worker drops the unsent messages, since their `Drop`
+    /// is user code.
     fn end_call(&mut self, messages: Receiver<T>, held: Option<Queued<T>>) {
         messages.disconnect();
         let held = held.map(|queued| queued.message);
@@ -245,8 +243,8 @@ impl<T: Send + 'static> ResponseWriter<T> {
         self.call.end((!is_empty).then_some((messages, held)));
     }
 
-    /// Sends the status behind the messages. The sink stays as it is meanwhile: dropping it before
-    /// its time cancels the call.
+    /// Sends the status after the messages. The sink is kept meanwhile: dropping it early would
+    /// cancel the call.
     fn poll_closing(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Phase::Closing {
             sink,
@@ -257,7 +255,7 @@ impl<T: Send + 'static> ResponseWriter<T> {
             return Poll::Ready(());
         };
         let mut sink = Pin::new(sink);
-        // An error from here on means that the client is gone, and that no status can reach it.
+        // From here on an error means that the client is lost and no status can reach it.
         let closed = match is_ready {
             false => match sink.as_mut().poll_ready(cx) {
                 Poll::Ready(Ok(())) => {
@@ -275,7 +273,7 @@ impl<T: Send + 'static> ResponseWriter<T> {
                 return Poll::Pending;
             }
             Poll::Ready(Ok(())) => self.code = *code,
-            // A failure counts as the outcome even if its client did not wait for it.
+            // A failure is the outcome even if its client did not wait for it.
             Poll::Ready(Err(_)) if *code != RpcStatusCode::OK => self.code = *code,
             Poll::Ready(Err(_)) => self.lose_client(),
         }
@@ -284,7 +282,7 @@ impl<T: Send + 'static> ResponseWriter<T> {
     }
 
     fn poll_phases(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        // Before the level is read: from now on every rise of it wakes this task.
+        // Before the level is read, so that every later rise wakes this task.
         self.call.terminator().attach(cx.waker());
         loop {
             match (&self.phase, self.call.terminator().level()) {
@@ -321,9 +319,9 @@ impl<T: Send + 'static> ResponseWriter<T> {
     }
 }
 
-/// Why no more messages are sent.
+/// The reason for sending no more messages.
 enum SendEnd {
-    /// All are sent that will be.
+    /// All messages are sent, or the rest is dropped.
     Complete,
     ClientGone,
     /// A message could not be encoded.

@@ -1,16 +1,16 @@
 //! The write scheduler of one poll thread: which of its busy streams writes now.
 //!
-//! A poll thread that goes from stream to stream by the message finds the state of each, 14 KB in
-//! the C-core alone, evicted from its caches by the next one: with 256 busy streams a message then
-//! costs a third more. So a stream with a backlog of small messages writes a batch of
-//! [`BATCH_MESSAGES`] while the others wait, and then the next one does. The last message of a
-//! batch is flushed, so no message waits in a buffer for the next batch. The scheduler knows
-//! nothing of channels or sinks.
+//! If a poll thread changes the stream after each message, the streams' states, 14 KB each in the
+//! C-core alone, evict one another from its caches: with 256 busy streams a message then costs a
+//! third more. So a stream with a backlog of small messages writes a batch of [`BATCH_MESSAGES`]
+//! while the others wait, and then the next stream does. The last message of a batch is flushed, so
+//! no message waits in a buffer for the next batch. The scheduler knows nothing of channels or
+//! sinks.
 //!
 //! A batch of small messages fits the C-core's write buffer, so it does not wait for its reader.
 //! But it can wait for a connection that is blocked in the middle of a write. So a timer checks
 //! whether batches make progress; if not, the next stream checks again, behind all earlier events
-//! of the poll thread, and takes over. A stream that was taken over from is exempt from then on.
+//! of the poll thread, and takes over. The stuck stream is exempt from scheduling from then on.
 //!
 //! | state | may write | leaves it |
 //! | --- | --- | --- |
@@ -33,19 +33,19 @@ use std::time::{Duration, Instant};
 
 use super::super::workers::{Task, Workers};
 
-/// Messages in a batch: as many as a channel holds by default. With 64, 32 and 16 a message costs
-/// 1.1, 1.2 and 1.4 times as much, with 1024 the same.
+/// Messages in a batch: the default capacity of a channel. With 64, 32 and 16 a message costs 1.1,
+/// 1.2 and 1.4 times as much, with 1024 the same.
 const BATCH_MESSAGES: u32 = 256;
 
-/// The largest message, in bytes, that is scheduled: a batch of these fits the C-core's write
-/// buffer of 64 KiB. Of larger ones a few are a batch.
+/// The largest scheduled message, in bytes: a batch of these fits the C-core's write buffer of 64
+/// KiB. A few larger messages fill that buffer, so they are not scheduled.
 pub(super) const MAX_SCHEDULED_BYTES: u32 = 200;
 
-/// Messages that a stream may write unscheduled after it was idle: streams that write now and then
-/// do not wait for those that always do.
+/// Messages that a stream may write unscheduled after it was idle: streams that write rarely do not
+/// wait for busy ones.
 const UNSCHEDULED_MESSAGES: u32 = 16;
 
-/// How often progress is checked while streams wait.
+/// Time between two progress checks while streams wait.
 const CHECK_INTERVAL: Duration = Duration::from_millis(1);
 
 /// The scheduler of one poll thread.
@@ -60,10 +60,10 @@ struct Scheduler {
 
 #[derive(Default)]
 struct State {
-    /// By ticket: first come, first served. The first one is woken when no stream writes.
+    /// By ticket: first come, first served. When no stream writes, the first one is woken.
     waiting: BTreeMap<u64, Waker>,
     last_ticket: u64,
-    /// There while the timer runs.
+    /// `Some` while the timer runs.
     timer: Option<Workers>,
     /// `written` at the timer's last check.
     seen: u64,
@@ -85,7 +85,7 @@ thread_local! {
 
 impl Scheduler {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing panics under the lock but a waker, and then the state is whole.
+        // Only a waker can panic under the lock, and then the state is whole.
         self.state.lock().unwrap_or_else(|e| e.into_inner())
     }
 
@@ -103,7 +103,7 @@ impl Task for Scheduler {
             return;
         }
         let written = self.written.load(Ordering::Relaxed);
-        // Perhaps the poll thread did not run at all: the first stream finds out.
+        // The poll thread may not have run at all: the first stream checks again.
         if written == state.seen {
             state.stuck_at = Some(written);
             state.wake_first();
@@ -130,7 +130,7 @@ enum Phase {
     Free(u32),
     /// With this ticket.
     Waiting(u64),
-    /// With this ticket, for so many more messages.
+    /// With this ticket, for this number of further messages.
     Writing(u64, u32),
     Exempt,
 }
@@ -144,7 +144,7 @@ impl WriteSlot {
         }
     }
 
-    /// Whether a small message may be written now; if not, `waker` is woken when it may.
+    /// Whether a small message may be written now. If not, `waker` is woken in its turn.
     #[inline]
     pub(super) fn may_write(&mut self, waker: &Waker, workers: &Workers) -> bool {
         match &mut self.phase {
@@ -166,8 +166,8 @@ impl WriteSlot {
         }
     }
 
-    /// Whether the batch ends with the message that was allowed last: others wait, and it has to be
-    /// flushed. The caller then calls [`WriteSlot::end_batch`].
+    /// Whether the batch ends with the last allowed message, because other streams wait. The caller
+    /// then flushes it and calls [`WriteSlot::end_batch`].
     #[inline]
     pub(super) fn batch_is_used(&mut self) -> bool {
         match &mut self.phase {
@@ -182,7 +182,7 @@ impl WriteSlot {
         }
     }
 
-    /// Ends the batch: the next stream may write. This one has more to write, later.
+    /// Ends the batch, so that the next stream may write. This stream has more to write later.
     pub(super) fn end_batch(&mut self) {
         if let Phase::Writing(ticket, _) = self.phase {
             self.phase = Phase::Free(0);
@@ -196,7 +196,7 @@ impl WriteSlot {
         }
     }
 
-    /// Ends the batch: this stream has nothing to write for now.
+    /// Ends the batch: this stream has no message for now.
     pub(super) fn become_idle(&mut self) {
         self.end_batch();
         if let Phase::Free(left) = &mut self.phase {
@@ -204,8 +204,7 @@ impl WriteSlot {
         }
     }
 
-    /// Leaves the scheduler: this stream writes no more messages. The caller leaves before it waits
-    /// for anything else.
+    /// Leaves the scheduler: this stream writes no more messages. Call it before any other wait.
     pub(super) fn leave(&mut self) {
         self.end_batch();
         if let Phase::Waiting(ticket) = self.phase {

@@ -2,7 +2,7 @@ use super::*;
 use crate::engine::testing::{eventually, Count};
 use crate::engine::WorkersConfig;
 
-/// A stream with a backlog, as a response writer would drive it.
+/// A stream with a backlog, driven as by a response writer.
 struct Stream {
     slot: WriteSlot,
     woken: Arc<Count>,
@@ -10,7 +10,7 @@ struct Stream {
 }
 
 impl Stream {
-    /// It has used up its unscheduled messages.
+    /// A stream that has used up its unscheduled messages.
     fn busy(workers: &Workers) -> Stream {
         let (woken, waker) = Count::new();
         let slot = WriteSlot::new();
@@ -29,7 +29,7 @@ impl Stream {
         sent
     }
 
-    /// How many messages go before it has to wait.
+    /// The number of messages sent before it has to wait.
     fn send_all(&mut self, workers: &Workers) -> u32 {
         (0..10 * BATCH_MESSAGES)
             .take_while(|_| self.send(workers))
@@ -42,7 +42,7 @@ fn workers() -> Workers {
 }
 
 #[test]
-fn alone_nobody_waits() {
+fn a_lone_stream_never_waits() {
     let workers = workers();
     assert_eq!(
         Stream::busy(&workers).send_all(&workers),
@@ -64,7 +64,7 @@ fn a_batch_each_first_come_first_served() {
 }
 
 #[test]
-fn who_had_nothing_to_send_goes_first_a_few_times() {
+fn a_stream_that_was_idle_writes_a_few_messages_first() {
     let workers = workers();
     let [mut busy, mut other] = [(); 2].map(|()| Stream::busy(&workers));
     assert!(busy.send(&workers));
@@ -84,7 +84,7 @@ fn an_idle_stream_leaves_its_batch_to_the_next() {
 }
 
 #[test]
-fn one_that_ends_while_it_waits_passes_on_what_it_was_woken_for() {
+fn a_waiting_stream_that_leaves_wakes_the_next() {
     let workers = workers();
     let [mut a, mut b, mut c] = [(); 3].map(|()| Stream::busy(&workers));
     assert!(a.send(&workers) && !b.send(&workers) && !c.send(&workers));
@@ -102,20 +102,18 @@ fn a_stuck_batch_is_taken_over_by_the_next() {
     assert!(stuck.send(&workers) && !next.send(&workers) && !last.send(&workers));
     eventually("the next one is woken", || next.woken.get() > 0);
     assert!(next.send(&workers));
-    // It may go on when it can, beside the others and not before them.
+    // The stuck stream may write at any time, beside the others.
     assert_eq!(stuck.send_all(&workers), 10 * BATCH_MESSAGES);
     assert_eq!(next.send_all(&workers), BATCH_MESSAGES - 1);
     assert_eq!(last.send_all(&workers), BATCH_MESSAGES);
 }
 
 #[test]
-fn the_clock_looks_only_while_somebody_waits() {
+fn the_timer_runs_only_while_a_stream_waits() {
     let workers = workers();
     let [mut a, mut b] = [(); 2].map(|()| Stream::busy(&workers));
     assert!(a.send(&workers) && !b.send(&workers));
     assert_eq!(workers.status().scheduled, 1);
     drop((a, b));
-    eventually("the clock has nothing to do", || {
-        workers.status().scheduled == 0
-    });
+    eventually("the timer ends", || workers.status().scheduled == 0);
 }

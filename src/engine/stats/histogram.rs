@@ -4,17 +4,16 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// The upper bounds of the buckets, in seconds: from the time of a wake-up to streams that stay
-/// open for an hour.
+/// The upper bounds of the buckets, in seconds: from a wake-up to a stream of an hour.
 pub const BOUNDS: [f64; 21] = [
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
     5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 3600.0,
 ];
 
-/// Counts of durations.
+/// A histogram of durations.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Histogram {
-    /// The last one counts durations beyond all bounds.
+    /// The last bucket counts durations beyond all bounds.
     buckets: [AtomicU64; BOUNDS.len() + 1],
     nanoseconds: AtomicU64,
 }
@@ -22,7 +21,7 @@ pub(in crate::engine) struct Histogram {
 /// A histogram at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HistogramSnapshot {
-    /// Durations up to the bound of the same index and above the one before; the last bucket,
+    /// Durations up to the bound of the same index and above the previous bound. The last bucket,
     /// beyond [`BOUNDS`], counts all longer ones.
     pub buckets: [u64; BOUNDS.len() + 1],
     /// The sum of all durations, in seconds.

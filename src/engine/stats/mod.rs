@@ -1,5 +1,5 @@
-//! Counters of calls: of each open call, and summed up by method for calls that have ended. It
-//! knows nothing of metrics formats.
+//! Call counters: of each open call, and sums by method over ended calls. It knows nothing of
+//! metrics formats.
 //!
 //! Each counter of a call has one writer and is written without atomic read-modify-writes, so
 //! counting costs a message nothing. A reader adds up the open calls; see
@@ -23,8 +23,8 @@ pub(super) use observer::{arrived, ended, Observation, Observers};
 /// The status codes of gRPC, 0 (OK) to 16 (UNAUTHENTICATED).
 pub const CODES: usize = 17;
 
-/// The counters of one call. Aligned, so that the response writer's stores take no cache line from
-/// the workers.
+/// The counters of one call. Aligned, so that the response writer's stores do not invalidate cache
+/// lines of the workers.
 #[derive(Debug, Default)]
 #[repr(align(64))]
 pub(super) struct CallCounters {
@@ -32,7 +32,7 @@ pub(super) struct CallCounters {
     messages: AtomicU64,
     /// Written by the response writer alone.
     bytes: AtomicU64,
-    /// When the first message was handed to the sink, in nanoseconds since the call arrived; 0
+    /// The time of the first message at the sink, in nanoseconds since the call's arrival; 0
     /// before. Written by the response writer alone.
     first: AtomicU64,
     /// Written under the lock of the call.
@@ -42,14 +42,14 @@ pub(super) struct CallCounters {
 }
 
 impl CallCounters {
-    /// One message of so many bytes was handed to the sink.
+    /// Counts one message of `bytes` bytes at the sink.
     #[inline]
     pub(super) fn sent(&self, bytes: u32) {
         add(&self.messages, 1);
         add(&self.bytes, bytes.into());
     }
 
-    /// The message that was counted last was not sent after all.
+    /// Takes back the last [`CallCounters::sent`]: the message was not sent.
     pub(super) fn not_sent(&self, bytes: u32) {
         let less = |counter: &AtomicU64, n| {
             let before = counter.load(Ordering::Relaxed);
@@ -64,13 +64,13 @@ impl CallCounters {
         self.first.store(nanoseconds.max(1), Ordering::Relaxed);
     }
 
-    /// A producer found the channel full; now `parked` producers wait for room.
+    /// Counts a stall: a producer found the channel full. Now `parked` producers are parked.
     pub(super) fn stalled(&self, parked: usize) {
         self.set_parked(parked);
         add(&self.stalls, 1);
     }
 
-    /// `parked` producers wait for room.
+    /// Sets the number of parked producers.
     pub(super) fn set_parked(&self, parked: usize) {
         self.parked.store(parked, Ordering::Relaxed);
     }
@@ -101,11 +101,12 @@ pub struct Counts {
     pub messages: u64,
     /// Their bytes, encoded.
     pub bytes: u64,
-    /// Times that a producer found the channel full and had to wait: the reader is slower.
+    /// The number of times that a producer found the channel full and had to wait, because the
+    /// reader is slower.
     pub stalls: u64,
-    /// Producers that wait for room in the channel now.
+    /// Producers that wait for a free slot in the channel now.
     pub parked: usize,
-    /// Slots of the channel that are taken now; see [`Capacity`](super::Capacity).
+    /// Taken slots of the channel; see [`Capacity`](super::Capacity).
     pub slots: usize,
     /// From the call's arrival to its first message; `None` before that.
     pub first_after: Option<Duration>,
@@ -146,10 +147,10 @@ impl MethodMetrics {
         self.first.record(duration);
     }
 
-    /// A call has ended. The caller holds the registry's lock, so that a snapshot counts the call
-    /// once.
+    /// Counts an ended call. The caller holds the registry's lock, so that a snapshot counts the
+    /// call once.
     pub(super) fn handled(&self, code: RpcStatusCode, counts: &Counts, lasted: Duration) {
-        // gRPC takes an unknown code for UNKNOWN.
+        // gRPC treats an unknown code as UNKNOWN.
         let code = usize::try_from(i32::from(code)).unwrap_or(CODES);
         let code = if code < CODES { code } else { 2 };
         self.handled[code].fetch_add(1, Ordering::Relaxed);
@@ -177,7 +178,7 @@ impl MethodMetrics {
     }
 }
 
-/// The methods seen so far: at most those that the server has registered, so the list stays short.
+/// The methods seen so far: at most the server's registered methods, so the list is short.
 #[derive(Debug, Default)]
 pub(super) struct Methods(Vec<Arc<MethodMetrics>>);
 
@@ -185,15 +186,15 @@ impl Methods {
     /// The metrics of a method, and their index in [`Methods::snapshot`].
     pub(super) fn of(&mut self, name: &[u8]) -> (usize, Arc<MethodMetrics>) {
         let known = self.0.iter().position(|m| m.name.as_bytes() == name);
-        let place = known.unwrap_or_else(|| {
+        let index = known.unwrap_or_else(|| {
             let name = String::from_utf8_lossy(name).into_owned();
             self.0.push(Arc::new(MethodMetrics::new(name)));
             self.0.len() - 1
         });
-        (place, self.0[place].clone())
+        (index, self.0[index].clone())
     }
 
-    /// Of ended calls; the caller adds the open ones.
+    /// A snapshot of ended calls; the caller adds the open ones.
     pub(super) fn snapshot(&self) -> Vec<MethodSnapshot> {
         self.0.iter().map(|method| method.snapshot()).collect()
     }
@@ -208,18 +209,18 @@ pub struct MethodSnapshot {
     pub started: u64,
     /// Calls that ended, by status code.
     pub handled: [u64; CODES],
-    /// Messages handed to the sinks, of open calls too.
+    /// Messages handed to the sinks, including those of open calls.
     pub messages: u64,
     /// Their bytes.
     pub bytes: u64,
     /// See [`Counts::stalls`].
     pub stalls: u64,
-    /// Calls open now: their client has not seen the end.
+    /// Calls that have not ended for their client.
     pub open: usize,
-    /// Calls that have ended for their client while a producer still blocks. They hold their places
-    /// until it comes back.
+    /// Calls that have ended for their client while a producer still blocks. They count against the
+    /// maximum number of streams until the producer returns.
     pub lingering: usize,
-    /// Producers that wait for room in their channels now.
+    /// Producers that wait for a free slot in their channels now.
     pub parked: usize,
     /// Slots taken in all channels now.
     pub slots: usize,
@@ -245,7 +246,7 @@ impl MethodSnapshot {
 pub struct StreamsSnapshot {
     /// By method.
     pub methods: Vec<MethodSnapshot>,
-    /// Calls that were refused, by reason.
+    /// Refused calls, by reason.
     pub refused: Vec<(&'static str, u64)>,
 }
 

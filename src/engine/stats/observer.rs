@@ -1,5 +1,5 @@
-//! Observers of single calls, for logs and traces: the engine reports when a call arrives and how
-//! it ended. It knows nothing of log formats or spans.
+//! Observers of calls, for logs and traces: the engine reports each arrival and each outcome. It
+//! knows nothing of log formats or spans.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use super::Counts;
 
 /// Observes every call.
 pub trait Observer: Send + Sync + 'static {
-    /// A call has arrived. Runs on a poll thread, so it must not block. A panic is logged and the
-    /// call goes on unobserved.
+    /// A call has arrived. Runs on a poll thread, so it must not block. After a panic, which is
+    /// logged, the call is not observed.
     fn arrived(&self, ctx: &RpcContext<'_>) -> Box<dyn CallObserver>;
 }
 
@@ -25,15 +25,15 @@ pub trait CallObserver: Send {
 /// The outcome of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallEnd {
-    /// The status; CANCELLED or DEADLINE_EXCEEDED when the client or its connection went.
+    /// The status; CANCELLED or DEADLINE_EXCEEDED if the client or its connection was lost.
     pub code: RpcStatusCode,
-    /// What it sent.
+    /// The call's counters.
     pub counts: Counts,
     /// From its arrival to its end.
     pub lasted: Duration,
     /// See [`CallContext::set_subject`](crate::engine::CallContext::set_subject).
     pub subject: Option<i64>,
-    /// The limit that refused it, if one did.
+    /// The limit that refused the call, if any.
     pub refused: Option<&'static str>,
 }
 

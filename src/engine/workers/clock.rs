@@ -9,22 +9,22 @@ use super::growth::{Decision, Growth, Load};
 use super::pool::{CheckRate, Pool, State, Wakes};
 use super::Task;
 
-/// Due tasks move to the ready queue in batches, so that a poll thread that submits a task
-/// meanwhile waits for the lock at most 30 µs.
+/// Due tasks move to the ready queue in batches, so that a poll thread waits for the lock at most
+/// 30 µs.
 const DUE_BATCH: usize = 16;
 
-/// Time from the first task that waits to the first check, from a raised limit to the next, and at
-/// most while tasks wait and while none does. A check takes 0.4 µs a thread.
+/// Check intervals: from the first waiting task to the first check, after a raised limit, the
+/// maximum while tasks wait, and the maximum while no task waits. A check takes 0.4 µs a thread.
 const FIRST_INTERVAL: Duration = Duration::from_millis(2);
 const MIN_INTERVAL: Duration = Duration::from_millis(1);
 const MAX_BUSY_INTERVAL: Duration = Duration::from_millis(8);
 const MAX_INTERVAL: Duration = Duration::from_millis(64);
 
-/// While nothing changes slices are measured between two checks in eight: it makes tiny slices 1.5
-/// times as expensive.
+/// While the limit does not change, slices are measured after two checks in eight: measuring makes
+/// tiny slices 1.5 times as expensive.
 const MEASURED_CYCLE: u32 = 8;
 
-/// When the load is checked next.
+/// The schedule of the load checks.
 struct Checks {
     growth: Growth,
     next: Option<Instant>,
@@ -34,7 +34,7 @@ struct Checks {
 }
 
 impl Pool {
-    /// The life of the clock thread.
+    /// Runs the clock thread.
     pub(super) fn run_clock(self: Arc<Self>) {
         let mut checks = Checks {
             growth: Growth::new(self.core_threads, self.max_threads),
@@ -83,8 +83,8 @@ impl Pool {
         }
     }
 
-    /// Hands one batch of due tasks to the workers, and the brief ones to the clock; true if there
-    /// are more.
+    /// Hands one batch of due tasks to the workers, and the brief ones to the clock; true if more
+    /// are due.
     pub(super) fn release_due(
         &self,
         state: &mut State,
@@ -107,7 +107,7 @@ impl Pool {
         true
     }
 
-    /// Adjusts the limit on busy threads, and starts those that are missing.
+    /// Adjusts the limit on busy threads, and starts missing threads.
     fn check(self: &Arc<Self>, checks: &mut Checks, load: Load) {
         let Decision {
             limit,
@@ -116,7 +116,7 @@ impl Pool {
         let mut wakes = Wakes::default();
         let mut state = self.lock();
         let mut started = 0;
-        // It may have fallen meanwhile, because threads ended.
+        // The limit may have fallen meanwhile, because threads ended.
         if state.limit == load.limit {
             state.limit = limit;
             started = self.fill_limit(&mut state, &mut wakes);
@@ -130,7 +130,7 @@ impl Pool {
         drop(state);
         self.wake(wakes);
         if let Err(error) = self.start_workers(started) {
-            // The other threads go on; a later check tries again.
+            // The other threads continue; a later check tries again.
             tracing::warn!(%error, "cannot start another worker thread");
         }
     }
@@ -157,8 +157,8 @@ impl Checks {
         }
     }
 
-    /// After a check: the next one comes soon if the limit rose or may rise, else later and later
-    /// while nothing changes.
+    /// Plans the check after this one: soon if the limit rose or may rise, else after a doubled
+    /// interval.
     fn plan_next(&mut self, state: &mut State, is_urgent: bool, is_surplus_busy: bool) {
         let is_waiting = state.ready() > 0;
         let slowest = match is_waiting {

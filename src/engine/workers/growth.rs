@@ -1,10 +1,10 @@
-//! How many threads may be busy at once. It decides from measurements, and must not know the queue.
+//! The limit on busy threads. It decides from measurements, and must not know the queue.
 //!
 //! The clock thread checks every few milliseconds while tasks wait or more threads are busy than
-//! there are processors:
+//! processors exist:
 //! - The pool's threads fill the processors: the limit falls. More threads would only take turns.
 //! - They do not: the limit is the number of processors plus the number of blocked threads, so that
-//! one thread a processor can run. If nearly all are blocked it doubles.
+//!   one thread a processor can run. If nearly all are blocked, it doubles.
 //!
 //! The number of blocked threads has two sources. A thread that stays in one slice and uses no CPU
 //! is blocked. The other threads are blocked for the share of time that was blocked in recently
@@ -17,12 +17,13 @@ use std::time::{Duration, Instant};
 
 use super::usage::{preemptions, SliceTimes, Worker};
 
-/// A thread that was in one slice for so long and used under [`IDLE_CPU_SHARE`] of a processor is
-/// blocked, if no thread of the process was preempted meanwhile.
+/// A thread is blocked if it was in one slice for this time and used less than [`IDLE_CPU_SHARE`]
+/// of a processor, unless a thread of the process was preempted meanwhile.
 const BLOCKED_AFTER: Duration = Duration::from_millis(8);
 
-/// Such a thread is blocked in any case after this time. A thread that waits for a processor gets
-/// one earlier, unless thirty others share it: the kernel's time slices take 3 to 4 ms.
+/// After this time such a thread counts as blocked even with preemptions. A thread that waits for a
+/// processor gets one earlier, unless thirty others share it: the kernel's time slices take 3 to 4
+/// ms.
 const SURELY_BLOCKED_AFTER: Duration = Duration::from_millis(120);
 
 const IDLE_CPU_SHARE: f64 = 0.05;
@@ -30,8 +31,8 @@ const IDLE_CPU_SHARE: f64 = 0.05;
 /// The processors are full when the pool uses this share of them.
 const FULL_CPU_SHARE: f64 = 0.95;
 
-/// The worker threads that are running. The clock thread and threads that start or end lock it;
-/// poll threads do not.
+/// The running worker threads. The clock thread and threads that start or end lock it; poll threads
+/// do not.
 #[derive(Default)]
 pub(super) struct Roster(Mutex<Vec<Entry>>);
 
@@ -39,7 +40,7 @@ struct Entry {
     worker: Arc<Worker>,
     cpu: Duration,
     slice: Option<u64>,
-    /// How long the thread has used little CPU in this slice, and the process's preemptions before.
+    /// The time in this slice with little CPU use, and the process's preemptions before it.
     idle: Duration,
     preemptions: i64,
 }
@@ -65,18 +66,18 @@ impl Roster {
     }
 }
 
-/// What the threads did since the last check.
+/// The threads' use of processors since the last check.
 #[derive(Debug, Default)]
 struct Usage {
     /// Processors that the pool's threads used.
     processors: f64,
     /// Threads that stay in a slice and are blocked.
     blocked_threads: usize,
-    /// Threads that will be counted as stuck soon, if they stay as they are.
+    /// Threads that soon count as blocked if they stay idle.
     maybe_blocked_threads: usize,
     /// Threads that stay in a slice and compute.
     computing: usize,
-    /// Share of the time in finished slices that was blocked; `None` if too few slices finished.
+    /// The blocked share of the time in finished slices; `None` if too few slices finished.
     blocked: Option<f64>,
 }
 
@@ -88,7 +89,7 @@ pub(super) struct Load {
     pub(super) ready: usize,
 }
 
-/// What follows from a check.
+/// The result of a check.
 pub(super) struct Decision {
     pub(super) limit: usize,
     /// The next check may raise the limit, so it should come soon.
@@ -116,13 +117,13 @@ impl Growth {
         }
     }
 
-    /// Begins a series of checks: what was measured before is old.
+    /// Begins a series of checks and discards older measurements.
     pub(super) fn begin(&mut self, roster: &Roster, slice_times: &SliceTimes) {
         self.measure(roster, slice_times, 0);
         self.slice_times = [0.0; 3];
     }
 
-    /// Measures what happened since the last check; returns the new limit.
+    /// Measures the time since the last check; returns the new limit.
     pub(super) fn check(
         &mut self,
         roster: &Roster,
@@ -149,7 +150,7 @@ impl Growth {
         let before = std::mem::replace(&mut self.preemptions, preemptions);
         let mut usage = Usage::default();
         for entry in roster.lock().iter_mut() {
-            // A thread that has ended a moment ago.
+            // The thread has just ended.
             let Some(cpu) = entry.worker.cpu() else {
                 continue;
             };
@@ -235,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_that_fill_the_processors_get_no_others() {
+    fn full_processors_lower_the_limit() {
         let full = || Usage {
             processors: 2.0,
             blocked: Some(0.5),
@@ -246,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_that_wait_for_a_processor_get_no_others() {
+    fn threads_that_wait_for_a_processor_do_not_raise_the_limit() {
         let preempted = Usage {
             processors: 0.5,
             blocked: Some(0.0),
@@ -256,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn blocked_threads_double() {
+    fn blocked_threads_double_the_limit() {
         let blocked = |limit: usize| Usage {
             blocked_threads: limit / 2,
             blocked: Some(0.99),
@@ -282,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_follows_from_no_evidence() {
+    fn without_measurements_the_limit_stays() {
         for limit in [2, 17, 64] {
             assert_eq!(limit_after(Usage::default(), limit), limit);
         }

@@ -1,9 +1,9 @@
 //! The worker threads, which run blocking code: a pool that grows while its threads are blocked,
-//! with a queue of due times. It runs [`Task`]s and knows nothing of calls, channels or gRPC.
+//! with timers. It runs [`Task`]s and knows nothing of calls, channels or gRPC.
 //!
-//! A task is expected to do a slice of its work and to submit itself again for the next; the pool
-//! interrupts no task. [`pool`] has the queue and the life of a worker, [`clock`] the due times,
-//! [`growth`] the number of threads, and [`usage`] the measurements behind that number.
+//! A task should do a slice of its work and submit itself again for the next; the pool interrupts
+//! no task. [`pool`] runs the queue and the workers, [`clock`] the timers; [`growth`] decides the
+//! number of threads, from the measurements of [`usage`].
 
 use std::fmt;
 use std::io;
@@ -21,16 +21,16 @@ mod pool;
 mod queue;
 mod usage;
 
-/// The longest delay of a task: as good as never, and still a time that `Instant` can tell.
+/// The longest delay of a task: a hundred years, which `Instant` can represent.
 pub(super) const MAX_DELAY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
-/// Something to run on a worker thread.
+/// A unit of work for a worker thread.
 pub trait Task: Send + Sync + 'static {
     /// Does one slice of the work. May block. A panic ends the slice and nothing else.
     fn run(self: Arc<Self>);
 
-    /// True for a task that takes microseconds and never blocks. The clock thread runs it when it
-    /// is due, so it is in time even if all workers are blocked.
+    /// True for a task that takes microseconds and never blocks. The clock thread runs it when due,
+    /// so it is on time even if all workers are blocked.
     fn is_brief(&self) -> bool {
         false
     }
@@ -41,7 +41,7 @@ pub trait Task: Send + Sync + 'static {
 pub struct WorkersConfig {
     /// Maximum number of worker threads. At least 1.
     pub max_threads: usize,
-    /// A thread beyond the number of processors ends after it was idle for this time.
+    /// A thread beyond the number of processors ends after this idle time.
     pub keep_alive: Duration,
 }
 
@@ -77,7 +77,7 @@ pub struct Workers {
     _stop: Arc<StopOnDrop>,
 }
 
-/// Names a scheduled task, to cancel it.
+/// Identifies a scheduled task, to cancel it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timer {
     due: Instant,
@@ -100,8 +100,8 @@ impl Workers {
     pub fn new(config: WorkersConfig) -> io::Result<Workers> {
         let processors = thread::available_parallelism().map_or(1, usize::from);
         let pool = Arc::new(Pool::new(&config, processors));
-        // The handle exists before the first thread starts: an error half way ends those that did
-        // start.
+        // The handle exists before the first thread starts, so an error ends the threads started so
+        // far.
         let workers = Workers {
             _stop: Arc::new(StopOnDrop(pool.clone())),
             pool,
@@ -118,12 +118,12 @@ impl Workers {
         self.pool.wake(wakes);
     }
 
-    /// Runs `task` at `due`, or as soon after it as a thread is free. Never blocks.
+    /// Runs `task` at `due`, or as soon afterwards as a thread is free. Never blocks.
     pub fn submit_at(&self, due: Instant, task: Arc<dyn Task>) -> Timer {
         self.pool.schedule(due, task)
     }
 
-    /// Cancels a scheduled task and drops it now. False if it is already with the threads.
+    /// Cancels a scheduled task and drops it now. False if it was already due and left the timers.
     pub fn cancel(&self, timer: Timer) -> bool {
         let task = self.pool.unschedule(timer);
         // Dropped outside the lock: the drop is the task's own code.
@@ -136,12 +136,12 @@ impl Workers {
         self.pool.is_contended()
     }
 
-    /// What the pool is doing now.
+    /// A snapshot of the pool.
     pub fn status(&self) -> WorkersStatus {
         self.pool.status()
     }
 
-    /// How long tasks that were due waited for a thread: a sample, of at most one task at a time.
+    /// The time that due tasks waited for a thread: a sample, of at most one task at a time.
     pub fn queue_delay(&self) -> HistogramSnapshot {
         self.pool.queue_delay()
     }

@@ -1,9 +1,9 @@
-//! The queue of the pool and the life of a worker thread. It obeys the limit on busy threads;
-//! [`growth`](super::growth) sets the limit, and it must not know why.
+//! The queue of the pool and the loop of a worker thread. It obeys the limit on busy threads that
+//! [`growth`](super::growth) sets, and must not know the reasons.
 //!
-//! Poll threads take the lock to submit, so nothing under it may take long: threads are started and
-//! woken, clocks read and tasks dropped outside it, and the queue grows by blocks, not by moving
-//! 100,000 tasks.
+//! Poll threads take the lock to submit, so its holders must be quick: they start and wake threads,
+//! read clocks and drop tasks outside it, and the queue grows by blocks instead of moving 100,000
+//! tasks.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -20,16 +20,16 @@ use super::queue::BlockQueue;
 use super::usage::{SliceMeter, SliceTimes, Worker};
 use super::{Task, Timer, WorkersConfig, WorkersStatus};
 
-/// How often an idle worker yields before it sleeps. A yield costs half a microsecond where no
-/// other thread is ready; calls of five messages cost 0.79 with 4, and 0.77 with 16.
+/// Yields of an idle worker before it sleeps. A yield costs half a microsecond if no other thread
+/// is ready; calls of five messages cost 0.79 with 4, and 0.77 with 16.
 const YIELDS_BEFORE_SLEEP: u32 = 4;
 
 pub(super) struct Pool {
     state: Mutex<State>,
-    /// As many idle workers as there are processors sleep here.
+    /// Idle workers sleep here, at most as many as processors.
     core: Condvar,
-    /// The other idle workers sleep here. They are woken only if those above are not enough, so the
-    /// surplus ones time out and end.
+    /// The other idle workers sleep here. They are woken only if the core workers are not enough,
+    /// so surplus ones time out and end.
     surplus: Condvar,
     /// The clock thread sleeps here.
     pub(super) clock: Condvar,
@@ -45,15 +45,16 @@ pub(super) struct Pool {
 
 pub(super) struct State {
     ready: BlockQueue<Arc<dyn Task>>,
-    /// The task whose delay is measured: how many ready tasks leave before it, and when it came.
+    /// The task whose delay is measured: the number of ready tasks before it, and its time of
+    /// queueing.
     sampled: Option<(usize, Instant)>,
     pub(super) scheduled: BTreeMap<Timer, Arc<dyn Task>>,
     next_sequence: u64,
-    /// Worker threads, those that are starting included.
+    /// Worker threads, including those that are starting.
     pub(super) threads: usize,
     /// Threads in a slice.
     pub(super) busy: usize,
-    /// No thread begins a slice while so many are in one; at least the number of core threads.
+    /// The most busy threads; at least the number of core threads.
     pub(super) limit: usize,
     /// Workers asleep in [`Pool::core`] and in [`Pool::surplus`].
     idle_core: usize,
@@ -76,7 +77,7 @@ impl State {
         usize::from(self.yielding) + self.idle_core + self.idle_surplus
     }
 
-    /// A task has left the queue; returns when it came, if its delay is measured.
+    /// Counts a task that left the queue; returns its time of queueing if its delay is measured.
     fn sample_leaves(&mut self) -> Option<Instant> {
         let (before, queued_at) = self.sampled?;
         self.sampled = before.checked_sub(1).map(|before| (before, queued_at));
@@ -84,18 +85,18 @@ impl State {
     }
 }
 
-/// How closely the clock thread checks whether the busy threads are blocked.
+/// How often the clock thread checks whether the busy threads are blocked.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum CheckRate {
-    /// No task waits, and there are at most as many busy threads as processors.
+    /// Never: no task waits, and at most as many threads are busy as processors exist.
     None,
-    /// More threads are busy than there are processors.
+    /// More threads are busy than processors exist.
     Slow,
     /// Tasks wait.
     Fast,
 }
 
-/// Threads to wake once the lock is free: a thread that is woken earlier would wait for it.
+/// Threads to wake once the lock is released: a thread woken earlier would wait for the lock.
 #[derive(Default)]
 pub(super) struct Wakes {
     core: usize,
@@ -114,7 +115,7 @@ pub(super) struct Taken {
     task: Arc<dyn Task>,
     queued_at: Option<Instant>,
     measured: bool,
-    /// A part of the queue that is empty now, to be freed outside the lock.
+    /// An empty block of the queue, to free outside the lock.
     emptied: Option<VecDeque<Arc<dyn Task>>>,
 }
 
@@ -161,8 +162,8 @@ impl Pool {
         self.start_workers(self.core_threads)
     }
 
-    /// Starts `count` threads, which are counted in [`State::threads`] already; an error takes the
-    /// rest off again.
+    /// Starts `count` threads, which [`State::threads`] counts already; an error subtracts the
+    /// rest.
     pub(super) fn start_workers(self: &Arc<Self>, count: usize) -> io::Result<()> {
         for started in 0..count {
             let pool = self.clone();
@@ -182,7 +183,7 @@ impl Pool {
         self.state.lock().unwrap_or_else(|e| e.into_inner())
     }
 
-    /// Queues a task and adds the thread that has to wake for it to `wakes`.
+    /// Queues a task and adds the thread to wake for it to `wakes`.
     pub(super) fn make_ready(&self, state: &mut State, task: Arc<dyn Task>, wakes: &mut Wakes) {
         let before = state.ready.len();
         if state.sampled.is_none() {
@@ -193,7 +194,7 @@ impl Pool {
         let ready = before + 1;
         let awake = usize::from(state.yielding);
         if ready > state.limit.saturating_sub(state.busy) || ready > state.idle() {
-            // No thread is free: the clock has to check whether the busy ones are blocked.
+            // No thread is free: the clock must check whether the busy ones are blocked.
             Self::raise_check_rate(state, CheckRate::Fast, wakes);
         } else if ready <= awake {
             // The yielding thread takes it.
@@ -211,7 +212,7 @@ impl Pool {
         }
     }
 
-    /// Wakes threads for a raised limit, and returns how many more are to be started for it.
+    /// Wakes threads for a raised limit, and returns the number of threads to start.
     pub(super) fn fill_limit(&self, state: &mut State, wakes: &mut Wakes) -> usize {
         let free = state.limit.saturating_sub(state.busy);
         let wanted = free.min(state.ready.len());
@@ -226,7 +227,7 @@ impl Pool {
         started
     }
 
-    /// The memory of an earlier load ends with its threads.
+    /// A limit from an earlier load must not outlive its threads.
     fn lower_limit_to_threads(&self, state: &mut State) {
         state.limit = state.limit.min(state.threads.max(self.core_threads));
     }
@@ -285,7 +286,7 @@ impl Pool {
         self.queue_delay.snapshot()
     }
 
-    /// Ends the threads and drops all tasks that wait.
+    /// Ends the threads and drops all waiting tasks.
     pub(super) fn stop(&self) {
         let mut state = self.lock();
         state.stopping = true;
@@ -296,12 +297,12 @@ impl Pool {
         self.core.notify_all();
         self.surplus.notify_all();
         self.clock.notify_all();
-        // One by one: two tasks that panic in one drop would abort the process.
+        // One by one: two panics in one drop would abort the process.
         ready.into_iter().for_each(drop_caught);
         scheduled.into_values().for_each(drop_caught);
     }
 
-    /// The life of a worker thread.
+    /// Runs a worker thread.
     fn run_worker(&self) {
         let own = Arc::new(Worker::current());
         self.roster.add(own.clone());
@@ -358,7 +359,7 @@ impl Pool {
         self.publish(state);
         let queued_at = state.sample_leaves();
         if state.busy > self.core_threads {
-            // The clock has to check that the threads beyond the processors are needed.
+            // The clock must check that the threads beyond the processors are needed.
             Self::raise_check_rate(state, CheckRate::Slow, wakes);
         }
         Some(Taken {
@@ -369,9 +370,9 @@ impl Pool {
         })
     }
 
-    /// Lets other threads run before this one sleeps, in case they submit more: waking a thread
-    /// costs a system call and two switches. One worker at a time, so the cost stays small if
-    /// nothing comes.
+    /// Yields to other threads before this one sleeps, in case they submit tasks: waking a thread
+    /// costs a system call and two switches. Only one worker at a time does so, which bounds the
+    /// cost.
     fn yield_before_sleep<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         state.yielding = true;
         drop(state);

@@ -1,5 +1,5 @@
-//! A queue that grows by blocks. A `VecDeque` of 100,000 tasks moves them all when it grows, which
-//! takes longer than the pool's lock may be held.
+//! A queue that grows by blocks. A `VecDeque` of 100,000 tasks moves them all when it grows, too
+//! long for the pool's lock. It must not know tasks.
 
 use std::collections::{vec_deque, VecDeque};
 
@@ -30,8 +30,8 @@ impl<T> BlockQueue<T> {
         }
     }
 
-    /// The first value, and its block if that is empty now. Drop the block without the lock: the
-    /// allocator may tidy up for 100 µs.
+    /// Takes the first value, and its block if that is empty now. Drop the block outside the lock:
+    /// the allocator may take 100 µs.
     pub(super) fn pop(&mut self) -> Option<(T, Option<VecDeque<T>>)> {
         let block = self.blocks.front_mut()?;
         let value = block.pop_front()?;

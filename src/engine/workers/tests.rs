@@ -17,13 +17,13 @@ fn task(run: impl Fn() + Send + Sync + 'static) -> Arc<dyn Task> {
     Arc::new(Run(run))
 }
 
-/// A task that sends `what` when it runs.
-fn send(sender: &mpsc::Sender<u32>, what: u32) -> Arc<dyn Task> {
+/// A task that sends `message` when it runs.
+fn send(sender: &mpsc::Sender<u32>, message: u32) -> Arc<dyn Task> {
     let sender = Mutex::new(sender.clone());
-    task(move || sender.lock().unwrap().send(what).unwrap())
+    task(move || sender.lock().unwrap().send(message).unwrap())
 }
 
-/// A task that blocks until the other half of the gate is dropped.
+/// A task that blocks until the sender of `gate` is dropped.
 fn blocked(gate: &crossbeam_channel::Receiver<()>) -> Arc<dyn Task> {
     let gate = gate.clone();
     task(move || {
@@ -104,7 +104,7 @@ fn the_pool_grows_while_threads_are_blocked_up_to_the_maximum() {
         workers.status().threads == CAP
     });
     eventually("the other tasks wait", || workers.status().ready == CAP);
-    // More would be started within a few checks.
+    // Without the maximum, more would start within a few checks.
     thread::sleep(Duration::from_millis(50));
     assert_eq!(workers.status().threads, CAP);
     drop(release);
@@ -112,7 +112,7 @@ fn the_pool_grows_while_threads_are_blocked_up_to_the_maximum() {
 }
 
 #[test]
-fn a_due_task_runs_though_all_threads_are_blocked() {
+fn a_due_task_runs_even_if_all_threads_are_blocked() {
     let workers = pool(64, DEADLINE);
     let (release, gate) = crossbeam_channel::bounded::<()>(0);
     let (tx, rx) = mpsc::channel();
@@ -139,7 +139,7 @@ fn idle_threads_end_down_to_the_number_of_processors() {
 }
 
 #[test]
-fn a_panic_ends_its_task_and_no_thread() {
+fn a_panic_ends_its_task_but_not_its_thread() {
     let workers = pool(1, DEADLINE);
     let (tx, rx) = mpsc::channel();
     workers.submit(task(|| panic!("as it should")));
@@ -175,7 +175,7 @@ impl<F: Fn() + Send + Sync + 'static> Task for Brief<F> {
 }
 
 #[test]
-fn a_brief_task_runs_in_time_though_all_threads_are_blocked() {
+fn a_brief_task_runs_on_time_even_if_all_threads_are_blocked() {
     let workers = pool(1, DEADLINE);
     let (open, gate) = crossbeam_channel::bounded(0);
     workers.submit(blocked(&gate));
@@ -184,7 +184,7 @@ fn a_brief_task_runs_in_time_though_all_threads_are_blocked() {
     let brief = Brief(move || sender.lock().unwrap().send(()).unwrap());
     workers.submit_at(Instant::now(), Arc::new(brief));
     rx.recv_timeout(DEADLINE).unwrap();
-    // A panic in one does not stop the clock.
+    // A panic in a brief task does not stop the clock.
     workers.submit_at(Instant::now(), Arc::new(Brief(|| panic!("as it should"))));
     let (tx, rx) = mpsc::channel();
     workers.submit_at(Instant::now(), send(&tx, 1));
@@ -287,7 +287,7 @@ fn computing_tasks_get_no_more_threads_than_processors() {
 }
 
 #[test]
-fn the_pool_grows_for_blocking_tasks_beside_computing_ones_and_only_for_these() {
+fn the_pool_grows_for_blocking_tasks_beside_computing_ones_alone() {
     let workers = pool(64, DEADLINE);
     let processors = workers.status().threads;
     let stop = Arc::new(AtomicBool::new(false));
@@ -325,7 +325,7 @@ impl Drop for PanicOnDrop {
 }
 
 #[test]
-fn tasks_that_panic_when_they_are_dropped_harm_nobody() {
+fn panics_in_the_drop_of_tasks_are_caught() {
     let workers = pool(1, DEADLINE);
     let later = Instant::now() + Duration::from_secs(3600);
     let timers = [(); 4].map(|()| workers.submit_at(later, Arc::new(PanicOnDrop)));
@@ -360,7 +360,7 @@ fn longest_step(mut run: impl FnMut(&mut dyn FnMut(&mut dyn FnMut()))) -> Durati
 }
 
 #[test]
-fn nothing_holds_the_lock_for_long_with_100_000_tasks() {
+fn no_step_holds_the_lock_long_with_100_000_tasks() {
     const TASKS: usize = 100_000;
     let longest = longest_step(|step| {
         // Without threads, so that only the steps take the lock.

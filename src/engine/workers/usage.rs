@@ -1,5 +1,5 @@
-//! What the worker threads use: their CPU clocks, and how long their slices were blocked. It
-//! measures, and must not know what follows from it.
+//! CPU use of the worker threads, and the blocked time in their slices. It measures, and must not
+//! know the decisions.
 //!
 //! A blocked thread and one that waits for a processor look alike in the CPU clock. The kernel's
 //! count of involuntary switches tells them apart, but only the thread itself can read its own. So
@@ -13,7 +13,7 @@ use nix::sys::resource::{getrusage, UsageWho};
 use nix::time::ClockId;
 use nix::unistd::gettid;
 
-/// A thread reads its clocks at most this often: 0.5 µs for each 500 µs.
+/// Time between two readings of a thread's clocks: 0.5 µs for each 500 µs.
 const REPORT_INTERVAL: Duration = Duration::from_micros(500);
 
 /// One worker thread, as the clock thread sees it.
@@ -26,7 +26,7 @@ pub(super) struct Worker {
 impl Worker {
     /// The calling thread.
     pub(super) fn current() -> Worker {
-        // Linux's id for the CPU clock of a thread; `pthread_getcpuclockid` makes the same.
+        // Linux's id for the CPU clock of a thread, the same as from `pthread_getcpuclockid`.
         let id = (!gettid().as_raw() << 3) | 6;
         Worker {
             cpu_clock: ClockId::from_raw(id),
@@ -34,7 +34,7 @@ impl Worker {
         }
     }
 
-    /// Marks the time of `slice` as a slice.
+    /// Runs `slice`, marked as a slice.
     pub(super) fn run(&self, slice: impl FnOnce()) {
         let steps = self.steps.load(Ordering::Relaxed);
         self.steps.store(steps + 1, Ordering::Relaxed);
@@ -42,7 +42,7 @@ impl Worker {
         self.steps.store(steps + 2, Ordering::Relaxed);
     }
 
-    /// Names the slice that the thread is in.
+    /// Identifies the thread's current slice, if any.
     pub(super) fn slice(&self) -> Option<u64> {
         let steps = self.steps.load(Ordering::Relaxed);
         (steps % 2 == 1).then_some(steps)
@@ -67,23 +67,21 @@ impl SliceTimes {
         to.fetch_add(time.as_nanos() as u64, Ordering::Relaxed);
     }
 
-    /// Takes what was added since the last call, in seconds: the time in slices, the part that was
-    /// blocked, and the part that was blocked unless the thread waited for a lock whose holder was
-    /// preempted.
+    /// Takes the sums since the last call, in seconds: the time in slices, the blocked part, and
+    /// the part that was blocked unless the thread waited for a lock whose holder was preempted.
     pub(super) fn take(&self) -> [f64; 3] {
         [&self.seen, &self.blocked, &self.maybe_blocked]
             .map(|sum| sum.swap(0, Ordering::Relaxed) as f64 / 1e9)
     }
 }
 
-/// How often the kernel took a processor away from a thread of this process that could have gone
-/// on.
+/// The number of times that the kernel preempted a thread of this process.
 pub(super) fn preemptions() -> i64 {
     let usage = getrusage(UsageWho::RUSAGE_SELF);
     usage.map_or(0, |usage| usage.involuntary_context_switches())
 }
 
-/// How often the calling thread gave its processor up so far.
+/// Context switches of the calling thread so far.
 struct Switches {
     voluntary: i64,
     preemptions: i64,
@@ -189,18 +187,18 @@ mod tests {
 
     #[test]
     fn the_cpu_clock_of_another_thread_advances_while_it_computes() {
-        let (tell, told) = std::sync::mpsc::channel();
+        let (sender, receiver) = std::sync::mpsc::channel();
         let (release, gate) = std::sync::mpsc::channel::<()>();
         let other = std::thread::spawn(move || {
             let own = std::sync::Arc::new(Worker::current());
-            tell.send(own.clone()).unwrap();
+            sender.send(own.clone()).unwrap();
             spin(Duration::from_millis(20));
-            tell.send(own).unwrap();
+            sender.send(own).unwrap();
             let _ = gate.recv();
         });
-        let worker = told.recv_timeout(DEADLINE).unwrap();
+        let worker = receiver.recv_timeout(DEADLINE).unwrap();
         let before = worker.cpu().unwrap();
-        told.recv_timeout(DEADLINE).unwrap();
+        receiver.recv_timeout(DEADLINE).unwrap();
         assert!(worker.cpu().unwrap() > before);
         drop(release);
         other.join().unwrap();
