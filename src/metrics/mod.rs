@@ -4,9 +4,9 @@
 //! It reads what the [`engine`](crate::engine) counts anyway, when it is asked; nothing here is on
 //! the way of a call.
 
+mod calls;
 mod http;
 mod process;
-mod streams;
 
 use std::fmt;
 use std::io;
@@ -85,8 +85,8 @@ impl Watched {
             "The version that runs",
             Info::new([("version", env!("CARGO_PKG_VERSION"))]),
         );
-        registry.register_collector(Box::new(streams::Calls(streams)));
-        registry.register_collector(Box::new(streams::Pool(workers)));
+        registry.register_collector(Box::new(calls::Calls(streams)));
+        registry.register_collector(Box::new(calls::Pool(workers)));
         registry.register_collector(Box::new(process::Process));
         Watched {
             registry,

@@ -3,11 +3,11 @@
 #[cfg(feature = "tls")]
 use std::path::PathBuf;
 
+#[cfg(feature = "services")]
+use super::builtin_services::ServicesConfig;
 use super::connections::ConnectionLimits;
 use super::error::StartError;
 use super::listen;
-#[cfg(feature = "services")]
-use super::services::ServicesConfig;
 use crate::address::Address;
 use crate::engine::{StreamsConfig, WorkersConfig};
 #[cfg(feature = "tls")]

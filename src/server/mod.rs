@@ -2,6 +2,8 @@
 //! engine's.
 
 mod builder;
+#[cfg(feature = "services")]
+mod builtin_services;
 mod check;
 mod config;
 pub mod connections;
@@ -11,16 +13,14 @@ pub mod listen;
 mod memory;
 mod observers;
 mod service;
-#[cfg(feature = "services")]
-mod services;
 mod signals;
 
 pub use builder::ServerBuilder;
+#[cfg(feature = "services")]
+pub use builtin_services::ServicesConfig;
 pub use config::ServerConfig;
 pub use error::StartError;
 pub use service::Service;
-#[cfg(feature = "services")]
-pub use services::ServicesConfig;
 pub use signals::Signals;
 
 use std::ffi::CStr;

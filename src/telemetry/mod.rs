@@ -6,7 +6,7 @@
 //! thread that exports them.
 
 #[cfg(feature = "otlp")]
-mod collector;
+mod export;
 #[cfg(feature = "otlp")]
 mod spans;
 #[cfg(feature = "otlp")]

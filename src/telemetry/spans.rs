@@ -15,7 +15,7 @@ use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, Span as SdkSpan};
 use opentelemetry_sdk::Resource;
 use ureq::http::Uri;
 
-use super::collector::{Http, Logged, EXPORT};
+use super::export::{Http, Logged, EXPORT};
 use crate::engine::CallEnd;
 use crate::names::split_method;
 use crate::names::status_name;
