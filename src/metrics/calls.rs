@@ -1,6 +1,7 @@
-//! The engine's counts under the names that Prometheus users know: those of go-grpc-prometheus
-//! where there is one, `fanstream_…` for what only streams have.
+//! Defines the metrics of calls, from the engine's counters. Names are those of go-grpc-prometheus
+//! (`grpc_server_…`) where it has one, else `fanstream_…`. It must not count anything itself.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use prometheus_client::collector::Collector;
@@ -8,10 +9,10 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
-use crate::engine::{HistogramSnapshot, MethodSnapshot, Streams, Workers, BOUNDS};
+use crate::engine::{HistogramSnapshot, MethodSnapshot, Streams, BOUNDS};
 use crate::names::split_method;
 
-/// As go-grpc-prometheus writes the status codes, by number.
+/// Names of the status codes in go-grpc-prometheus, by number.
 const CODES: [&str; crate::engine::CODES] = [
     "OK",
     "Canceled",
@@ -32,17 +33,26 @@ const CODES: [&str; crate::engine::CODES] = [
     "Unauthenticated",
 ];
 
-/// The calls of all methods.
+/// Collects the metrics of all methods.
 #[derive(Debug)]
-pub(super) struct Calls(pub(super) Streams);
+pub(super) struct CallMetrics {
+    pub(super) streams: Streams,
+    /// Full names. All other methods are server streaming.
+    pub(super) unary_methods: HashSet<&'static str>,
+}
 
-impl Collector for Calls {
+impl Collector for CallMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
-        let snapshot = self.0.snapshot();
-        let mut out = Out(&mut encoder, &snapshot.methods);
+        let snapshot = self.streams.snapshot();
+        let methods = snapshot.methods.iter();
+        let labelled = methods.map(|method| (self.labels(&method.name), method));
+        let mut out = MethodMetrics {
+            encoder: &mut encoder,
+            methods: labelled.collect(),
+        };
         out.counters("grpc_server_started", "Calls that arrived", |m| m.started)?;
         out.handled()?;
-        // The server is given a call when its one request is there.
+        // A call arrives together with its one request.
         out.counters("grpc_server_msg_received", "Requests received", |m| {
             m.started
         })?;
@@ -62,25 +72,30 @@ impl Collector for Calls {
             |m| &m.first,
         )?;
         out.gauges("fanstream_open_streams", "Streams open now", |m| m.open)?;
+        out.gauges(
+            "fanstream_lingering_calls",
+            "Calls that have ended for their client while a producer still blocks; they count against the limits",
+            |m| m.lingering,
+        )?;
         out.bytes()?;
         out.counters(
             "fanstream_send_stalls",
-            "Times that a producer found its channel full: the reader, or the network, is slower",
+            "Times that a producer found its channel full, because the client or the network is slower",
             |m| m.stalls,
         )?;
         out.gauges(
             "fanstream_parked_producers",
-            "Producers that wait for room in a channel now",
+            "Producers that wait for free slots in their channel now",
             |m| m.parked,
         )?;
         out.gauges(
             "fanstream_channel_slots",
-            "Slots taken in all channels now; a response takes one, a large one more",
+            "Occupied slots of all channels now; a response occupies one, a large one several",
             |m| m.slots,
         )?;
         let mut family = encoder.encode_descriptor(
             "fanstream_refused_calls",
-            "Calls that were refused, by reason",
+            "Refused calls, by reason",
             None,
             MetricType::Counter,
         )?;
@@ -91,27 +106,58 @@ impl Collector for Calls {
     }
 }
 
-struct Out<'a, 'b>(&'a mut DescriptorEncoder<'b>, &'a [MethodSnapshot]);
+impl CallMetrics {
+    /// The labels of `/package.Service/Method`.
+    fn labels<'a>(&self, method: &'a str) -> Labels<'a> {
+        let kind = match self.unary_methods.contains(method) {
+            true => "unary",
+            false => "server_stream",
+        };
+        let (service, name) = split_method(method);
+        [
+            ("grpc_type", kind),
+            ("grpc_service", service),
+            ("grpc_method", name),
+        ]
+    }
+}
 
-impl Out<'_, '_> {
-    fn counters(&mut self, name: &str, help: &str, of: fn(&MethodSnapshot) -> u64) -> fmt::Result {
+type Labels<'a> = [(&'static str, &'a str); 3];
+
+/// Writes metrics that have a value for each method.
+struct MethodMetrics<'a, 'b> {
+    encoder: &'a mut DescriptorEncoder<'b>,
+    methods: Vec<(Labels<'a>, &'a MethodSnapshot)>,
+}
+
+impl MethodMetrics<'_, '_> {
+    fn counters(
+        &mut self,
+        name: &str,
+        help: &str,
+        value: fn(&MethodSnapshot) -> u64,
+    ) -> fmt::Result {
         let mut family = self
-            .0
+            .encoder
             .encode_descriptor(name, help, None, MetricType::Counter)?;
-        for method in self.1 {
-            counter(&mut family, &labels(&method.name), of(method))?;
+        for (labels, method) in &self.methods {
+            counter(&mut family, labels, value(method))?;
         }
         Ok(())
     }
 
-    fn gauges(&mut self, name: &str, help: &str, of: fn(&MethodSnapshot) -> usize) -> fmt::Result {
+    fn gauges(
+        &mut self,
+        name: &str,
+        help: &str,
+        value: fn(&MethodSnapshot) -> usize,
+    ) -> fmt::Result {
         let mut family = self
-            .0
+            .encoder
             .encode_descriptor(name, help, None, MetricType::Gauge)?;
-        for method in self.1 {
-            let labels = labels(&method.name);
-            let mut metric = family.encode_family(&labels)?;
-            metric.encode_gauge(&(of(method) as i64))?;
+        for (labels, method) in &self.methods {
+            let mut metric = family.encode_family(labels)?;
+            metric.encode_gauge(&(value(method) as i64))?;
         }
         Ok(())
     }
@@ -120,29 +166,30 @@ impl Out<'_, '_> {
         &mut self,
         name: &str,
         help: &str,
-        of: fn(&MethodSnapshot) -> &HistogramSnapshot,
+        value: fn(&MethodSnapshot) -> &HistogramSnapshot,
     ) -> fmt::Result {
         let (unit, kind) = (Unit::Seconds, MetricType::Histogram);
-        let mut family = self.0.encode_descriptor(name, help, Some(&unit), kind)?;
-        for method in self.1 {
-            histogram(family.encode_family(&labels(&method.name))?, of(method))?;
+        let mut family = self
+            .encoder
+            .encode_descriptor(name, help, Some(&unit), kind)?;
+        for (labels, method) in &self.methods {
+            histogram(family.encode_family(labels)?, value(method))?;
         }
         Ok(())
     }
 
     fn handled(&mut self) -> fmt::Result {
-        let mut family = self.0.encode_descriptor(
+        let mut family = self.encoder.encode_descriptor(
             "grpc_server_handled",
             "Calls that ended, by status code",
             None,
             MetricType::Counter,
         )?;
-        for method in self.1 {
-            let [kind, service, name] = labels(&method.name);
+        for ([kind, service, name], method) in &self.methods {
             for (code, count) in CODES.iter().zip(method.handled) {
                 counter(
                     &mut family,
-                    &[kind, service, name, ("grpc_code", code)],
+                    &[*kind, *service, *name, ("grpc_code", code)],
                     count,
                 )?;
             }
@@ -151,27 +198,17 @@ impl Out<'_, '_> {
     }
 
     fn bytes(&mut self) -> fmt::Result {
-        let mut family = self.0.encode_descriptor(
+        let mut family = self.encoder.encode_descriptor(
             "fanstream_sent",
             "Bytes of the responses, without framing",
             Some(&Unit::Bytes),
             MetricType::Counter,
         )?;
-        for method in self.1 {
-            counter(&mut family, &labels(&method.name), method.bytes)?;
+        for (labels, method) in &self.methods {
+            counter(&mut family, labels, method.bytes)?;
         }
         Ok(())
     }
-}
-
-/// Of `/package.Service/Method`.
-fn labels(method: &str) -> [(&'static str, &str); 3] {
-    let (service, name) = split_method(method);
-    [
-        ("grpc_type", "server_stream"),
-        ("grpc_service", service),
-        ("grpc_method", name),
-    ]
 }
 
 fn counter<const N: usize>(
@@ -183,48 +220,11 @@ fn counter<const N: usize>(
     metric.encode_counter::<NoLabelSet, _, u64>(&count, None)
 }
 
-fn histogram(mut metric: MetricEncoder<'_>, spread: &HistogramSnapshot) -> fmt::Result {
+pub(super) fn histogram(
+    mut metric: MetricEncoder<'_>,
+    snapshot: &HistogramSnapshot,
+) -> fmt::Result {
     let bounds = BOUNDS.into_iter().chain([f64::INFINITY]);
-    let buckets: Vec<(f64, u64)> = bounds.zip(spread.buckets).collect();
-    metric.encode_histogram::<NoLabelSet>(spread.seconds, spread.count(), &buckets, None)
-}
-
-/// The worker threads.
-#[derive(Debug)]
-pub(super) struct Pool(pub(super) Workers);
-
-impl Collector for Pool {
-    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
-        let status = self.0.status();
-        let busy = status.threads.saturating_sub(status.idle);
-        for (name, help, value) in [
-            ("fanstream_worker_threads", "Worker threads", status.threads),
-            (
-                "fanstream_worker_threads_busy",
-                "Worker threads that run something",
-                busy,
-            ),
-            (
-                "fanstream_tasks_ready",
-                "Tasks that are due and wait for a worker thread",
-                status.ready,
-            ),
-            (
-                "fanstream_tasks_scheduled",
-                "Tasks that are not due yet",
-                status.scheduled,
-            ),
-        ] {
-            encoder
-                .encode_descriptor(name, help, None, MetricType::Gauge)?
-                .encode_gauge(&(value as i64))?;
-        }
-        let metric = encoder.encode_descriptor(
-            "fanstream_worker_queue_delay",
-            "How long due tasks waited for a worker thread; a sample",
-            Some(&Unit::Seconds),
-            MetricType::Histogram,
-        )?;
-        histogram(metric, &self.0.queue_delay())
-    }
+    let buckets: Vec<(f64, u64)> = bounds.zip(snapshot.buckets).collect();
+    metric.encode_histogram::<NoLabelSet>(snapshot.seconds, snapshot.count(), &buckets, None)
 }

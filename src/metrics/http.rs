@@ -1,8 +1,9 @@
-//! A few answers over HTTP/1: one request a connection, a thread each, and never many of them.
+//! A small HTTP/1 server for GET requests: one request per connection, one thread per connection. It
+//! must not know the content of its responses.
 //!
-//! Whoever is slow has [`PATIENCE`] in all; whoever opens many connections loses the oldest of
-//! them. It must not know what it answers with. Not on hyper: that is asynchronous. Not on
-//! tiny_http: a connection without a request holds one of its threads for good.
+//! Slow clients are dropped after [`REQUEST_TIMEOUT`]; above [`MAX_CONNECTIONS`] the oldest connection
+//! is closed. hyper is not used, because it is asynchronous; nor tiny_http, because there a connection
+//! without a request holds a thread for good.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -15,22 +16,25 @@ use std::time::{Duration, Instant};
 
 use crate::address::Address;
 
-/// How long a request and its reply may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Time for a request and its response together.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Connections at a time; one more ends the oldest.
-const CONNECTIONS: usize = 16;
+/// Open connections; one more closes the oldest.
+const MAX_CONNECTIONS: usize = 16;
 
-/// The longest head of a request; browsers stay well below it.
-const LONGEST_HEAD: usize = 16 << 10;
+/// Size of a request's head. Browsers stay well below it.
+const MAX_HEAD_BYTES: usize = 16 << 10;
 
-/// Headers of a request.
-const MOST_HEADERS: usize = 64;
+/// Headers per request.
+const MAX_HEADERS: usize = 64;
 
-/// A pause after a connection that could not be accepted: mostly there are no more files.
-const BREATHER: Duration = Duration::from_millis(100);
+/// Pause after a failed accept. The usual cause is the limit on open files.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// An answer.
+/// Time for the connection that wakes the accepting thread at shutdown.
+const WAKE_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// A response.
 pub(super) struct Reply {
     status: u16,
     content_type: &'static str,
@@ -74,28 +78,29 @@ impl Reply {
     }
 }
 
-type Answer = Arc<dyn Fn(&str) -> Reply + Send + Sync>;
+/// Makes the response to a GET request for a path.
+type Handler = Arc<dyn Fn(&str) -> Reply + Send + Sync>;
 
-/// A port that answers; it is closed when this is dropped.
+/// A listening port. Dropping it closes the port.
 pub(super) struct Endpoint {
     address: SocketAddr,
     stop: Arc<AtomicBool>,
 }
 
 impl Endpoint {
-    /// Binds `address` (the first address of a name that this machine has), and answers each GET
-    /// of a path with what `answer` says, on a thread of its own.
+    /// Binds `address`, or for a host name the first of its addresses that can be bound, and starts a
+    /// thread that accepts connections. `handler` makes the response to each GET request.
     pub(super) fn start(
         address: &Address,
-        answer: impl Fn(&str) -> Reply + Send + Sync + 'static,
+        handler: impl Fn(&str) -> Reply + Send + Sync + 'static,
     ) -> io::Result<Endpoint> {
         let listener = listen(address)?;
         let address = listener.local_addr()?;
         let stop = Arc::new(AtomicBool::new(false));
-        let (stopped, answer) = (stop.clone(), Arc::new(answer));
+        let (stopped, handler) = (stop.clone(), Arc::new(handler));
         thread::Builder::new()
             .name("fanstream-http".into())
-            .spawn(move || accept(&listener, &stopped, &(answer as Answer)))?;
+            .spawn(move || accept(&listener, &stopped, &(handler as Handler)))?;
         Ok(Endpoint { address, stop })
     }
 
@@ -107,13 +112,13 @@ impl Endpoint {
 impl Drop for Endpoint {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
-        // Wakes the thread that accepts.
-        let own = match self.address.ip() {
+        // Wakes the accepting thread.
+        let host = match self.address.ip() {
             ip if !ip.is_unspecified() => ip,
             IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
             IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
         };
-        let _ = TcpStream::connect_timeout(&(own, self.address.port()).into(), BREATHER);
+        let _ = TcpStream::connect_timeout(&(host, self.address.port()).into(), WAKE_TIMEOUT);
     }
 }
 
@@ -142,33 +147,33 @@ fn listen(address: &Address) -> io::Result<TcpListener> {
     }
 }
 
-fn accept(listener: &TcpListener, stop: &AtomicBool, answer: &Answer) {
+fn accept(listener: &TcpListener, stop: &AtomicBool, handler: &Handler) {
     let open = Arc::new(Connections::default());
     for connection in listener.incoming() {
         if stop.load(Ordering::Acquire) {
             return;
         }
-        match connection.and_then(|stream| serve(stream, &open, answer)) {
+        match connection.and_then(|stream| serve(stream, &open, handler)) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 tracing::debug!(%error, "cannot serve a connection for metrics");
-                thread::sleep(BREATHER);
+                thread::sleep(ACCEPT_RETRY_DELAY);
             }
         }
     }
 }
 
-/// Those that are open, the oldest first.
+/// Open connections, the oldest first.
 #[derive(Default)]
 struct Connections(Mutex<VecDeque<Arc<TcpStream>>>);
 
 impl Connections {
     fn add(&self, stream: &Arc<TcpStream>) {
         let mut open = self.0.lock().unwrap_or_else(|e| e.into_inner());
-        if open.len() >= CONNECTIONS {
+        if open.len() >= MAX_CONNECTIONS {
             if let Some(oldest) = open.pop_front() {
-                // Its thread finds that out at once, and ends.
+                // Its thread fails at once in its read or write, and ends.
                 let _ = oldest.shutdown(Shutdown::Both);
             }
         }
@@ -181,15 +186,15 @@ impl Connections {
     }
 }
 
-fn serve(stream: TcpStream, open: &Arc<Connections>, answer: &Answer) -> io::Result<()> {
+fn serve(stream: TcpStream, open: &Arc<Connections>, handler: &Handler) -> io::Result<()> {
     let stream = Arc::new(stream);
     open.add(&stream);
-    let (own, connections, answer) = (stream.clone(), open.clone(), answer.clone());
+    let (own, connections, handler) = (stream.clone(), open.clone(), handler.clone());
     let started = thread::Builder::new()
         .name("fanstream-http".into())
         .spawn(move || {
-            // Whatever goes wrong is between this client and its connection.
-            let _ = converse(&own, &answer);
+            // An error concerns this connection only.
+            let _ = respond(&own, &handler);
             connections.remove(&own);
         });
     if started.is_err() {
@@ -198,10 +203,10 @@ fn serve(stream: TcpStream, open: &Arc<Connections>, answer: &Answer) -> io::Res
     started.map(|_| ())
 }
 
-fn converse(stream: &TcpStream, answer: &Answer) -> io::Result<()> {
-    let deadline = Instant::now() + PATIENCE;
+fn respond(stream: &TcpStream, handler: &Handler) -> io::Result<()> {
+    let deadline = Instant::now() + REQUEST_TIMEOUT;
     let reply = match read_head(stream, deadline)? {
-        Ok(path) => answer(&path),
+        Ok(path) => handler(&path),
         Err(refusal) => refusal,
     };
     let text = [reply.head(), reply.body].concat();
@@ -215,7 +220,7 @@ fn converse(stream: &TcpStream, answer: &Answer) -> io::Result<()> {
         rest = &rest[written..];
     }
     stream.shutdown(Shutdown::Write)?;
-    // To close with something unread would take back the reply that is on its way.
+    // Closing a socket with unread data resets the connection, and the client may lose the response.
     let mut unread = [0; 1024];
     loop {
         stream.set_read_timeout(Some(left(deadline)?))?;
@@ -225,7 +230,7 @@ fn converse(stream: &TcpStream, answer: &Answer) -> io::Result<()> {
     }
 }
 
-/// The path that is asked for, or what is wrong with the request.
+/// Returns the requested path, or the response to a bad request.
 fn read_head(stream: &TcpStream, deadline: Instant) -> io::Result<Result<String, Reply>> {
     let mut head = Vec::new();
     let mut chunk = [0; 2048];
@@ -239,15 +244,15 @@ fn read_head(stream: &TcpStream, deadline: Instant) -> io::Result<Result<String,
         if let Some(parsed) = parse(&head) {
             return Ok(parsed);
         }
-        if head.len() > LONGEST_HEAD {
+        if head.len() > MAX_HEAD_BYTES {
             return Ok(Err(Reply::text(431, "the request is too large\n")));
         }
     }
 }
 
-/// `None` while the head is not complete.
+/// Returns `None` while the head is incomplete.
 fn parse(head: &[u8]) -> Option<Result<String, Reply>> {
-    let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut request = httparse::Request::new(&mut headers);
     match request.parse(head) {
         Ok(httparse::Status::Partial) => None,
@@ -256,12 +261,13 @@ fn parse(head: &[u8]) -> Option<Result<String, Reply>> {
                 let path = target.split_once('?').map_or(target, |(path, _)| path);
                 Ok(path.to_string())
             }
-            _ => Err(Reply::text(405, "only GET\n")),
+            _ => Err(Reply::text(405, "only GET is supported\n")),
         }),
-        Err(httparse::Error::TooManyHeaders) => {
-            Some(Err(Reply::text(431, "there are too many headers\n")))
-        }
-        Err(error) => Some(Err(Reply::text(400, format!("this is no HTTP: {error}\n")))),
+        Err(httparse::Error::TooManyHeaders) => Some(Err(Reply::text(431, "too many headers\n"))),
+        Err(error) => Some(Err(Reply::text(
+            400,
+            format!("not an HTTP request: {error}\n"),
+        ))),
     }
 }
 
@@ -290,7 +296,7 @@ mod tests {
         assert_eq!(status("POST / HTTP/1.1\r\n\r\n").unwrap().0, 405);
         assert_eq!(status("HEAD / HTTP/1.1\r\n\r\n").unwrap().0, 405);
         assert_eq!(status("\u{16}\u{3}\u{1}").unwrap().0, 400);
-        let many = "a: b\r\n".repeat(MOST_HEADERS + 1);
+        let many = "a: b\r\n".repeat(MAX_HEADERS + 1);
         let many = format!("GET / HTTP/1.1\r\n{many}\r\n");
         assert_eq!(status(&many).unwrap().0, 431);
     }

@@ -1,13 +1,14 @@
-//! What a server is doing, for who watches it: OpenMetrics for Prometheus at `/metrics`, and
-//! whether it lives and takes calls at `/healthz` and `/readyz`, on a port of their own.
+//! Observability over HTTP, on a separate port: OpenMetrics for Prometheus at `/metrics`, liveness at
+//! `/healthz`, readiness at `/readyz`. It must not know flags.
 //!
-//! It reads what the [`engine`](crate::engine) counts anyway, when it is asked; nothing here is on
-//! the way of a call.
+//! A scrape reads the counters of the [`engine`](crate::engine). No code here runs during a call.
 
 mod calls;
 mod http;
 mod process;
+mod workers;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -21,18 +22,20 @@ use prometheus_client::registry::Registry;
 
 use crate::address::Address;
 use crate::engine::{Streams, Workers};
+use calls::CallMetrics;
 use http::{Endpoint, Reply};
+use workers::WorkerMetrics;
 
-/// The dashboard for Grafana that belongs to the metrics, as JSON to import.
+/// A Grafana dashboard for these metrics, as JSON to import.
 pub const DASHBOARD: &str = include_str!("dashboard.json");
 
 /// The content type of `/metrics`: OpenMetrics 1.0.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// A text younger than this is given out again: whoever asks more often costs the streams nothing.
-const FRESH: Duration = Duration::from_millis(50);
+/// Scrapes within this time get the same text, so frequent scrapes do not slow down streams.
+const CACHE_TTL: Duration = Duration::from_millis(50);
 
-/// Whether the server takes calls; clones are the same.
+/// Tells `/readyz` whether the server accepts calls. Clones share the state.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Readiness(Arc<AtomicBool>);
 
@@ -46,22 +49,24 @@ impl Readiness {
     }
 }
 
-/// The port for who watches; it is closed when this is dropped.
+/// The HTTP port of the metrics. Dropping it closes the port.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     endpoint: Endpoint,
 }
 
 impl Metrics {
-    /// Binds `address`, and answers there until it is dropped. Blocks while a name is resolved.
+    /// Binds `address` and serves until dropped. `unary_methods` are full method names; all other methods
+    /// are labelled as server streaming. Blocks while a host name is resolved.
     pub(crate) fn start(
         address: &Address,
         streams: Streams,
         workers: Workers,
         ready: Readiness,
+        unary_methods: HashSet<&'static str>,
     ) -> io::Result<Metrics> {
-        let watched = Watched::new(streams, workers, ready);
-        let endpoint = Endpoint::start(address, move |path| watched.reply(path))?;
+        let routes = Routes::new(streams, workers, ready, unary_methods);
+        let endpoint = Endpoint::start(address, move |path| routes.reply(path))?;
         Ok(Metrics { endpoint })
     }
 
@@ -70,25 +75,34 @@ impl Metrics {
     }
 }
 
-/// What can be asked for.
-struct Watched {
+/// The three paths and their content.
+struct Routes {
     registry: Registry,
     ready: Readiness,
+    /// The last text and the time when it was made. The lock is held while a new one is made.
     last: Mutex<Option<(Instant, String)>>,
 }
 
-impl Watched {
-    fn new(streams: Streams, workers: Workers, ready: Readiness) -> Watched {
+impl Routes {
+    fn new(
+        streams: Streams,
+        workers: Workers,
+        ready: Readiness,
+        unary_methods: HashSet<&'static str>,
+    ) -> Routes {
         let mut registry = Registry::default();
         registry.register(
             "fanstream_build",
-            "The version that runs",
+            "The version of the server",
             Info::new([("version", env!("CARGO_PKG_VERSION"))]),
         );
-        registry.register_collector(Box::new(calls::Calls(streams)));
-        registry.register_collector(Box::new(calls::Pool(workers)));
+        registry.register_collector(Box::new(CallMetrics {
+            streams,
+            unary_methods,
+        }));
+        registry.register_collector(Box::new(WorkerMetrics(workers)));
         registry.register_collector(Box::new(process::Process));
-        Watched {
+        Routes {
             registry,
             ready,
             last: Mutex::default(),
@@ -104,15 +118,15 @@ impl Watched {
             "/healthz" => Reply::text(200, "alive\n"),
             "/readyz" if self.ready.get() => Reply::text(200, "ready\n"),
             "/readyz" => Reply::text(503, "draining\n"),
-            _ => Reply::text(404, "there are /metrics, /healthz and /readyz\n"),
+            _ => Reply::text(404, "try /metrics, /healthz or /readyz\n"),
         }
     }
 
     fn text(&self) -> Result<String, fmt::Error> {
-        // One at a time: those who come meanwhile get what this one made.
+        // One scrape at a time: concurrent ones wait, and get the same text.
         let mut last = self.last.lock().unwrap_or_else(|e| e.into_inner());
         if let Some((made, text)) = &*last {
-            if made.elapsed() < FRESH {
+            if made.elapsed() < CACHE_TTL {
                 return Ok(text.clone());
             }
         }

@@ -1,5 +1,5 @@
-//! What the system knows of this process, under the names that every Prometheus client uses. Where
-//! it does not tell, the metric is left out.
+//! Metrics of the process (`process_…`), under the names of the Prometheus client libraries. It must
+//! not know calls. A metric whose value the kernel does not give is left out.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
-/// This process.
+/// Collects the metrics of this process.
 #[derive(Debug)]
 pub(super) struct Process;
 
@@ -22,11 +22,21 @@ impl Collector for Process {
             of_stat(&mut encoder, &stat)?;
         }
         if let Ok(open) = this.fd_count() {
-            gauge(&mut encoder, "process_open_fds", "Open files", open as u64)?;
+            gauge(
+                &mut encoder,
+                "process_open_fds",
+                "Open file descriptors",
+                open as u64,
+            )?;
         }
         if let Ok(Limits { max_open_files, .. }) = this.limits() {
             if let procfs::process::LimitValue::Value(most) = max_open_files.soft_limit {
-                gauge(&mut encoder, "process_max_fds", "Most open files", most)?;
+                gauge(
+                    &mut encoder,
+                    "process_max_fds",
+                    "Limit of open file descriptors",
+                    most,
+                )?;
             }
         }
         Ok(())
@@ -46,10 +56,10 @@ fn of_stat(encoder: &mut DescriptorEncoder, stat: &Stat) -> fmt::Result {
     for (name, help, bytes) in [
         (
             "process_resident_memory",
-            "Memory that is resident",
+            "Resident memory",
             stat.rss * procfs::page_size(),
         ),
-        ("process_virtual_memory", "Address space", stat.vsize),
+        ("process_virtual_memory", "Virtual memory", stat.vsize),
     ] {
         encoder
             .encode_descriptor(name, help, Some(&Unit::Bytes), MetricType::Gauge)?
@@ -58,7 +68,7 @@ fn of_stat(encoder: &mut DescriptorEncoder, stat: &Stat) -> fmt::Result {
     gauge(
         encoder,
         "process_threads",
-        "Threads of all kinds",
+        "Threads of the process",
         stat.num_threads.unsigned_abs(),
     )
 }

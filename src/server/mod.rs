@@ -139,7 +139,7 @@ impl Server {
         let ready = Readiness::default();
         // Before the rest is bound, so that probes see NOT READY first.
         #[cfg(feature = "metrics")]
-        let metrics = metrics_of(config, &streams, &workers, &ready)?;
+        let metrics = start_metrics(config, &streams, &workers, &ready, &builder.services)?;
 
         // Those that this process may use, which can be fewer than the machine's.
         let processors = thread::available_parallelism().map_or(1, usize::from);
@@ -290,16 +290,19 @@ fn register(core: Core, services: Vec<grpcio::Service>) -> Core {
 }
 
 #[cfg(feature = "metrics")]
-fn metrics_of(
+fn start_metrics(
     config: &ServerConfig,
     streams: &Streams,
     workers: &Workers,
     ready: &Readiness,
+    services: &[Service],
 ) -> Result<Option<Metrics>, StartError> {
     let Some(address) = &config.metrics else {
         return Ok(None);
     };
-    let started = Metrics::start(address, streams.clone(), workers.clone(), ready.clone());
+    let unary_methods = services.iter().flat_map(Service::unary_methods).collect();
+    let (streams, workers, ready) = (streams.clone(), workers.clone(), ready.clone());
+    let started = Metrics::start(address, streams, workers, ready, unary_methods);
     let refused = |reason| StartError::Metrics {
         address: address.clone(),
         reason,

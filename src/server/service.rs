@@ -1,5 +1,5 @@
-//! A service of one's own: its methods, with handlers that may block. It must not know addresses or
-//! what else a server offers.
+//! User-defined services: methods and their handlers, which may block. It must not know addresses or
+//! the server's other services.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use crate::engine::{CallContext, IntoEncoded, IntoJobs, Job, Jobs, Streams};
 #[cfg(feature = "services")]
 use crate::names::split_method;
 
-/// Methods to be served, of one service or several. Handlers and the producers that they return run
-/// on worker threads and may block. A panic in one ends its call with INTERNAL.
+/// Methods of one or several gRPC services. Handlers and their producers run on worker threads and may
+/// block. If one panics, its call ends with INTERNAL.
 ///
 /// ```
 /// use fanstream::proto::stream::{Request, Response};
@@ -35,17 +35,18 @@ pub struct Service {
     keeps_metadata: bool,
 }
 
-/// Adds a method to a service, given the streams of its server and the largest request.
+/// Adds a method to a service. Its arguments are the server's streams and the request limit in bytes.
 type Add = Box<dyn FnOnce(ServiceBuilder, &Streams, usize) -> ServiceBuilder + Send>;
 
 enum Part {
     Method {
-        /// Its full name, `/package.Service/Method`.
+        /// Full name: `/package.Service/Method`.
         name: &'static str,
+        is_unary: bool,
         add: Add,
     },
     Generated {
-        /// The full name of the service, `package.Service`.
+        /// Full name of the service: `package.Service`.
         #[cfg_attr(not(feature = "services"), allow(dead_code))]
         name: &'static str,
         make: Box<dyn FnOnce(&Streams) -> grpcio::Service + Send>,
@@ -59,7 +60,7 @@ impl Default for Service {
 }
 
 impl Service {
-    /// No methods yet.
+    /// Creates a service without methods.
     pub fn new() -> Service {
         Service {
             parts: Vec::new(),
@@ -67,10 +68,10 @@ impl Service {
         }
     }
 
-    /// Adds a server streaming method. `handler` turns a request into producers, or into the status
-    /// that the call ends with. It returns an iterator, a [`Job`], or [`Jobs`].
+    /// Adds a server streaming method. `handler` returns the producers of the responses, as an iterator,
+    /// a [`Job`] or [`Jobs`]. If it returns an error, the call ends with that status.
     ///
-    /// The worker that makes a response also encodes it. A handler that wants to encode responses itself
+    /// The worker that produces a response also encodes it. To encode responses itself, a handler
     /// returns jobs of [`Encoded`].
     pub fn server_streaming<Req, Resp, R>(
         self,
@@ -83,16 +84,16 @@ impl Service {
         R: IntoJobs,
         R::Message: IntoEncoded<Resp>,
     {
-        self.method(method.name, move |call, request| {
+        self.method(method.name, false, move |call, request| {
             let jobs = handler(call, request)?.into_jobs();
             Ok(R::Message::encode_jobs(jobs))
         })
     }
 
-    /// Adds a unary method. `handler` turns a request into the response, or into the status that the
-    /// call ends with.
+    /// Adds a unary method. `handler` returns the response. If it returns an error, the call ends with
+    /// that status.
     ///
-    /// The call counts as a stream, in limits and metrics: on the wire it is a stream of one message.
+    /// The call counts as a stream in limits and metrics: on the wire it is a stream of one message.
     pub fn unary<Req, Resp>(
         self,
         method: &Method<Req, Resp>,
@@ -102,20 +103,20 @@ impl Service {
         Req: Message,
         Resp: Message,
     {
-        self.method(method.name, move |call, request| {
+        self.method(method.name, true, move |call, request| {
             let response = Encoded::new(&handler(call, request)?);
             Ok(Job::now(std::iter::once(response)).into())
         })
     }
 
-    /// A service by grpcio's generated code, or by [`ServiceBuilder`]: `make` is given the streams of
-    /// the server, and its handlers call [`Streams::serve`]. `name` is its full name,
+    /// Creates a service from grpcio's generated code or a [`ServiceBuilder`]. `make` gets the server's
+    /// streams, so that its handlers can call [`Streams::serve`]. `name` is the full name of the service,
     /// `package.Service`, for health and reflection.
     ///
-    /// Its handlers run on poll threads, so they must not block. Calls that they answer without
-    /// [`Streams::serve`] count in no limit and no metric, and a shutdown does not wait for them. A
-    /// method in which the server speaks first needs
-    /// [`await_requests`](super::ServerConfig::await_requests) to be false.
+    /// The handlers run on poll threads, so they must not block. A call that does not go through
+    /// [`Streams::serve`] counts in no limit and no metric, and a shutdown does not wait for it. If the
+    /// server sends first in a method, set [`await_requests`](super::ServerConfig::await_requests) to
+    /// false.
     pub fn generated(
         #[cfg_attr(not(feature = "services"), allow(dead_code))] name: &'static str,
         make: impl FnOnce(&Streams) -> grpcio::Service + Send + 'static,
@@ -128,8 +129,8 @@ impl Service {
         service
     }
 
-    /// Has the calls of this service keep neither the address of their peer nor their request headers:
-    /// [`CallContext::peer`] and [`CallContext::headers`] are `None` then.
+    /// Saves memory: calls of this service keep neither the address of their peer nor their request
+    /// headers. [`CallContext::peer`] and [`CallContext::headers`] then return `None`.
     pub fn without_metadata(mut self) -> Service {
         self.keeps_metadata = false;
         self
@@ -138,6 +139,7 @@ impl Service {
     fn method<Req: Message, Resp: Message>(
         mut self,
         name: &'static str,
+        is_unary: bool,
         open: impl Fn(&CallContext, Req) -> Result<Jobs<Encoded<Resp>>, RpcStatus>
             + Send
             + Sync
@@ -157,12 +159,13 @@ impl Service {
         };
         self.parts.push(Part::Method {
             name,
+            is_unary,
             add: Box::new(add),
         });
         self
     }
 
-    /// Full names of its methods, `/package.Service/Method`, except those of generated code.
+    /// Returns the full names of its methods, `/package.Service/Method`, except those of generated code.
     pub(super) fn methods(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.parts.iter().filter_map(|part| match part {
             Part::Method { name, .. } => Some(*name),
@@ -170,7 +173,21 @@ impl Service {
         })
     }
 
-    /// Full names of the services that its methods are of. A name can come more than once.
+    /// Returns the full names of its unary methods. Generated code has none:
+    /// [`Streams::serve`] takes streaming methods only.
+    #[cfg(feature = "metrics")]
+    pub(super) fn unary_methods(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Method {
+                name,
+                is_unary: true,
+                ..
+            } => Some(*name),
+            _ => None,
+        })
+    }
+
+    /// Returns the full names of its gRPC services. A name can occur more than once.
     #[cfg(feature = "services")]
     pub(super) fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.parts.iter().map(|part| match part {
@@ -179,13 +196,13 @@ impl Service {
         })
     }
 
-    /// True when grpcio decodes some of its requests, without a limit of ours on their size.
+    /// Returns true if grpcio decodes some of its requests, so that only the C-core limits their size.
     pub(super) fn is_generated(&self) -> bool {
         let generated = |part: &Part| matches!(part, Part::Generated { .. });
         self.parts.iter().any(generated)
     }
 
-    /// For a server with these `streams`.
+    /// Builds grpcio's services, with calls that count among `streams`.
     pub(super) fn build(self, streams: &Streams, max_request_bytes: usize) -> Vec<grpcio::Service> {
         let streams = match self.keeps_metadata {
             true => streams.clone(),

@@ -4,6 +4,7 @@
 mod common;
 
 mod calling;
+mod metrics;
 mod serving;
 
 use std::time::Duration;
