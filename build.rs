@@ -1,4 +1,4 @@
-//! Generates the Rust code of `proto/` and its descriptors, which `src/proto.rs` includes, and that of the examples.
+//! Generates Rust code and descriptors from `proto/`, for `src/proto.rs`, and from the protos of the examples.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ const EXAMPLES: &str = "examples/proto";
 fn main() -> Result<(), Error> {
     let mut protos = Protos::new().include("proto").file("proto/stream.proto");
     if env::var_os("CARGO_FEATURE_SERVICES").is_some() {
-        // The code of reflection v1 serves v1alpha too: the two differ in their package alone.
+        // v1alpha needs no code: it differs from reflection v1 only in its package.
         protos = protos
             .file("proto/grpc/health/v1/health.proto")
             .file("proto/grpc/reflection/v1/reflection.proto")
@@ -19,7 +19,7 @@ fn main() -> Result<(), Error> {
     }
     protos.generate()?;
 
-    // The published package has no examples.
+    // The published package does not include the examples.
     if Path::new(EXAMPLES).is_dir() {
         let out = PathBuf::from(env::var_os("OUT_DIR").ok_or(Error::NoOutDir)?);
         let names = ["blob", "counter", "hello", "lines", "people", "sensor"];

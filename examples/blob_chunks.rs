@@ -1,5 +1,5 @@
-//! A large file in chunks, with its SHA-256 as the last message, which the client checks.
-//! Each side has a few chunks in memory, however large the file.
+//! Sends a large file in chunks, then its SHA-256, which the client checks.
+//! Each side keeps only a few chunks in memory, independent of the file's size.
 //! `cargo run --example blob_chunks`
 
 use std::error::Error;

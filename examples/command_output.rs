@@ -1,5 +1,5 @@
-//! What a command prints, line by line. It is killed when the call is over, also while it is silent: a thread reads and
-//! has the sender, the job's own thread watches the call. The job lasts until both are done.
+//! Streams the output of a command, and kills the command when the call is over, even while it prints nothing.
+//! A second thread reads and sends the lines; the job's own thread watches the call. The job lasts until both are done.
 //! `cargo run --example command_output`
 
 use std::io::{self, BufRead, BufReader};

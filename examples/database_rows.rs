@@ -1,5 +1,5 @@
-//! The rows of a query, read from SQLite while they are sent: the client's pace is the query's.
-//! Rows borrow the statement, so they are pushed; an iterator would have to own both.
+//! Streams the rows of a SQLite query. The query runs only as fast as the client reads.
+//! Rows borrow the statement, so they are pushed: an iterator would have to own both.
 //! `cargo run --example database_rows`
 
 use std::error::Error;

@@ -1,5 +1,5 @@
-//! A stream without end that a shutdown does not cut off: it sees the drain, and says where it stopped.
-//! A server for real uses `serve`, which drains on SIGTERM and SIGINT.
+//! An endless stream that ends cleanly at a shutdown: it notices the drain and reports its last number.
+//! A production server uses `serve`, which drains on SIGTERM and SIGINT.
 //! `cargo run --example drain`
 
 use std::error::Error;

@@ -1,5 +1,5 @@
-//! The lines of a file, read while they are sent: a large file needs no more memory than a small one.
-//! Errors become the status of the call: before the first line, and in the middle.
+//! Streams the lines of a file. The file is read during the call, so a large file needs little memory.
+//! An I/O error becomes the status of the call, before the first line or later.
 //! `cargo run --example file_lines`
 
 use std::error::Error;
@@ -29,7 +29,7 @@ fn status(error: io::Error) -> RpcStatus {
 fn main() -> Result<(), Box<dyn Error>> {
     let of_file = |_: &CallContext, file: lines::File| {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR"));
-        // The last part of the name alone: no client reads other directories.
+        // Only the last part of the name, so that clients cannot read other directories.
         let name = Path::new(&file.name).file_name().unwrap_or_default();
         let file = File::open(directory.join(name)).map_err(status)?;
         Ok(BufReader::new(file).lines().map(|text| {

@@ -1,5 +1,5 @@
-//! A server that streams greetings, and a client that prints each as it arrives.
-//! Both are in one program here, and know each other by the address only.
+//! A server that streams greetings, and a client that prints each greeting as it arrives.
+//! Both are in one program here, but share only the address.
 //! `cargo run --example hello_stream`
 
 use std::error::Error;

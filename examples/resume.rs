@@ -1,5 +1,5 @@
-//! A client that goes on where a broken stream stopped: the request says from where.
-//! `ClientConfig::retries` ends at the first response; from there on only the program knows what it has.
+//! A client that resumes a broken stream: each request contains the next position.
+//! `ClientConfig::retries` applies only before the first response. After it, the program must resume itself.
 //! `cargo run --example resume`
 
 use std::{error::Error, thread::sleep, time::Duration};
@@ -16,7 +16,7 @@ mod proto {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    // Each call breaks after four numbers; ten are all.
+    // Each call fails after four numbers. The stream has ten.
     let count = |_: &CallContext, request: CountRequest| {
         let end = 11.min(request.start + 4);
         let numbers = (request.start..end).map(|value| {
@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                     next = number.value + 1;
                     pause = Duration::from_millis(10);
                 }
-                // Only this status says that another attempt may do.
+                // Only this status means that another attempt may succeed.
                 Err(ReceiveError::Status(status)) if status.code() == Code::UNAVAILABLE => {
                     println!("broken; on from {next} in {pause:?}");
                     sleep(pause);

@@ -1,5 +1,5 @@
-//! TLS with a certificate of one's own, and bearer tokens: without one, a call ends with UNAUTHENTICATED.
-//! The server reloads all of these files when they change.
+//! TLS with a self-signed certificate, and bearer tokens: without a token, a call ends with UNAUTHENTICATED.
+//! The server reloads these files when they change.
 //! `cargo run --example tls_and_tokens`
 
 use std::{error::Error, fs};
@@ -18,7 +18,7 @@ mod proto {
 fn main() -> Result<(), Box<dyn Error>> {
     let directory = tempfile::tempdir()?;
     let file = |name| directory.path().join(name);
-    // Signed by itself, so it is its own authority.
+    // The certificate is self-signed, so it is its own authority.
     let made = rcgen::generate_simple_self_signed(["localhost".into()])?;
     fs::write(file("server.pem"), made.cert.pem())?;
     fs::write(file("server.key"), made.signing_key.serialize_pem())?;

@@ -1,19 +1,19 @@
-//! Addresses that a server listens on and a client connects to: `host:port`, `[::1]:port`,
-//! `unix:path`. It parses and prints; it must not resolve or bind.
+//! Parses and prints addresses of servers: `host:port`, `[::1]:port`, `unix:path`. It must not resolve or
+//! bind them.
 
 use std::fmt::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// An address as users type it.
+/// An address to listen on or to connect to. A host name is not resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     /// A host name or IP address, and a port.
     Tcp {
-        /// Without the brackets of an IPv6 address; empty means all addresses of the machine.
+        /// Without the brackets of an IPv6 address. Empty means all addresses of the machine.
         host: String,
-        /// 0 lets the system choose one.
+        /// 0 lets the system choose a port.
         port: u16,
     },
     /// The path of a Unix-domain socket.
@@ -21,7 +21,7 @@ pub enum Address {
 }
 
 impl Address {
-    /// `localhost:50005`, the address of the tutorial's server.
+    /// Returns `localhost:50005`, the address of the tutorial's server.
     pub fn tutorial() -> Address {
         Address::Tcp {
             host: "localhost".into(),
@@ -39,14 +39,14 @@ pub enum AddressError {
     /// The port is not a number from 0 to 65535.
     #[error("`{0}` is no port: it must be a number from 0 to 65535")]
     BadPort(String),
-    /// An IPv6 address without brackets.
+    /// An IPv6 address has no brackets.
     #[error("`{0}` looks like an IPv6 address: write it in brackets, as in [::1]:50005")]
     NoBrackets(String),
-    /// Nothing follows `unix:`.
-    #[error("`unix:` needs the path of a socket behind it")]
+    /// The path after `unix:` is missing.
+    #[error("`unix:` needs the path of a socket, as in unix:/run/server.sock")]
     NoPath,
-    /// The path of a socket has a NUL in it.
-    #[error("the path of a socket cannot have a NUL in it")]
+    /// The path of a socket contains a NUL byte.
+    #[error("the path of a socket cannot contain a NUL byte")]
     NulInPath,
 }
 
@@ -88,13 +88,13 @@ impl fmt::Display for Address {
     }
 }
 
-/// The C-core's URI of a Unix-domain socket. The C-core decodes escapes in it, on a server and on a
-/// client, so a path that looks like one has to be escaped.
+/// Returns the C-core's URI of a Unix-domain socket. The C-core unescapes it, on servers and clients, so
+/// the path must be escaped.
 pub(crate) fn unix_uri(path: &Path) -> String {
     format!("unix:{}", escape(path.as_os_str().as_bytes()))
 }
 
-/// Escapes every byte that has a meaning in a URI's path.
+/// Escapes every byte with a meaning in the path of a URI.
 pub(crate) fn escape(bytes: &[u8]) -> String {
     let mut escaped = String::with_capacity(bytes.len());
     for &byte in bytes {
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_people_type() {
+    fn valid_addresses() {
         assert_eq!("localhost:50005".parse(), Ok(Address::tutorial()));
         assert_eq!("127.0.0.1:0".parse(), tcp("127.0.0.1", 0));
         assert_eq!("[::1]:80".parse(), tcp("::1", 80));
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn errors_name_the_fault() {
         let error = |text: &str| text.parse::<Address>().unwrap_err().to_string();
         assert!(error("localhost").contains("`localhost` has no port"));
         assert!(error("localhost:http").contains("`http` is no port"));
@@ -140,13 +140,13 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_never_taken_for_an_escape() {
+    fn paths_are_escaped() {
         assert_eq!(unix_uri("/run/a%41".as_ref()), "unix:/run/a%2541");
         assert_eq!(unix_uri("a b?c".as_ref()), "unix:a%20b%3Fc");
     }
 
     #[test]
-    fn printed_as_typed() {
+    fn addresses_print_as_they_parse() {
         for text in ["localhost:50005", "[::1]:80", ":80", "unix:/a/b"] {
             assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
         }

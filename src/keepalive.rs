@@ -1,46 +1,45 @@
-//! Keepalive: HTTP/2 pings that find out whether the other side of a connection is still there.
-//! Both sides' settings in one place, since they have to fit each other.
+//! Keepalive: HTTP/2 pings that detect a broken connection. The settings of client and server are here
+//! together, because they must match. It must not know flags.
 
 use std::time::Duration;
 
 use grpcio::ChannelBuilder;
 
-/// When a connection is asked whether it still works, and how long the answer may take. A side
-/// that is gone without a word is noticed after both together.
+/// Interval and timeout of keepalive pings. A broken connection is detected after both together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keepalive {
-    /// How long nothing comes before a ping is sent. Less than a second counts as one.
+    /// Time without received data before a ping is sent. Values below 1 s count as 1 s.
     pub interval: Duration,
-    /// How long its answer may take before the connection is closed. It is also how long the
-    /// kernel waits for the other machine to acknowledge what was sent (TCP_USER_TIMEOUT).
+    /// Time for the response to a ping before the connection is closed. It is also the kernel's limit for
+    /// unacknowledged data (TCP_USER_TIMEOUT).
     pub timeout: Duration,
 }
 
 impl Keepalive {
-    /// The shortest interval: the C-core's client sends no two pings within a second.
-    pub const LEAST_INTERVAL: Duration = Duration::from_secs(1);
+    /// Minimum interval: the C-core's client sends at most one ping per second.
+    pub const MIN_INTERVAL: Duration = Duration::from_secs(1);
 
-    /// The timeout that the C-core and grpc-go have where none is set.
-    pub const USUAL_TIMEOUT: Duration = Duration::from_secs(20);
+    /// The default timeout of the C-core and grpc-go.
+    pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20);
 
-    pub(crate) fn of_either(self, builder: ChannelBuilder) -> ChannelBuilder {
+    pub(crate) fn apply(self, builder: ChannelBuilder) -> ChannelBuilder {
         builder
-            .keepalive_time(self.interval.max(Keepalive::LEAST_INTERVAL))
+            .keepalive_time(self.interval.max(Keepalive::MIN_INTERVAL))
             .keepalive_timeout(self.timeout)
     }
 
-    pub(crate) fn of_client(self, builder: ChannelBuilder) -> ChannelBuilder {
-        self.of_either(builder)
-            // Otherwise it stops after two pings, since a client that reads a stream sends nothing.
+    pub(crate) fn apply_to_client(self, builder: ChannelBuilder) -> ChannelBuilder {
+        self.apply(builder)
+            // By default it stops after two pings, because a client that reads a stream sends no data.
             .http2_max_pings_without_data(0)
     }
 }
 
-/// Has a server tolerate pings that come no more often than `interval`, with and without calls.
-/// One that gets more, a few times, closes the connection with `too_many_pings`.
+/// Lets clients of a server ping every `interval`, with and without calls. After a few pings more often
+/// than that, the server closes the connection with `too_many_pings`.
 pub(crate) fn permit_pings(builder: ChannelBuilder, interval: Duration) -> ChannelBuilder {
     builder
-        // A tenth less, since clocks round and networks bunch.
+        // A tenth less, because clocks round and networks delay pings unevenly.
         .http2_min_recv_ping_interval_without_data(interval / 10 * 9)
         .keepalive_permit_without_calls(true)
 }

@@ -1,22 +1,22 @@
 //! gRPC server streaming in the synchronous style: blocking producers, no async runtime, on the
 //! gRPC C-core (through [`grpcio`]).
 //!
-//! - [`server`] serves any services: listeners, TLS, tokens, limits, drain, health, reflection, metrics
-//!   and traces. [`client`] calls any server streaming or unary method and blocks.
-//! - [`engine`] is below them: producers that may block run on worker threads and push into a bounded
-//!   channel for each call, which a future on the call's poll thread drains into the sink.
-//! - [`include_protos`] has the generated code of your own protos.
+//! - [`server`] runs a server for any services: listeners, TLS, tokens, limits, drain, health, reflection,
+//!   metrics and traces. [`client`] makes blocking calls of any server streaming or unary method.
+//! - [`engine`] is the layer below: blocking producers run on worker threads and push into a bounded
+//!   channel per call. A future on the call's poll thread moves the messages to the sink.
+//! - [`include_protos`] includes the generated code of your protos.
 //!
 //! Features: `tls` (TLS and tokens), `services` (health, reflection, channelz), `metrics`, `otlp`
-//! (traces), and `cli` (all of them and the two binaries, which serve the tutorial's `StreamService`),
-//! the default.
+//! (traces). The default, `cli`, enables all of them and builds the two binaries of the tutorial's
+//! `StreamService`.
 //!
-//! See [`ServerBuilder`](server::ServerBuilder) for a server and a client in one example.
-// One function each of `server::heap_trim` and `engine::call::deadline` are the only exceptions.
+//! See [`ServerBuilder`](server::ServerBuilder) for an example with server and client.
+// The only exceptions are one function each in `server::heap_trim` and `engine::call::deadline`.
 #![deny(unsafe_code)]
 #![warn(missing_docs, unreachable_pub)]
 
-// Generated code names this crate, also the code of this crate's own protos.
+// Generated code refers to `::fanstream`, even within this crate.
 extern crate self as fanstream;
 
 pub mod address;
@@ -41,10 +41,10 @@ pub mod telemetry;
 #[cfg(feature = "cli")]
 pub mod tutorial;
 
-// Part of the API, and named by generated code: a package that uses this one needs no dependency on them.
+// Part of the API. Generated code refers to them here, so users need no dependency on them.
 pub use {futures, grpcio, protobuf};
 
-/// Includes the code that the package `fanstream-build` generated from `.proto` files.
+/// Includes the code generated from `.proto` files by the package `fanstream-build`.
 ///
 /// `Cargo.toml`:
 ///
@@ -69,11 +69,11 @@ pub use {futures, grpcio, protobuf};
 /// }
 /// ```
 ///
-/// `proto::hello` then holds the messages, `proto::hello_grpc` the services' traits and clients with `create_…` and
+/// `proto::hello` then contains the messages, `proto::hello_grpc` the services' traits and clients with `create_…` and
 /// `METHOD_…`, and `proto::DESCRIPTORS` the encoded `FileDescriptorSet` for server reflection.
 ///
-/// With a name, as in `include_protos!("admin")`, the directory `admin` of `OUT_DIR` is read: for a second set, which
-/// `Protos::out_dir` writes there.
+/// With a name, as in `include_protos!("admin")`, it includes a second set, which `Protos::out_dir` has written to
+/// the directory `admin` of `OUT_DIR`.
 #[macro_export]
 macro_rules! include_protos {
     () => {

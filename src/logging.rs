@@ -1,6 +1,6 @@
-//! Logs: the tutorial's lines with Go's time stamp, or a line for each call as text or JSON; on
-//! standard error, written by a thread of their own, so that nobody who logs waits for whoever
-//! reads. What is in the lines is said where they are logged.
+//! Starts the log on standard error: the tutorial's lines with Go's time stamp, or a line per call as text
+//! or JSON. A separate thread writes, so a slow reader never blocks the process. It must not know the
+//! content of the lines.
 
 use std::fmt;
 
@@ -20,14 +20,14 @@ use tracing_subscriber::Layer;
 use crate::telemetry::CALLS;
 use crate::tutorial::TUTORIAL;
 
-/// The time stamp of Go's `log` package, local time.
+/// Format of the time stamp of Go's `log` package, in local time.
 pub const GO_TIME_STAMP: &str = "%Y/%m/%d %H:%M:%S";
 
-/// Lines that may wait to be written: a second or two of 10,000 streams with the tutorial's
-/// defaults. Each place for one takes 32 bytes from the start.
+/// Maximum lines in the queue: one or two seconds of 10,000 streams with the tutorial's defaults. Each
+/// place occupies 32 bytes from the start.
 pub const BUFFERED_LINES: usize = 16_384;
 
-/// What log lines look like.
+/// Format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
     /// The tutorial's: `2020/11/10 22:26:09 start server`.
@@ -39,8 +39,8 @@ pub enum LogFormat {
     Json,
 }
 
-/// Starts logging for the whole process. Lines are written until the guard is dropped; when
-/// standard error falls behind by [`BUFFERED_LINES`], further ones are lost.
+/// Starts logging for the whole process, until the guard is dropped. Lines are lost while
+/// [`BUFFERED_LINES`] of them wait for standard error. Never blocks.
 #[must_use = "dropping the guard ends the log"]
 pub fn start(format: LogFormat, level: LevelFilter) -> WorkerGuard {
     let (writer, guard) = NonBlockingBuilder::default()
@@ -56,7 +56,7 @@ pub fn start(format: LogFormat, level: LevelFilter) -> WorkerGuard {
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
     tracing_subscriber::registry()
-        .with(lines.with_filter(what_is_logged(format, level)))
+        .with(lines.with_filter(enabled_targets(format, level)))
         .init();
     redirect_c_core(if level >= LevelFilter::DEBUG {
         log::LevelFilter::Debug
@@ -66,12 +66,12 @@ pub fn start(format: LogFormat, level: LevelFilter) -> WorkerGuard {
     guard
 }
 
-/// Each format has its own lines for calls. A line that is not logged costs a look at a flag.
-fn what_is_logged(format: LogFormat, level: LevelFilter) -> Targets {
+/// Selects the targets of a format. A disabled line costs only the check of a flag.
+fn enabled_targets(format: LogFormat, level: LevelFilter) -> Targets {
     let all = Targets::new().with_default(level);
     match format {
         LogFormat::Tutorial => all.with_target(CALLS, LevelFilter::OFF),
-        // Those who ask for debugging get the tutorial's lines as well.
+        // At level debug, the tutorial's lines are logged too.
         LogFormat::Text | LogFormat::Json if level < LevelFilter::DEBUG => {
             all.with_target(TUTORIAL, LevelFilter::OFF)
         }
@@ -79,18 +79,18 @@ fn what_is_logged(format: LogFormat, level: LevelFilter) -> Targets {
     }
 }
 
-/// Lets the C-core log through the `log` crate, up to `level`, instead of on standard error.
+/// Redirects the C-core's log from standard error to the `log` crate, up to `level`.
 ///
-/// Below debug it is better off: it calls an error much that is none, and what matters of it is in
-/// the statuses and errors of the library.
+/// Use `Off` unless debugging: the C-core logs many harmless events as errors. Statuses and the library's
+/// errors contain the relevant ones.
 pub fn redirect_c_core(level: log::LevelFilter) {
-    // grpcio looks at the level of the moment, and takes "off" for the C-core's own log.
+    // grpcio reads the current level, and with `Off` would keep the C-core's log on standard error.
     log::set_max_level(level.max(log::LevelFilter::Error));
     grpcio::redirect_log();
     log::set_max_level(level);
 }
 
-/// The message behind Go's time stamp; the level only where it is not the usual one.
+/// Go's time stamp and the message. Only errors and warnings show their level.
 struct GoFormat;
 
 impl<S, N> FormatEvent<S, N> for GoFormat
@@ -124,7 +124,7 @@ fn write_word(writer: &mut Writer<'_>, colour: AnsiColor, word: &str) -> fmt::Re
     write!(writer, "{style}{word}{style:#} ")
 }
 
-/// Only the message; its fields say the same for machines.
+/// Extracts the message of an event. The other fields repeat its content for machines.
 struct Message(String);
 
 impl Visit for Message {

@@ -1,10 +1,10 @@
-//! Spelling of status codes and method names, for output, logs, metrics and traces.
+//! Names of status codes and methods, for output, logs, metrics and traces. It must not know calls.
 
 use grpcio::RpcStatusCode;
 
-/// A status code as the gRPC specification spells it: `DEADLINE_EXCEEDED`.
+/// Returns the name of a status code in the gRPC specification, such as `DEADLINE_EXCEEDED`.
 pub fn status_name(code: RpcStatusCode) -> String {
-    // grpcio spells it `4-DEADLINE_EXCEEDED`.
+    // grpcio prints `4-DEADLINE_EXCEEDED`.
     let spelled = code.to_string();
     match spelled.split_once('-') {
         Some((_, name)) => name.to_string(),
@@ -25,7 +25,7 @@ mod tests {
 
     #[cfg(any(feature = "services", feature = "metrics", feature = "otlp"))]
     #[test]
-    fn a_method_has_a_service() {
+    fn methods_split_into_service_and_name() {
         assert_eq!(
             split_method("/protobuf.StreamService/FetchResponse"),
             ("protobuf.StreamService", "FetchResponse")

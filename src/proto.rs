@@ -1,3 +1,3 @@
-//! Code and descriptors that `build.rs` generates from `proto/`. Nothing by hand belongs here.
+//! Code and descriptors generated from `proto/` by `build.rs`. It must not contain other code.
 
 crate::include_protos!();

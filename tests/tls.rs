@@ -248,14 +248,14 @@ fn a_file_that_cannot_be_used_is_named_with_its_flag() {
     };
     try_pair("/no/such", &key, "--tls-cert", "/no/such", "No such file");
     try_pair(&pem, "/no/such", "--tls-key", "/no/such", "No such file");
-    try_pair(&key, &key, "--tls-cert", &key, "there is no certificate");
-    try_pair(&pem, &pem, "--tls-key", &pem, "there is no private key");
+    try_pair(&key, &key, "--tls-cert", &key, "no certificate");
+    try_pair(&pem, &pem, "--tls-key", &pem, "no private key");
     try_pair(&zero, &key, "--tls-cert", &zero, "zero");
     try_pair(&pem, &other, "--tls-key", &other, "not the key of");
     try_pair(&pem, &locked, "--tls-key", &locked, "passphrase");
     let mut flags = vec!["--tls-cert", &pem, "--tls-key", &key];
     flags.extend(["--tls-client-ca", &empty]);
-    cannot_use(&flags, "--tls-client-ca", &empty, "there is no certificate");
+    cannot_use(&flags, "--tls-client-ca", &empty, "no certificate");
     cannot_use(
         &["--token-file", &empty],
         "--token-file",

@@ -12,44 +12,45 @@ use crate::keepalive::Keepalive;
 #[cfg(feature = "tls")]
 use crate::security::{ClientTls, Token};
 
-/// Configuration of a [`Client`](super::Client). A duration that is `None` is no limit.
+/// Configuration of a [`Client`](super::Client). A duration of `None` means no limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientConfig {
     /// The address of the server.
     pub address: Address,
-    /// The longest time to connect, retries included.
+    /// Limit for connecting, including retries.
     pub connect_timeout: Option<Duration>,
-    /// Wait for a server that refuses connections, instead of failing.
+    /// Waits while the server refuses connections, instead of failing.
     pub wait_for_ready: bool,
-    /// The longest time that a call may take, retries included. Connecting comes before and is not part
-    /// of it, but may not take longer either.
+    /// Limit for each call, including retries. Connecting is not part of a call, but must not take longer
+    /// either.
     pub timeout: Option<Duration>,
-    /// The longest time that a stream's caller waits for one response, retries included.
+    /// Limits for the wait for a response of a stream, including retries.
     pub timeouts: ReceiveTimeouts,
-    /// The number of retries, of connecting and of each call: when the server cannot be reached or is
-    /// too busy, and no response has arrived.
+    /// Maximum retries of connecting, and of each call. A call is retried if it ends with UNAVAILABLE or
+    /// RESOURCE_EXHAUSTED before its first response.
     pub retries: u32,
-    /// The channel of each stream, between the poll thread and the caller.
+    /// Capacity of each stream's channel between poll thread and caller.
     pub capacity: Capacity,
-    /// Connect over TLS only. `None` connects in the clear.
+    /// Configuration of TLS. `None` connects unencrypted.
     #[cfg(feature = "tls")]
     pub tls: Option<ClientTls>,
-    /// Sent with every call, as the header `authorization`. It is never sent in the clear to another
+    /// Token of every call, sent in the header `authorization`. It is never sent unencrypted to another
     /// machine.
     #[cfg(feature = "tls")]
     pub token: Option<Token>,
-    /// Sent with every call.
+    /// Headers of every call.
     pub headers: Vec<Header>,
-    /// Pings the server while there are calls. When it does not answer, they end with UNAVAILABLE. The
-    /// server has to permit such frequent pings.
+    /// Pings the server while calls are open. If the server does not respond, they end with UNAVAILABLE.
+    /// The server must permit the interval.
     pub keepalive: Option<Keepalive>,
-    /// Compress requests with gzip. The server has to support it. Responses may be compressed in any
-    /// case.
+    /// Compresses requests with gzip, which the server must support. Compressed responses are always
+    /// accepted.
     pub gzip: bool,
 }
 
 impl ClientConfig {
-    /// A client of the server at `address`: in the clear; 10 s to connect; no other limit, no retries.
+    /// Returns the defaults for the server at `address`: no TLS, 10 s to connect, no other limit, no
+    /// retries.
     pub fn new(address: Address) -> ClientConfig {
         ClientConfig {
             address,
@@ -69,7 +70,7 @@ impl ClientConfig {
         }
     }
 
-    /// True when others on the way could read what is sent.
+    /// Returns true if calls leave this machine unencrypted.
     pub fn is_in_the_clear(&self) -> bool {
         #[cfg(feature = "tls")]
         if self.tls.is_some() {
@@ -78,8 +79,8 @@ impl ClientConfig {
         !is_local(&self.address)
     }
 
-    /// True for a configuration with which [`Client::connect`](super::Client::connect) refuses to
-    /// connect.
+    /// Returns true if a token would leave this machine unencrypted.
+    /// [`Client::connect`](super::Client::connect) then returns an error.
     pub fn shows_token_in_the_clear(&self) -> bool {
         #[cfg(feature = "tls")]
         if self.token.is_some() {
@@ -103,11 +104,11 @@ impl ClientConfig {
     }
 }
 
-/// The C-core adds up to this much to a timeout, when it rounds its clock and the deadline. From a second
-/// up it then tells the server three digits, rounded up: without this, 2 s becomes 2.01 s.
-const ROUNDED_UP: Duration = Duration::from_millis(2);
+/// The C-core adds up to this much to a timeout by rounding. From 1 s on, it sends three digits to the
+/// server, rounded up: without this correction, 2 s becomes 2.01 s.
+const TIMEOUT_ROUNDING: Duration = Duration::from_millis(2);
 
-/// The settings of one call. [`Client::call_settings`](super::Client::call_settings) has those of the
+/// Settings of one call. [`Client::call_settings`](super::Client::call_settings) returns those of the
 /// client's configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallSettings {
@@ -119,19 +120,23 @@ pub struct CallSettings {
     pub retries: u32,
     /// As [`ClientConfig::capacity`].
     pub capacity: Capacity,
-    /// The headers of the call. Those of the client's configuration are in it too, the token among them.
+    /// Headers of the call. They include those of the client's configuration, and the token.
     pub headers: Vec<Header>,
     /// As [`ClientConfig::wait_for_ready`].
     pub wait_for_ready: bool,
 }
 
 impl CallSettings {
-    /// For an attempt that may take as long as is `left`.
+    /// Returns grpcio's options for an attempt with a timeout of `left`.
     pub(super) fn options(&self, left: Option<Duration>) -> CallOption {
         let mut options = CallOption::default().wait_for_ready(self.wait_for_ready);
         if let Some(left) = left {
             let is_exact = left < Duration::from_secs(1);
-            options = options.timeout(if is_exact { left } else { left - ROUNDED_UP });
+            options = options.timeout(if is_exact {
+                left
+            } else {
+                left - TIMEOUT_ROUNDING
+            });
         }
         if !self.headers.is_empty() {
             options = options.headers(metadata(&self.headers));

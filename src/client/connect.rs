@@ -1,5 +1,5 @@
-//! Connecting: from an address to a channel that is ready, or the reason why there is none. It
-//! makes no call of the service.
+//! Connects: makes a ready channel from a configuration, or an error with the reason. It must not call
+//! the user's service.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,8 +19,7 @@ use crate::address::{escape, unix_uri, Address};
 use crate::engine::codec::method;
 use crate::gzip;
 
-/// Connects as `config` says; blocks until there is a channel that is ready, or there is to be
-/// none.
+/// Connects. Blocks until the channel is ready, the last retry has failed, or the timeout has passed.
 pub(super) fn connect(config: &ClientConfig) -> Result<Channel, ConnectError> {
     if config.shows_token_in_the_clear() {
         return Err(ConnectError::TokenInTheClear {
@@ -29,7 +28,7 @@ pub(super) fn connect(config: &ClientConfig) -> Result<Channel, ConnectError> {
     }
     let limits = config.connect_timeout.into_iter().chain(config.timeout);
     let deadline = deadline_after(limits.min());
-    // One poll thread: all calls share one connection, which one thread reads anyway.
+    // One poll thread is enough: all calls share one connection, which one thread reads.
     let threads = EnvBuilder::new().cq_count(1).name_prefix("client-poll");
     let environment = Arc::new(threads.build());
     let mut retry = Retry::new(config.retries, deadline);
@@ -41,7 +40,7 @@ pub(super) fn connect(config: &ClientConfig) -> Result<Channel, ConnectError> {
             Waited::Failed => {
                 return Err(ConnectError::Failed {
                     address: config.address.clone(),
-                    reason: why_not(&channel, config),
+                    reason: failure_reason(&channel, config),
                 })
             }
             Waited::TimedOut => return Err(timed_out(config, &channel)),
@@ -52,7 +51,7 @@ pub(super) fn connect(config: &ClientConfig) -> Result<Channel, ConnectError> {
 fn timed_out(config: &ClientConfig, channel: &Channel) -> ConnectError {
     let address = config.address.clone();
     let reason = match channel.check_connectivity_state(false) {
-        ConnectivityState::GRPC_CHANNEL_TRANSIENT_FAILURE => why_not(channel, config),
+        ConnectivityState::GRPC_CHANNEL_TRANSIENT_FAILURE => failure_reason(channel, config),
         _ => "it does not answer".into(),
     };
     match (config.connect_timeout, config.timeout) {
@@ -77,17 +76,17 @@ fn timed_out(config: &ClientConfig, channel: &Channel) -> ConnectError {
 fn build(config: &ClientConfig, environment: Arc<Environment>) -> Channel {
     let address = &config.address;
     let mut builder = channel_builder(environment)
-        // Otherwise a new channel would inherit the pause after the failure of the last one.
+        // Otherwise a new channel would inherit the backoff of the previous one.
         .use_local_subchannel_pool(true)
-        // For `wait_for_ready`, where the C-core does the trying.
+        // For `wait_for_ready`, where the C-core reconnects.
         .initial_reconnect_backoff(Duration::from_millis(100))
         .max_reconnect_backoff(Duration::from_secs(5))
         .enable_http_proxy(!is_local(address));
     if let Some(keepalive) = config.keepalive {
-        builder = keepalive.of_client(builder);
+        builder = keepalive.apply_to_client(builder);
     }
     if config.gzip {
-        builder = gzip::of_client(builder);
+        builder = gzip::compress_requests(builder);
     }
     #[cfg(feature = "tls")]
     if let Some(tls) = &config.tls {
@@ -99,23 +98,24 @@ fn build(config: &ClientConfig, environment: Arc<Environment>) -> Channel {
     builder.connect(&target(address))
 }
 
-/// A channel that receives streams as cheaply as this one's: with every message on its own, what
-/// the C-core does for each in its filters is most of what a client costs.
+/// Returns a channel builder without the C-core's filters for each message, which are most of a
+/// client's cost for small messages. It has no limit on the size of responses.
 pub fn channel_builder(environment: Arc<Environment>) -> ChannelBuilder {
     ChannelBuilder::new(environment)
-        // The server was asked for what it sends, and its messages may be of any size.
+        // The client requested the responses, so their size is not limited.
         .max_receive_message_len(-1)
-        // Retries are ours: the C-core's follow a policy that the server's name service can give.
+        // `Retry` does the retries. The C-core's would follow a policy from the name service.
         .enable_retry(false)
-        // Closes the connection after 30 minutes without a call; a client that has none ends.
+        // Otherwise the C-core closes the connection after 30 minutes without a call.
         .raw_cfg_int(c"grpc.client_idle_timeout_ms".to_owned(), i32::MAX)
-        // Without the filters that would enforce what is turned off above: they cost 10 to 15 % of
-        // a message even so. This turns off deadlines too, which are wanted.
+        // Removes the filters of the features turned off above, which cost 10 to 15 % of a message even
+        // when off. It also removes deadlines, so the next line restores them.
         .raw_cfg_int(c"grpc.minimal_stack".to_owned(), 1)
         .raw_cfg_int(c"grpc.enable_deadline_checking".to_owned(), 1)
 }
 
-/// What a proxy cannot reach for us, whatever the environment says, and nobody reads on the way.
+/// Returns true if the address is on this machine. No proxy is used for it, and its traffic does not leave
+/// the machine.
 pub(super) fn is_local(address: &Address) -> bool {
     match address {
         Address::Unix(_) => true,
@@ -126,8 +126,8 @@ pub(super) fn is_local(address: &Address) -> bool {
     }
 }
 
-/// The address as the C-core's URI. With its scheme and escapes, so that nothing in a host or a
-/// path can be taken for another scheme or for parameters.
+/// Returns the C-core's URI of an address. The explicit scheme and the escapes keep a host or path from
+/// being parsed as another scheme or as parameters.
 fn target(address: &Address) -> String {
     match address {
         Address::Tcp { .. } => {
@@ -144,9 +144,9 @@ enum Waited {
     TimedOut,
 }
 
-/// Blocks until `channel` is ready or, unless failures are `waited_out`, has failed.
-fn wait_until_ready(channel: &Channel, deadline: Option<Instant>, waited_out: bool) -> Waited {
-    /// As good as for ever, and still a date that every clock can tell.
+/// Blocks until `channel` is ready, the deadline has passed or, without `wait_for_ready`, it has failed.
+fn wait_until_ready(channel: &Channel, deadline: Option<Instant>, wait_for_ready: bool) -> Waited {
+    /// Effectively unlimited, and still within the range of every clock.
     const NO_LIMIT: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
     loop {
@@ -154,7 +154,7 @@ fn wait_until_ready(channel: &Channel, deadline: Option<Instant>, waited_out: bo
         match state {
             ConnectivityState::GRPC_CHANNEL_READY => return Waited::Ready,
             ConnectivityState::GRPC_CHANNEL_SHUTDOWN => return Waited::Failed,
-            ConnectivityState::GRPC_CHANNEL_TRANSIENT_FAILURE if !waited_out => {
+            ConnectivityState::GRPC_CHANNEL_TRANSIENT_FAILURE if !wait_for_ready => {
                 return Waited::Failed
             }
             _ => {}
@@ -166,8 +166,8 @@ fn wait_until_ready(channel: &Channel, deadline: Option<Instant>, waited_out: bo
     }
 }
 
-/// The call that asks a failed channel for its reason: any call ends with that. A server that can
-/// be reached after all takes it for the health check that it is.
+/// A call over a failed channel ends with the reason of the failure. If the server can be reached after
+/// all, it gets a health check.
 const PROBE: Method<Empty, Empty> = method(MethodType::Unary, "/grpc.health.v1.Health/Check");
 
 #[cfg(feature = "tls")]
@@ -184,8 +184,8 @@ fn security(_: &ClientConfig) -> Security {
     Security::Clear
 }
 
-/// Why `channel` has failed. Blocks for a second at the most.
-fn why_not(channel: &Channel, config: &ClientConfig) -> String {
+/// Returns why `channel` has failed. Blocks for at most a second.
+fn failure_reason(channel: &Channel, config: &ClientConfig) -> String {
     let options = CallOption::default().timeout(Duration::from_secs(1));
     let client = grpcio::Client::new(channel.clone());
     match client.unary_call(&PROBE, &Empty::default(), options) {
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn targets_can_be_taken_for_nothing_else() {
+    fn targets_have_a_scheme_and_escapes() {
         let target = |text: &str| target(&parsed(text));
         assert_eq!(target("localhost:50005"), "dns:///localhost:50005");
         assert_eq!(target("unix.example:1"), "dns:///unix.example:1");
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn proxies_are_for_other_machines() {
+    fn loopback_and_sockets_are_local() {
         for local in ["localhost:1", "127.0.0.2:1", "[::1]:1", "unix:/a"] {
             assert!(is_local(&parsed(local)), "{local}");
         }

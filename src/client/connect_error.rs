@@ -1,5 +1,5 @@
-//! The error of a client that cannot connect, with the reason in plain words: it recognises the usual
-//! messages of the C-core and OpenSSL. It must not connect.
+//! The error of a client that cannot connect. It replaces common messages of the C-core and OpenSSL by a
+//! short reason. It must not connect.
 
 use std::time::Duration;
 
@@ -8,35 +8,35 @@ use humantime::format_duration;
 
 use crate::address::Address;
 
-/// Why there is no connection.
+/// The client cannot connect.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectError {
-    /// The server cannot be reached, not in as many attempts as there may be.
+    /// The server cannot be reached, and no retry is left.
     #[error("cannot connect to {address}: {reason}")]
     Failed {
-        /// Where the server should be.
+        /// The configured address.
         address: Address,
-        /// What is in the way.
+        /// The reason.
         reason: String,
     },
     /// [`ClientConfig::connect_timeout`](super::ClientConfig::connect_timeout) has passed.
     #[error("cannot connect to {address} within {}: {reason}", format_duration(*.after))]
     TimedOut {
-        /// Where the server should be.
+        /// The configured address.
         address: Address,
         /// The timeout.
         after: Duration,
-        /// What is in the way, as far as that is known.
+        /// The reason, as far as known.
         reason: String,
     },
-    /// [`ClientConfig::timeout`](super::ClientConfig::timeout) has passed, which was shorter.
+    /// [`ClientConfig::timeout`](super::ClientConfig::timeout), the shorter of both, has passed.
     #[error("no connection to {address} within the {} of the call: {reason}", format_duration(*.after))]
     DeadlineExceeded {
-        /// Where the server should be.
+        /// The configured address.
         address: Address,
         /// The timeout.
         after: Duration,
-        /// What is in the way, as far as that is known.
+        /// The reason, as far as known.
         reason: String,
     },
     /// [`ClientConfig::token`](super::ClientConfig::token) would be sent unencrypted to another machine.
@@ -44,27 +44,27 @@ pub enum ConnectError {
         "the token would be sent to {address} in the clear, where others can read it; use TLS"
     )]
     TokenInTheClear {
-        /// Where the server should be.
+        /// The configured address.
         address: Address,
     },
 }
 
 impl ConnectError {
-    /// What a call over that connection would have ended with.
+    /// Returns the status code of a call over this connection.
     pub fn code(&self) -> RpcStatusCode {
         match self {
             ConnectError::Failed { .. } | ConnectError::TimedOut { .. } => {
                 RpcStatusCode::UNAVAILABLE
             }
             ConnectError::DeadlineExceeded { .. } => RpcStatusCode::DEADLINE_EXCEEDED,
-            // As gRPC's own call credentials have it.
+            // As with gRPC's call credentials.
             ConnectError::TokenInTheClear { .. } => RpcStatusCode::UNAUTHENTICATED,
         }
     }
 }
 
-/// Parts of what the C-core says, the more particular first, and what that means.
-const USUAL: [(&str, &str); 8] = [
+/// Parts of the C-core's messages, the more specific first, and the reasons shown for them.
+const KNOWN_REASONS: [(&str, &str); 8] = [
     ("Connection refused", "connection refused"),
     ("DNS resolution failed", "there is no such host"),
     ("No such file or directory", "there is no such socket"),
@@ -78,27 +78,30 @@ const USUAL: [(&str, &str); 8] = [
     ("wrong version number", "the server does not speak TLS"),
 ];
 
-/// What a client was configured to connect with.
+/// The security of the configured connection.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(not(feature = "tls"), allow(dead_code))]
 pub(super) enum Security {
     Clear,
     Tls,
-    /// With a certificate of the client.
+    /// TLS with a client certificate.
     MutualTls,
 }
 
-/// Why a channel has failed, from the status of a call over it.
+/// Returns why a channel has failed, given the status of a call over it.
 pub(super) fn reason(status: &RpcStatus, security: Security) -> String {
     let message = status.message();
-    if let Some((_, ours)) = USUAL.iter().find(|(theirs, _)| message.contains(theirs)) {
+    if let Some((_, ours)) = KNOWN_REASONS
+        .iter()
+        .find(|(theirs, _)| message.contains(theirs))
+    {
         return (*ours).into();
     }
     if let Some(name) = between(message, "Peer name ", " is not in peer certificate") {
         return format!("the server's certificate is not for `{name}`");
     }
-    // All that a peer says that wants something else from us: with TLS 1.3 the handshake is over
-    // for the client before the server has looked at the client's certificate.
+    // A server that expects TLS or another certificate only closes the connection: with TLS 1.3, the
+    // client completes the handshake before the server has checked the client's certificate.
     if message.contains("Socket closed") || message.contains("Connection reset") {
         let why = match security {
             Security::Clear => "perhaps it speaks TLS only",
@@ -123,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_c_core_says_at_length_is_said_in_short() {
+    fn long_messages_become_short_reasons() {
         let of = |message: &str| {
             let code = RpcStatusCode::UNAVAILABLE;
             reason(

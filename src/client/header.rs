@@ -1,4 +1,5 @@
-//! Headers that a user adds to every call: `name:value`, checked so that sending them cannot fail.
+//! User-defined headers of a call, parsed from `name:value` and validated, so that sending them cannot
+//! fail. It must not know calls.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,16 +9,16 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use base64::Engine;
 use grpcio::{Metadata, MetadataBuilder};
 
-/// Base64 as people paste it, with or without padding.
+/// Base64 with or without padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Names that gRPC gives a meaning of its own, beside those that begin with `grpc-`.
+/// Names reserved by gRPC, besides those that begin with `grpc-`.
 const RESERVED: [&str; 4] = ["content-type", "host", "te", "user-agent"];
 
-/// A header (gRPC: metadata). Its value, which may be a secret, does not print.
+/// A header of a call (gRPC: metadata). `Debug` omits the value, which may be a secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Header {
     name: String,
@@ -27,37 +28,37 @@ pub struct Header {
 #[derive(Clone, PartialEq, Eq)]
 enum Value {
     Text(String),
-    /// Of names that end with `-bin`.
+    /// The value of a name that ends with `-bin`.
     Bytes(Vec<u8>),
 }
 
-/// Why a text is no [`Header`]. It does not repeat the value.
+/// A text is not a [`Header`]. The error does not contain the value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderError {
-    /// There is no colon.
-    #[error("a header is `name:value`; here is no colon")]
+    /// The text has no colon.
+    #[error("a header is `name:value`, but this has no colon")]
     NoColon,
-    /// The name has characters that it cannot have.
-    #[error("`{0}` is no name of a header: it has letters, digits, `-`, `_` and `.` only")]
+    /// The name is empty or has invalid characters.
+    #[error("`{0}` is no valid header name: only letters, digits, `-`, `_` and `.` are allowed")]
     BadName(String),
-    /// gRPC sets it itself.
+    /// gRPC sets this header.
     #[error("`{0}` is set by gRPC itself")]
     Reserved(String),
-    /// The value has characters that it cannot have.
+    /// The value has invalid characters.
     #[error(
-        "the value of `{0}` is not printable ASCII; for others, give the name the ending `-bin` and the \
+        "the value of `{0}` is not printable ASCII; for other bytes, use a name that ends with `-bin` and a \
          value in base64"
     )]
     BadValue(String),
     /// The value of a `-bin` header is not base64.
-    #[error("the value of `{0}` is not base64, as `-bin` wants it")]
+    #[error("the value of `{0}` is not base64, which a name that ends with `-bin` requires")]
     NotBase64(String),
 }
 
 impl FromStr for Header {
     type Err = HeaderError;
 
-    /// `name:value`; the name in any case, and with the ending `-bin` the value in base64.
+    /// Parses `name:value`. The name may be in any case. If it ends with `-bin`, the value is base64.
     fn from_str(text: &str) -> Result<Header, HeaderError> {
         let (name, value) = text.split_once(':').ok_or(HeaderError::NoColon)?;
         let (name, value) = (checked_name(name.trim())?, value.trim());
@@ -71,7 +72,7 @@ impl FromStr for Header {
     }
 }
 
-/// The name in lower case.
+/// Returns the name in lower case.
 fn checked_name(name: &str) -> Result<String, HeaderError> {
     let name = name.to_ascii_lowercase();
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
@@ -85,11 +86,11 @@ fn checked_name(name: &str) -> Result<String, HeaderError> {
 }
 
 impl Header {
-    /// A header. With a name that ends with `-bin` the value may be any bytes, which gRPC sends as
-    /// base64; with another name it must be printable ASCII.
+    /// Makes a header. If the name ends with `-bin`, the value may be any bytes; otherwise it must be
+    /// printable ASCII.
     ///
     /// # Errors
-    /// When the name or the value has characters that it cannot have, or gRPC sets the header itself.
+    /// [`HeaderError`] if the name or the value has invalid characters, or gRPC sets the header itself.
     pub fn new(name: &str, value: impl Into<Vec<u8>>) -> Result<Header, HeaderError> {
         let (name, value) = (checked_name(name)?, value.into());
         if name.ends_with("-bin") {
@@ -106,7 +107,7 @@ impl Header {
         }
     }
 
-    /// In lower case, as it is sent.
+    /// Returns the name in lower case, as it is sent.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -126,7 +127,7 @@ impl fmt::Debug for Header {
     }
 }
 
-/// The headers for grpcio.
+/// Converts headers for grpcio.
 pub(super) fn metadata<'a>(headers: impl IntoIterator<Item = &'a Header>) -> Metadata {
     let mut builder = MetadataBuilder::new();
     for Header { name, value } in headers {
@@ -134,7 +135,7 @@ pub(super) fn metadata<'a>(headers: impl IntoIterator<Item = &'a Header>) -> Met
             Value::Text(text) => builder.add_str(name, text),
             Value::Bytes(bytes) => builder.add_bytes(name, bytes),
         };
-        added.expect("a header is checked when it is parsed");
+        added.expect("a Header is validated when it is made");
     }
     builder.build()
 }
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_people_type() {
+    fn valid_headers() {
         assert_eq!(sent("X-Tenant: a b"), ("x-tenant".into(), b"a b".to_vec()));
         assert_eq!(sent("a:b:c"), ("a".into(), b"b:c".to_vec()));
         assert_eq!(sent("a:"), ("a".into(), b"".to_vec()));
@@ -164,11 +165,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_and_the_value_is_not() {
+    fn errors_name_the_fault_but_not_the_value() {
         for (text, why) in [
             ("secret", "no colon"),
-            (":secret", "no name"),
-            ("a b:secret", "`a b` is no name"),
+            (":secret", "no valid header name"),
+            ("a b:secret", "`a b` is no valid header name"),
             ("grpc-timeout:secret", "set by gRPC"),
             ("Content-Type:secret", "set by gRPC"),
             ("a:secr\u{e9}t", "printable"),

@@ -1,4 +1,4 @@
-//! Asks a server for its health. Each call is made once. It must not know reflection.
+//! Health checks of a server, without retries. It must not know reflection.
 
 use super::{CallSettings, Client, ResponseStream};
 use crate::engine::ReceiveError;
@@ -7,22 +7,27 @@ use crate::proto::health_grpc::{METHOD_HEALTH_CHECK, METHOD_HEALTH_WATCH};
 use crate::services::ServingStatus;
 
 impl Client {
-    /// Whether `service` is served; `""` is the whole server.
+    /// Returns the health of `service`, or of the whole server for `""`. Blocks as [`Client::unary`] does.
     ///
     /// # Errors
-    /// The status of the call: NOT_FOUND for a service that the server does not know.
+    /// The status of the call: NOT_FOUND if the server does not know the service.
     pub fn health(&self, service: &str) -> Result<ServingStatus, ReceiveError> {
-        let settings = self.once();
-        let response = self.unary_with(&METHOD_HEALTH_CHECK, of(service), settings)?;
+        let settings = self.without_retries();
+        let response = self.unary_with(&METHOD_HEALTH_CHECK, request(service), settings)?;
         Ok(response.message.status)
     }
 
-    /// The health of `service`, now and at each change, for as long as the server keeps the call open.
+    /// Streams the health of `service`: the current status, then each change, until the server ends the
+    /// call. Returns at once; iterating blocks.
     pub fn watch_health(&self, service: &str) -> ResponseStream<HealthCheckResponse> {
-        self.call_with(&METHOD_HEALTH_WATCH, of(service), self.once())
+        self.call_with(
+            &METHOD_HEALTH_WATCH,
+            request(service),
+            self.without_retries(),
+        )
     }
 
-    fn once(&self) -> CallSettings {
+    fn without_retries(&self) -> CallSettings {
         CallSettings {
             retries: 0,
             ..self.call_settings()
@@ -30,7 +35,7 @@ impl Client {
     }
 }
 
-fn of(service: &str) -> HealthCheckRequest {
+fn request(service: &str) -> HealthCheckRequest {
     HealthCheckRequest {
         service: service.into(),
         ..HealthCheckRequest::default()

@@ -1,5 +1,5 @@
-//! A blocking client for the methods of any service: connect once, then call from any number of
-//! threads. It must not print, and knows nothing of flags or exit codes.
+//! A blocking client for streaming and unary methods of any service. One connection serves calls from any
+//! number of threads. It must not print, nor know flags or exit codes.
 
 mod config;
 mod connect;
@@ -30,19 +30,21 @@ use grpcio::Method;
 use crate::engine::{Payload, ReceiveError};
 pub use crate::names::status_name;
 
-/// A connection to a server. Clones share it. After it broke, the next call connects again.
+/// A client of one server. Clones share its connection. If the connection breaks, the next call
+/// reconnects.
 #[derive(Clone)]
 pub struct Client {
     settings: Arc<CallSettings>,
-    /// Has the poll thread that receives the calls.
+    /// Owns the poll thread.
     core: grpcio::Client,
 }
 
 impl Client {
-    /// Connects; blocks until that is done, has failed, or has taken as long as it may.
+    /// Connects. Blocks until the connection is ready, the last retry has failed, or a timeout of `config`
+    /// has passed.
     ///
     /// # Errors
-    /// When there is no connection in the end.
+    /// [`ConnectError`] if there is no connection.
     pub fn connect(config: &ClientConfig) -> Result<Client, ConnectError> {
         let channel = connect::connect(config)?;
         Ok(Client {
@@ -51,11 +53,11 @@ impl Client {
         })
     }
 
-    /// Makes a server streaming call. Returns at once; the result blocks when it is iterated. Dropping
-    /// it cancels the call.
+    /// Starts a server streaming call with the settings of the client's configuration. Returns at once;
+    /// iterating the result blocks, and dropping it cancels the call.
     ///
-    /// `method` is a constant of generated code. The call has the settings of the client's
-    /// configuration. See [`ServerBuilder`](crate::server::ServerBuilder) for an example.
+    /// `method` is a constant of generated code. See [`ServerBuilder`](crate::server::ServerBuilder) for an
+    /// example.
     pub fn call<Req, Resp: Payload>(
         &self,
         method: &Method<Req, Resp>,
@@ -64,7 +66,7 @@ impl Client {
         self.call_with(method, request, self.call_settings())
     }
 
-    /// As [`Client::call`], with settings of its own.
+    /// Like [`Client::call`], with other settings.
     pub fn call_with<Req, Resp: Payload>(
         &self,
         method: &Method<Req, Resp>,
@@ -74,12 +76,12 @@ impl Client {
         ResponseStream::start(self.clone(), method, &request, settings)
     }
 
-    /// Makes a unary call. Blocks until the response is there, or the call has failed; until `timeout`
-    /// when a faulty server sends several responses.
-    /// [`ReceiveTimeouts`](crate::engine::ReceiveTimeouts) do not apply: `timeout` does.
+    /// Makes a unary call. Blocks until the response has arrived, the call has failed, or `timeout` has
+    /// passed; until `timeout` also if a faulty server sends several responses.
+    /// [`ReceiveTimeouts`](crate::engine::ReceiveTimeouts) do not apply.
     ///
     /// # Errors
-    /// The status of the last attempt; or a response that cannot be decoded.
+    /// The status of the last attempt, or an error if the response cannot be decoded.
     pub fn unary<Req, Resp>(
         &self,
         method: &Method<Req, Resp>,
@@ -89,10 +91,10 @@ impl Client {
         Ok(response.message)
     }
 
-    /// As [`Client::unary`], with settings of its own; returns the metadata too.
+    /// Like [`Client::unary`], with other settings; also returns the metadata.
     ///
     /// # Errors
-    /// As [`Client::unary`].
+    /// Those of [`Client::unary`].
     pub fn unary_with<Req, Resp>(
         &self,
         method: &Method<Req, Resp>,
@@ -102,7 +104,7 @@ impl Client {
         unary::call(self, method, &request, &settings)
     }
 
-    /// The settings of the client's configuration, to be changed for one call.
+    /// Returns the settings of the client's configuration, to be modified for one call.
     pub fn call_settings(&self) -> CallSettings {
         CallSettings::clone(&self.settings)
     }

@@ -1,6 +1,5 @@
-//! Asks a server for its protos, over reflection. Each question blocks, for
-//! [`CallSettings::timeout`](super::CallSettings::timeout) at most, and is asked once. It must not know
-//! health.
+//! Fetches a server's descriptors over reflection, without retries. All requests of one [`Protos`] share
+//! one call, which [`CallSettings::timeout`](super::CallSettings::timeout) limits. It must not know health.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,11 +25,11 @@ use crate::proto::reflection::{
 use crate::proto::reflection_grpc::METHOD_SERVER_REFLECTION_SERVER_REFLECTION_INFO as V1;
 
 impl Client {
-    /// Asks for the server's services, and is ready to ask for more. Uses reflection v1, or
-    /// v1alpha where the server has only that.
+    /// Starts a reflection call and lists the server's services. Uses reflection v1, or v1alpha if the
+    /// server does not have v1. Blocks until the list has arrived or the call has failed.
     ///
     /// # Errors
-    /// The status of the call: UNIMPLEMENTED when the server has neither.
+    /// The status of the call: UNIMPLEMENTED if the server has neither version.
     pub fn protos(&self) -> Result<Protos, ReceiveError> {
         match Protos::begin(self, &V1) {
             Err(ReceiveError::Status(status)) if unimplemented(&status) => {
@@ -47,20 +46,20 @@ fn unimplemented(status: &RpcStatus) -> bool {
 
 type Info = Method<ServerReflectionRequest, ServerReflectionResponse>;
 
-/// On the wire its messages are those of v1.
+/// On the wire, its messages are the same as in v1.
 const V1ALPHA: Info = method(
     MethodType::Duplex,
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
 );
 
-/// The protos of a server, as it tells them. Dropping it ends its one call.
+/// An open reflection call and the descriptors received so far. Dropping it ends the call.
 pub struct Protos {
-    questions: ClientDuplexSender<ServerReflectionRequest>,
-    answers: ClientDuplexReceiver<ServerReflectionResponse>,
+    requests: ClientDuplexSender<ServerReflectionRequest>,
+    responses: ClientDuplexReceiver<ServerReflectionResponse>,
     services: Vec<String>,
-    /// What came so far, by name.
+    /// Files received so far, by name.
     files: BTreeMap<String, FileDescriptorProto>,
-    /// Its poll thread ends with it.
+    /// Keeps the poll thread running.
     _client: Client,
 }
 
@@ -68,17 +67,17 @@ impl Protos {
     fn begin(client: &Client, method: &Info) -> Result<Protos, ReceiveError> {
         let options = client.settings.options(client.settings.timeout);
         let call = client.core.duplex_streaming(method, options);
-        let (questions, answers) = call.map_err(failure)?;
+        let (requests, responses) = call.map_err(failure)?;
         let mut protos = Protos {
-            questions,
-            answers,
+            requests,
+            responses,
             services: Vec::new(),
             files: BTreeMap::new(),
             _client: client.clone(),
         };
         let answer = protos.ask(Asked::list_services(String::new()))?;
         let Answer::list_services_response(mut listed) = answer else {
-            return Err(broken("the server answers another question"));
+            return Err(broken("the server sent a response of another kind"));
         };
         let names = listed.take_service().into_iter();
         protos.services = names.map(|mut service| service.take_name()).collect();
@@ -86,18 +85,19 @@ impl Protos {
         Ok(protos)
     }
 
-    /// The full names of the services, in order.
+    /// Returns the full names of the services, sorted.
     pub fn services(&self) -> &[String] {
         &self.services
     }
 
-    /// The descriptors of `symbol`, a full name, and of all that they need.
+    /// Fetches the file that declares `symbol` (a full name) and all of its imports. Blocks until they have
+    /// arrived or the call has failed.
     ///
     /// # Errors
-    /// NOT_FOUND, of the server, when it has no such symbol.
+    /// The server's error: NOT_FOUND if it does not know the symbol.
     pub fn describe(&mut self, symbol: &str) -> Result<DescriptorPool, ReceiveError> {
         self.add(Asked::file_containing_symbol(symbol.into()))?;
-        // Most servers send what a file imports along with it, but not all of them.
+        // Most servers send a file together with its imports, but not all.
         while let Some(missing) = self.missing() {
             self.add(Asked::file_by_filename(missing.clone()))?;
             if !self.files.contains_key(&missing) {
@@ -118,7 +118,7 @@ impl Protos {
 
     fn add(&mut self, asked: Asked) -> Result<(), ReceiveError> {
         let Answer::file_descriptor_response(answer) = self.ask(asked)? else {
-            return Err(broken("the server answers another question"));
+            return Err(broken("the server sent a response of another kind"));
         };
         for file in answer.get_file_descriptor_proto() {
             let file = FileDescriptorProto::decode(file.as_slice());
@@ -128,16 +128,16 @@ impl Protos {
         Ok(())
     }
 
-    /// Blocks until the answer is there.
+    /// Sends a request and blocks until its response has arrived.
     fn ask(&mut self, asked: Asked) -> Result<Answer, ReceiveError> {
         let request = ServerReflectionRequest {
             message_request: Some(asked),
             ..ServerReflectionRequest::default()
         };
-        let sent = self.questions.send((request, WriteFlags::default()));
-        // When it cannot be sent, the call is over, and the answer is its status.
+        let sent = self.requests.send((request, WriteFlags::default()));
+        // If it cannot be sent, the call is over, and the next response is its status.
         let _ = block_on(sent);
-        match block_on(self.answers.next()) {
+        match block_on(self.responses.next()) {
             Some(Ok(ServerReflectionResponse {
                 message_response: Some(answer),
                 ..
@@ -149,9 +149,9 @@ impl Protos {
                 }
                 answer => Ok(answer),
             },
-            Some(Ok(_)) => Err(broken("the server answers nothing")),
+            Some(Ok(_)) => Err(broken("the server sent an empty response")),
             Some(Err(error)) => Err(failure(error)),
-            None => Err(broken("the server ends the call without an answer")),
+            None => Err(broken("the server ended the call without a response")),
         }
     }
 }

@@ -1,5 +1,13 @@
-//! The responses of a streaming call, with its retries, as one blocking iterator. It must not know the
+//! A blocking iterator over the responses of a streaming call, including its retries. It must not know the
 //! messages.
+//!
+//! | state | event | result |
+//! | --- | --- | --- |
+//! | no response yet | retryable status, retries left | waits, then starts the next attempt |
+//! | no response yet | any other error | yields the error |
+//! | no response yet | response | yields it; from then on nothing is retried |
+//! | started | error | yields the error |
+//! | any | end with OK, an error yielded, cancelled | yields `None` |
 
 use std::fmt;
 use std::time::Instant;
@@ -10,24 +18,25 @@ use super::retry::{deadline_after, status_at_deadline, time_left, Retry};
 use super::{CallSettings, Client};
 use crate::engine::{receive, Payload, ReceiveError, ReceiveTimeouts, Responses};
 
-/// The responses to one request: an iterator that blocks.
+/// A blocking iterator over the responses to one request.
 ///
-/// A failure before the first response is retried as [`CallSettings::retries`] says. After an error it
-/// yields that error once, then `None`. Dropping it cancels the call.
+/// A call that fails before its first response is retried up to [`CallSettings::retries`] times. An error
+/// is yielded once, then `None`. Dropping the iterator cancels the call.
 pub struct ResponseStream<T> {
+    /// The current attempt; `None` if the last one could not begin. Dropped before `client`, whose poll
+    /// thread sends the cancellation.
+    responses: Option<Responses<T>>,
     client: Client,
     method: Method<GrpcSlice, T>,
-    /// Encoded.
+    /// Encoded once, for all attempts.
     request: GrpcSlice,
     settings: CallSettings,
-    /// The current attempt; `None` when the last one could not begin.
-    responses: Option<Responses<T>>,
-    /// Set by the first response: from then on nothing is retried.
+    /// True from the first response on: the call is no longer retried.
     started: bool,
     retry: Retry,
-    /// Of the whole call.
+    /// Deadline of the whole call.
     deadline: Option<Instant>,
-    /// Of the first response.
+    /// Deadline of the first response.
     first_deadline: Option<Instant>,
     failure: Option<ReceiveError>,
 }
@@ -79,23 +88,23 @@ impl<T: Payload> ResponseStream<T> {
 }
 
 impl<T> ResponseStream<T> {
-    /// True when the next response has arrived, so that `next` will not block.
+    /// Returns true if the next response has arrived, so that `next` does not block.
     pub fn is_ready(&self) -> bool {
         self.responses.as_ref().is_some_and(Responses::is_ready)
     }
 
-    /// The server's headers (initial metadata). `None` until the first response or the end.
+    /// Returns the server's headers (initial metadata), or `None` before the first response or the end.
     pub fn headers(&self) -> Option<&Metadata> {
         self.responses.as_ref()?.headers()
     }
 
-    /// The status that the call ended with. `None` until it has ended, and after this side cancelled
-    /// it.
+    /// Returns the status of the call once it has ended. `None` before, and after a cancellation by this
+    /// side.
     pub fn status(&self) -> Option<RpcStatus> {
         self.responses.as_ref()?.status()
     }
 
-    /// Cancels the call; there is no next response.
+    /// Cancels the call. `next` then returns `None`. Never blocks.
     pub fn cancel(&mut self) {
         self.failure = None;
         if let Some(responses) = &mut self.responses {
@@ -103,16 +112,16 @@ impl<T> ResponseStream<T> {
         }
     }
 
-    /// Whether to try again after this; blocks until that is due.
-    fn goes_on_after(&mut self, error: &ReceiveError) -> bool {
+    /// Returns true if the call should be retried. Blocks until the retry is due.
+    fn should_retry(&mut self, error: &ReceiveError) -> bool {
         match error {
             ReceiveError::Status(status) => !self.started && self.retry.pause_after(status),
             _ => false,
         }
     }
 
-    /// The error of the whole call, given that of its last attempt.
-    fn of_the_call(&self, error: ReceiveError) -> ReceiveError {
+    /// Converts the error of the last attempt to that of the whole call.
+    fn call_error(&self, error: ReceiveError) -> ReceiveError {
         match error {
             ReceiveError::FirstTimeout(left) => {
                 ReceiveError::FirstTimeout(self.settings.timeouts.first.unwrap_or(left))
@@ -125,7 +134,7 @@ impl<T> ResponseStream<T> {
     }
 }
 
-/// The method with requests that are encoded once, for all attempts.
+/// Returns the method with encoded requests, so that all attempts share one encoding.
 fn encoded<Req, T>(method: &Method<Req, T>) -> Method<GrpcSlice, T> {
     Method {
         ty: MethodType::ServerStreaming,
@@ -147,15 +156,15 @@ fn encoded<Req, T>(method: &Method<Req, T>) -> Method<GrpcSlice, T> {
 impl<T: Payload> Iterator for ResponseStream<T> {
     type Item = Result<T, ReceiveError>;
 
-    /// Blocks until the next response, the end of the last attempt or a timeout.
+    /// Returns the next response. Blocks until it arrives, the last attempt ends, or a timeout passes.
     fn next(&mut self) -> Option<Result<T, ReceiveError>> {
         loop {
             if let Some(failure) = self.failure.take() {
                 return Some(Err(failure));
             }
             match self.responses.as_mut()?.next() {
-                Some(Err(error)) if self.goes_on_after(&error) => self.attempt(),
-                Some(Err(error)) => return Some(Err(self.of_the_call(error))),
+                Some(Err(error)) if self.should_retry(&error) => self.attempt(),
+                Some(Err(error)) => return Some(Err(self.call_error(error))),
                 Some(Ok(response)) => {
                     self.started = true;
                     return Some(Ok(response));

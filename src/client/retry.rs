@@ -1,27 +1,27 @@
-//! When to try again, and how long to wait before: exponential backoff with full jitter, within a
-//! budget of attempts and a deadline. It must not know what is tried.
+//! Decides whether and when to retry: exponential backoff with full jitter, limited by a number of retries
+//! and a deadline. It must not know the operation.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
 use grpcio::{RpcStatus, RpcStatusCode};
 
-/// The first wait is at most this long.
-const SHORTEST: Duration = Duration::from_millis(100);
-/// No wait is longer.
-const LONGEST: Duration = Duration::from_secs(5);
+/// Maximum of the first delay.
+const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
+/// Maximum of any delay.
+const MAX_BACKOFF: Duration = Duration::from_secs(5);
 
-/// A server may close a call by cancelling it when the deadline passes, and its clock may be this
-/// much ahead of ours. The deadline is still what ended the call.
-const CLOCKS_DIFFER: Duration = Duration::from_millis(10);
+/// A server may cancel a call at its deadline, and its clock may be this much ahead. A cancellation this
+/// close to the deadline counts as the deadline.
+const MAX_CLOCK_SKEW: Duration = Duration::from_millis(10);
 
-/// The attempts that are left.
+/// The remaining retries and their backoff.
 #[derive(Debug)]
 pub(super) struct Retry {
     left: u32,
-    /// The next wait is at most this long; doubled by each.
+    /// Maximum of the next delay. Each retry doubles it.
     ceiling: Duration,
-    /// Nothing is tried after it.
+    /// No retry starts after it.
     deadline: Option<Instant>,
 }
 
@@ -29,12 +29,12 @@ impl Retry {
     pub(super) fn new(retries: u32, deadline: Option<Instant>) -> Retry {
         Retry {
             left: retries,
-            ceiling: SHORTEST,
+            ceiling: INITIAL_BACKOFF,
             deadline,
         }
     }
 
-    /// Blocks until the next attempt is due; false, at once, when there is to be none.
+    /// Blocks until the next retry is due. Returns false at once if no retry is left in time.
     pub(super) fn pause(&mut self) -> bool {
         match self.next_delay() {
             Some(delay) => {
@@ -45,23 +45,23 @@ impl Retry {
         }
     }
 
-    /// The same after a call ended with `status`: false also when another attempt would not end better.
+    /// Like `pause`, after a call ended with `status`. Returns false also if the status is not retryable.
     pub(super) fn pause_after(&mut self, status: &RpcStatus) -> bool {
         is_retryable(status.code()) && self.pause()
     }
 
     fn next_delay(&mut self) -> Option<Duration> {
         self.left = self.left.checked_sub(1)?;
-        // Full jitter: anything from nothing to the ceiling, so that clients that failed together
-        // do not come back together.
+        // Full jitter: uniform from zero to the ceiling, so that clients that failed together do not
+        // retry together.
         let delay = self.ceiling.mul_f64(fastrand::f64());
-        self.ceiling = LONGEST.min(self.ceiling * 2);
+        self.ceiling = MAX_BACKOFF.min(self.ceiling * 2);
         let in_time = time_left(self.deadline).is_none_or(|left| delay < left);
         in_time.then_some(delay)
     }
 }
 
-/// Whether a call that ended with this status may end better when it is made again.
+/// Returns true if another attempt may succeed after this status.
 fn is_retryable(code: RpcStatusCode) -> bool {
     [
         RpcStatusCode::UNAVAILABLE,
@@ -70,18 +70,17 @@ fn is_retryable(code: RpcStatusCode) -> bool {
     .contains(&code)
 }
 
-/// The deadline of what begins now and may take `limit`; `None` also when that is further away
-/// than the clock can tell.
+/// Returns the deadline `limit` from now, or `None` if it is beyond the clock's range.
 pub(super) fn deadline_after(limit: Option<Duration>) -> Option<Instant> {
     Instant::now().checked_add(limit?)
 }
 
-/// What is left until `deadline`; zero when it has passed.
+/// Returns the time left until `deadline`, or zero if it has passed.
 pub(super) fn time_left(deadline: Option<Instant>) -> Option<Duration> {
     Some(deadline?.saturating_duration_since(Instant::now()))
 }
 
-/// The status for the caller of a call with this deadline.
+/// Converts a cancellation at the deadline to DEADLINE_EXCEEDED.
 pub(super) fn status_at_deadline(status: RpcStatus, deadline: Option<Instant>) -> RpcStatus {
     match deadline_cancelled(&status, deadline) {
         true => RpcStatus::new(RpcStatusCode::DEADLINE_EXCEEDED),
@@ -91,7 +90,7 @@ pub(super) fn status_at_deadline(status: RpcStatus, deadline: Option<Instant>) -
 
 fn deadline_cancelled(status: &RpcStatus, deadline: Option<Instant>) -> bool {
     status.code() == RpcStatusCode::CANCELLED
-        && time_left(deadline).is_some_and(|left| left <= CLOCKS_DIFFER)
+        && time_left(deadline).is_some_and(|left| left <= MAX_CLOCK_SKEW)
 }
 
 #[cfg(test)]
@@ -99,15 +98,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn delays_grow_up_to_the_longest_and_are_as_many_as_retries() {
+    fn delays_grow_up_to_the_maximum_and_end_with_the_retries() {
         let mut retry = Retry::new(20, None);
-        let mut ceiling = SHORTEST;
+        let mut ceiling = INITIAL_BACKOFF;
         for _ in 0..20 {
             assert!(retry.next_delay().unwrap() <= ceiling);
-            ceiling = LONGEST.min(ceiling * 2);
+            ceiling = MAX_BACKOFF.min(ceiling * 2);
         }
         assert_eq!(retry.next_delay(), None);
-        assert_eq!(ceiling, LONGEST);
+        assert_eq!(ceiling, MAX_BACKOFF);
     }
 
     #[test]
@@ -118,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_tried_after_the_deadline() {
+    fn no_retry_after_the_deadline() {
         let passed = deadline_after(Some(Duration::ZERO));
         assert_eq!(Retry::new(9, passed).next_delay(), None);
         assert!(!Retry::new(9, passed).pause());
@@ -126,13 +125,13 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_beyond_the_clock_is_none() {
+    fn a_limit_beyond_the_clocks_range_is_no_deadline() {
         assert_eq!(deadline_after(Some(Duration::MAX)), None);
         assert_eq!(time_left(None), None);
     }
 
     #[test]
-    fn a_cancel_at_the_deadline_is_the_deadlines() {
+    fn a_cancellation_at_the_deadline_counts_as_the_deadline() {
         let cancelled = RpcStatus::new(RpcStatusCode::CANCELLED);
         let soon = |limit| deadline_after(Some(limit));
         assert!(deadline_cancelled(&cancelled, soon(Duration::ZERO)));

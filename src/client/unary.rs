@@ -1,4 +1,4 @@
-//! A unary call with its retries. It must not know the messages.
+//! Makes unary calls, including retries. It must not know the messages.
 
 use grpcio::{
     ClientUnaryReceiver, Marshaller, MessageReader, Metadata, Method, MethodType, RpcStatus,
@@ -10,7 +10,7 @@ use super::{CallSettings, Client};
 use crate::engine::panic::run_caught;
 use crate::engine::ReceiveError;
 
-/// The response of a unary call, and its metadata.
+/// The response of a unary call with its metadata.
 #[derive(Clone, Debug)]
 pub struct UnaryResponse<T> {
     /// The server's headers (initial metadata).
@@ -21,7 +21,7 @@ pub struct UnaryResponse<T> {
     pub trailers: Metadata,
 }
 
-/// Blocks until the response is there or the last attempt has failed.
+/// Makes the call. Blocks until the response has arrived or the last attempt has failed.
 pub(super) fn call<Req, T>(
     client: &Client,
     method: &Method<Req, T>,
@@ -47,7 +47,7 @@ pub(super) fn call<Req, T>(
     }
 }
 
-/// The method with responses that are decoded later, by [`receive`].
+/// Returns the method with undecoded responses. [`receive`] decodes them.
 fn undecoded<Req, T>(method: &Method<Req, T>) -> Method<Req, MessageReader> {
     Method {
         ty: MethodType::Unary,
@@ -63,12 +63,12 @@ fn undecoded<Req, T>(method: &Method<Req, T>) -> Method<Req, MessageReader> {
     }
 }
 
-/// Blocks until the response is there or the call has failed.
+/// Blocks until the response has arrived or the call has failed.
 fn receive<T>(
     mut receiver: ClientUnaryReceiver<MessageReader>,
     method: &Method<impl Sized, T>,
 ) -> grpcio::Result<UnaryResponse<T>> {
-    // grpcio panics when the server ends the call with OK and without a response.
+    // grpcio panics if the server ends the call with OK but without a response.
     let received = run_caught("receiving no response", || receiver.receive_sync());
     let (headers, message, trailers) = received.unwrap_or_else(|| {
         let text = "the server ended a unary call with OK and no response";

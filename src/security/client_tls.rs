@@ -1,5 +1,5 @@
-//! A client's TLS: its certificate, the authorities it trusts, and channel credentials made from
-//! them. It must not know flags or addresses.
+//! TLS of a client: its certificate, its trusted authorities, and the channel credentials made from them.
+//! It must not know flags or addresses.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -13,21 +13,21 @@ use super::pem::{check_authorities, Identity};
 /// Configuration of a client's TLS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClientTls {
-    /// The authorities that the server's certificate must be from. `None` is the system's (or the file
-    /// in the environment variable `GRPC_DEFAULT_SSL_ROOTS_FILE_PATH`).
+    /// Trusted authorities. `None` trusts those of the system, or of the file in the environment variable
+    /// `GRPC_DEFAULT_SSL_ROOTS_FILE_PATH`.
     pub authorities: Option<Authorities>,
-    /// The client's certificate, for mutual TLS. `None` sends no certificate.
+    /// The client's certificate and key, for mutual TLS. `None` sends no certificate.
     pub identity: Option<ClientIdentity>,
-    /// The name that the server's certificate must be for. `None` is the host of the address.
+    /// Name expected in the server's certificate. `None` expects the host of the address.
     pub server_name: Option<String>,
 }
 
 impl ClientTls {
-    /// TLS to a server whose certificate is from one of the authorities in this PEM file. Blocks while
-    /// it is read.
+    /// Returns a configuration that trusts the authorities in this PEM file only. Blocks while the file is
+    /// read.
     ///
     /// # Errors
-    /// As [`Authorities::from_file`].
+    /// Those of [`Authorities::from_file`].
     pub fn with_authorities(path: impl Into<PathBuf>) -> Result<ClientTls, FileError> {
         Ok(ClientTls {
             authorities: Some(Authorities::from_file(path)?),
@@ -36,15 +36,15 @@ impl ClientTls {
     }
 }
 
-/// The certificates of authorities.
+/// Certificates of trusted authorities.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Authorities(Arc<Vec<u8>>);
 
 impl Authorities {
-    /// From a PEM file. Blocks while it is read.
+    /// Reads a PEM file with one or several certificates. Blocks while the file is read.
     ///
     /// # Errors
-    /// When it cannot be read, or is not one or several certificates.
+    /// [`FileError`] if the file cannot be read, or has no certificate or an invalid one.
     pub fn from_file(path: impl Into<PathBuf>) -> Result<Authorities, FileError> {
         let file = Source::new(FileRole::Authorities, path).read()?;
         check_authorities(&file)?;
@@ -58,16 +58,16 @@ impl fmt::Debug for Authorities {
     }
 }
 
-/// A client's certificate and its private key. Neither is printed.
+/// A client's certificate and private key. `Debug` omits both.
 #[derive(Clone)]
 pub struct ClientIdentity(Arc<Identity>);
 
 impl ClientIdentity {
-    /// From PEM files: the certificate, with those between it and its authority behind it, and its
-    /// key, without a passphrase. Blocks while they are read.
+    /// Reads PEM files: the certificate, followed by the intermediate certificates, and its private key
+    /// without a passphrase. Blocks while the files are read.
     ///
     /// # Errors
-    /// When they cannot be read, or do not go together.
+    /// [`FileError`] if a file cannot be read, or the key is not that of the certificate.
     pub fn from_files(
         certificate: impl Into<PathBuf>,
         key: impl Into<PathBuf>,
@@ -93,7 +93,7 @@ impl fmt::Debug for ClientIdentity {
 }
 
 impl ClientTls {
-    /// Credentials for one channel.
+    /// Makes the credentials of one channel.
     pub(crate) fn credentials(&self) -> ChannelCredentials {
         let mut builder = ChannelCredentialsBuilder::new();
         if let Some(Authorities(pem)) = &self.authorities {

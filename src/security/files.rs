@@ -1,5 +1,5 @@
-//! Reads the files of TLS and tokens, and names the file in every error. It must not know their
-//! formats: those are in [`super::pem`] and [`super::token`].
+//! Reads TLS and token files. Every error names the file and its role. It must not know the formats, which
+//! are in [`super::pem`] and [`super::token`].
 
 use std::fmt;
 use std::fs::{self, File};
@@ -7,17 +7,17 @@ use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// Far more than such a file has. It bounds a read from a wrong path, such as a device.
-const LARGEST: u64 = 16 << 20;
+/// Maximum size of a file, far above any valid one. It bounds the read of a wrong path, such as a device.
+const MAX_FILE_BYTES: u64 = 16 << 20;
 
-/// What a file is for.
+/// The role of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileRole {
-    /// A certificate, followed by those between it and its authority.
+    /// A certificate, followed by the intermediate certificates.
     Certificate,
     /// The private key of that certificate.
     Key,
-    /// The authorities that the other side's certificate must be from.
+    /// Authorities trusted for the certificate of the other side.
     Authorities,
     /// Bearer tokens.
     Tokens,
@@ -34,15 +34,15 @@ impl fmt::Display for FileRole {
     }
 }
 
-/// A file cannot be used.
+/// A file is unusable.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{role} `{}`: {reason}", path.display())]
 pub struct FileError {
-    /// What the file is for.
+    /// The role of the file.
     pub role: FileRole,
     /// Its path.
     pub path: PathBuf,
-    /// Why it cannot be used.
+    /// Why it is unusable.
     pub reason: String,
 }
 
@@ -87,7 +87,7 @@ impl Source {
 #[derive(Debug)]
 pub(super) struct Unreadable {
     pub(super) error: FileError,
-    /// It does not exist.
+    /// True if the file does not exist.
     pub(super) missing: bool,
 }
 
@@ -106,16 +106,16 @@ pub(crate) struct Content {
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?
-        .take(LARGEST + 1)
+        .take(MAX_FILE_BYTES + 1)
         .read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LARGEST {
+    if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(io::Error::other("it is larger than 16 MiB"));
     }
     Ok(bytes)
 }
 
-/// Whether the group or others have any permission on this file, which deserves a warning for a
-/// secret. False when its permissions cannot be read.
+/// Returns true if the group or others have any permission on this file. For a secret, this deserves a
+/// warning. Returns false if the permissions cannot be read.
 pub fn readable_by_others(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o077 != 0)
 }
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_names_the_file_and_what_it_is_for() {
+    fn an_error_names_the_file_and_its_role() {
         let unreadable = Source::new(FileRole::Key, "/no/such").read().err().unwrap();
         assert!(unreadable.missing);
         let text = unreadable.error.to_string();
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_for_its_owner() {
+    fn permissions_beyond_the_owners_are_detected() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let allow = |mode| fs::set_permissions(file.path(), PermissionsExt::from_mode(mode));
         for (mode, open) in [(0o600, false), (0o400, false), (0o640, true), (0o604, true)] {

@@ -1,8 +1,8 @@
-//! TLS certificates, their authorities, and bearer tokens: read from files, checked before use, and
-//! reloaded by a server when the files change.
+//! TLS certificates and bearer tokens, read from files and validated before use. A server reloads changed
+//! files. It must not know flags, which are in `crate::cli`.
 //!
-//! Nothing here runs for each message: certificates count when a connection begins, tokens when a
-//! call begins. It must not know flags: those are in [`crate::cli`].
+//! Certificates are used at the start of a connection, tokens at the start of a call. No code here runs
+//! per message.
 
 mod client_tls;
 mod files;

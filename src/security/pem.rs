@@ -1,5 +1,5 @@
-//! Checks PEM files before the C-core gets them, since the C-core gives no reasons. It uses the same
-//! OpenSSL as the C-core, so both accept the same files. It must not read files.
+//! Validates PEM files before the C-core uses them, because the C-core reports no reasons. It uses the
+//! same OpenSSL as the C-core, so both accept the same files. It must not read files.
 
 use openssl::asn1::Asn1Time;
 use openssl::error::ErrorStack;
@@ -9,16 +9,16 @@ use openssl::x509::{X509Ref, X509};
 
 use super::files::{Content, FileError};
 
-/// A certificate and its key, checked to belong together.
+/// A certificate and its private key, which match.
 pub(super) struct Identity {
     pub(super) certificate: Vec<u8>,
     pub(super) key: Vec<u8>,
-    /// The certificate's own, without those of its authorities.
+    /// The first certificate, without the intermediate ones.
     leaf: X509,
 }
 
 impl Identity {
-    /// Checks that both can be parsed, go together, and are good enough for OpenSSL.
+    /// Checks that both can be parsed, match, and satisfy OpenSSL's security level.
     pub(super) fn check(certificate: Content, key: Content) -> Result<Identity, FileError> {
         let chain = certificates(&certificate)?;
         let private = private_key(&key)?;
@@ -31,7 +31,7 @@ impl Identity {
             let reason = format!("it is not the key of the certificate in `{path}`");
             return Err(key.source.error(reason));
         }
-        // For example a key that is too short for OpenSSL's security level.
+        // Fails, for example, if the key is too short for OpenSSL's security level.
         acceptable(&chain, &private).map_err(|error| certificate.source.error(first(&error)))?;
         Ok(Identity {
             leaf: leaf.clone(),
@@ -40,24 +40,26 @@ impl Identity {
         })
     }
 
-    /// Why clients refuse the certificate today, although it can be used: its dates.
-    pub(super) fn untimely(&self) -> Option<String> {
-        untimely(&self.leaf)
+    /// Returns why clients refuse the certificate today, if it has expired or is not valid yet.
+    pub(super) fn validity_problem(&self) -> Option<String> {
+        validity_problem(&self.leaf)
     }
 }
 
-/// Checks that there is at least one certificate, and nothing that looks like one and is none.
+/// Checks that the file has at least one certificate, and only valid ones.
 pub(super) fn check_authorities(file: &Content) -> Result<(), FileError> {
     certificates(file).map(drop)
 }
 
-const NO_CERTIFICATE: &str = "there is no certificate in it (`-----BEGIN CERTIFICATE-----`)";
+const NO_CERTIFICATE: &str = "it has no certificate (`-----BEGIN CERTIFICATE-----`)";
 
-/// All certificates of a file; at least one.
+/// Returns all certificates of a file, at least one.
 fn certificates(file: &Content) -> Result<Vec<X509>, FileError> {
-    // The C-core takes a string that ends with a zero.
+    // The C-core takes a NUL-terminated string.
     if file.bytes.contains(&0) {
-        return Err(file.source.error("it is no PEM file: it has a zero in it"));
+        return Err(file
+            .source
+            .error("it is no PEM file: it contains a NUL byte"));
     }
     match X509::stack_from_pem(&file.bytes) {
         Ok(found) if found.is_empty() => Err(file.source.error(NO_CERTIFICATE)),
@@ -71,7 +73,9 @@ fn certificates(file: &Content) -> Result<Vec<X509>, FileError> {
 
 fn private_key(file: &Content) -> Result<PKey<Private>, FileError> {
     if file.bytes.contains(&0) {
-        return Err(file.source.error("it is no PEM file: it has a zero in it"));
+        return Err(file
+            .source
+            .error("it is no PEM file: it contains a NUL byte"));
     }
     let text = String::from_utf8_lossy(&file.bytes);
     if text.contains("ENCRYPTED") {
@@ -79,17 +83,17 @@ fn private_key(file: &Content) -> Result<PKey<Private>, FileError> {
         return Err(file.source.error(reason));
     }
     if !text.contains("PRIVATE KEY-----") {
-        let reason = "there is no private key in it (`-----BEGIN PRIVATE KEY-----`)";
+        let reason = "it has no private key (`-----BEGIN PRIVATE KEY-----`)";
         return Err(file.source.error(reason));
     }
-    // With a passphrase, or else OpenSSL would ask for one on the terminal.
+    // Without the passphrase argument, OpenSSL would ask for one on the terminal.
     PKey::private_key_from_pem_passphrase(&file.bytes, b"").map_err(|error| {
         let reason = format!("the private key in it cannot be read: {}", first(&error));
         file.source.error(reason)
     })
 }
 
-/// Does what the C-core will do with them.
+/// Loads both into a TLS context, as the C-core does.
 fn acceptable(chain: &[X509], key: &PKey<Private>) -> Result<(), ErrorStack> {
     let mut context = SslContext::builder(SslMethod::tls())?;
     if let [leaf, between @ ..] = chain {
@@ -102,7 +106,7 @@ fn acceptable(chain: &[X509], key: &PKey<Private>) -> Result<(), ErrorStack> {
     context.check_private_key()
 }
 
-fn untimely(leaf: &X509Ref) -> Option<String> {
+fn validity_problem(leaf: &X509Ref) -> Option<String> {
     let now = Asn1Time::days_from_now(0).ok()?;
     if leaf.not_after() < now {
         return Some(format!("it has expired on {}", leaf.not_after()));
@@ -113,7 +117,7 @@ fn untimely(leaf: &X509Ref) -> Option<String> {
     None
 }
 
-/// OpenSSL's first reason, which is the cause of the others.
+/// Returns OpenSSL's first reason, which is the cause of the others.
 fn first(error: &ErrorStack) -> String {
     match error.errors().first().and_then(|error| error.reason()) {
         Some(reason) => reason.to_string(),

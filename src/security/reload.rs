@@ -1,8 +1,15 @@
-//! Values that are read from files and follow their changes, and the thread that polls the files. It
-//! must not know what the values are for.
+//! Reloads values when their files change: a thread polls the files. It must not know the use of the
+//! values.
 //!
-//! Each poll reads the contents. The files are small, and symbolic links that are swapped
-//! (Kubernetes), copies that keep their date and coarse clocks all change the contents.
+//! Each poll reads the contents, since the files are small. Time stamps would miss swapped symbolic links
+//! (Kubernetes), copies that keep their date, and changes within a coarse clock's tick.
+//!
+//! | contents | result of a poll |
+//! | --- | --- |
+//! | differ from the last poll | waits for the next poll, since a writer may still be writing |
+//! | same as the last poll, and as the last parse | none |
+//! | same as the last poll, new, usable | the new value replaces the old one |
+//! | same as the last poll, new, unusable | reported once; the old value stays |
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -15,14 +22,14 @@ use openssl::sha::{sha256, Sha256};
 use super::files::{Content, FileError, Source, Unreadable};
 
 /// Interval between two polls of the files.
-const INTERVAL: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// The files' contents, in the order of the sources.
+/// Contents of the files, in the order of the sources.
 pub(super) type Contents = Result<Vec<Content>, Unreadable>;
 
 type Parse<T> = Box<dyn Fn(Contents) -> Result<T, FileError> + Send + Sync>;
 
-/// A value that is parsed from files, and the last one that was usable.
+/// A value parsed from files: the last usable one.
 pub(crate) struct Reloadable<T> {
     sources: Vec<Source>,
     reparse: Parse<T>,
@@ -35,18 +42,18 @@ pub(crate) struct Reloadable<T> {
 struct Digest([u8; 32]);
 
 struct Polls {
-    /// What the value was last parsed from.
+    /// Contents of the last parse.
     parsed: Digest,
-    /// What the last poll read.
+    /// Contents of the last poll.
     last: Digest,
 }
 
 impl<T> Reloadable<T> {
-    /// Reads the files, which blocks, and parses a value. `reparse` is used after each change; it
-    /// also gets what cannot be read.
+    /// Reads the files and parses a value. After each change, `reparse` gets the new contents, or the error
+    /// of a file that cannot be read. Blocks while the files are read.
     ///
     /// # Errors
-    /// When a file cannot be read, or `parse` fails.
+    /// If a file cannot be read, or `parse` fails.
     pub(super) fn load(
         sources: Vec<Source>,
         parse: impl FnOnce(Vec<Content>) -> Result<T, FileError>,
@@ -66,15 +73,14 @@ impl<T> Reloadable<T> {
         }))
     }
 
-    /// The current value. Never blocks for long: it reads no file.
+    /// Returns the current value. Reads no file, and never blocks for long.
     pub(super) fn value(&self) -> Arc<T> {
         let value = self.value.read();
         value.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Reads the files, and parses a new value once two polls agree on a change: a writer of two
-    /// files, or of a long one, is not done after the first write. A change that cannot be used
-    /// keeps the value and is an error once. `None` without a change.
+    /// Polls the files once: see the table above. Returns `None` without a change. Blocks while the files are
+    /// read.
     fn poll(&self) -> Option<Result<(), FileError>> {
         let contents = read(&self.sources);
         let digest = digest(&contents);
@@ -97,7 +103,7 @@ fn read(sources: &[Source]) -> Contents {
     sources.iter().map(Source::read).collect()
 }
 
-/// Covers errors too: a file that can no longer be read has changed.
+/// Includes errors, because a file that can no longer be read has changed.
 fn digest(contents: &Contents) -> Digest {
     match contents {
         Err(error) => Digest(sha256(error.error.to_string().as_bytes())),
@@ -131,26 +137,26 @@ impl<T: Send + Sync> Poll for Reloadable<T> {
     }
 }
 
-/// The thread that polls, until this is dropped.
+/// The polling thread. Dropping this ends it.
 pub(crate) struct Watcher {
     _stop: Option<Sender<()>>,
 }
 
 impl Watcher {
-    /// Starts the thread, if there is anything to poll.
+    /// Starts the thread, unless `watched` is empty.
     ///
     /// # Errors
-    /// When the system refuses a thread.
+    /// If the thread cannot be started.
     pub(crate) fn start(watched: Vec<Arc<dyn Poll>>) -> io::Result<Watcher> {
         if watched.is_empty() {
             return Ok(Watcher { _stop: None });
         }
         let (stop, stopped) = bounded(0);
-        // Not joined: a file system that hangs must not hold up a shutdown.
+        // Never joined, so that a hanging file system does not delay a shutdown.
         thread::Builder::new()
             .name("fanstream-files".into())
             .spawn(move || {
-                while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
+                while stopped.recv_timeout(POLL_INTERVAL) == Err(RecvTimeoutError::Timeout) {
                     watched.iter().for_each(|one| one.poll());
                 }
             })?;

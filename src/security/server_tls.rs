@@ -1,5 +1,5 @@
-//! A server's TLS: makes credentials from files for each port, and new ones for new connections
-//! when the files change. Open connections keep theirs. It must not know flags or addresses.
+//! TLS of a server: credentials made from files. After a change of the files, new connections get new
+//! credentials; open connections keep theirs. It must not know flags or addresses.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,21 +12,21 @@ use super::files::{Content, FileError, FileRole, Source};
 use super::pem::{check_authorities, Identity};
 use super::reload::{Poll, Reloadable};
 
-/// Files of a server's TLS, all of them PEM. Changed files are reloaded, for new connections. Files
-/// that cannot be used change nothing.
+/// PEM files of a server's TLS. Changed files are reloaded for new connections. Unusable changes are
+/// logged and ignored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerTls {
-    /// The server's certificate, followed by those between it and its authority.
+    /// The server's certificate, followed by the intermediate certificates.
     pub certificate: PathBuf,
     /// The private key of the certificate, without a passphrase.
     pub key: PathBuf,
-    /// Mutual TLS: every client needs a certificate from one of these authorities. `None` asks for no
-    /// certificate.
+    /// Mutual TLS: every client needs a certificate from one of these authorities. `None` requests no
+    /// client certificate.
     pub client_authorities: Option<PathBuf>,
 }
 
 impl ServerTls {
-    /// TLS with this certificate and key, for clients with and without a certificate.
+    /// Returns TLS with this certificate and key, without client certificates.
     pub fn new(certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> ServerTls {
         ServerTls {
             certificate: certificate.into(),
@@ -36,7 +36,7 @@ impl ServerTls {
     }
 }
 
-/// The last usable contents of a [`ServerTls`].
+/// The last usable contents of the files of a [`ServerTls`].
 #[derive(Clone)]
 pub(crate) struct ServerIdentity {
     material: Arc<Reloadable<Material>>,
@@ -49,10 +49,10 @@ struct Material {
 }
 
 impl ServerIdentity {
-    /// Reads the files, which blocks.
+    /// Reads and validates the files. Blocks while they are read.
     ///
     /// # Errors
-    /// When they cannot be used.
+    /// If a file is unusable.
     pub(crate) fn load(tls: &ServerTls) -> Result<ServerIdentity, FileError> {
         let mut sources = vec![
             Source::new(FileRole::Certificate, &tls.certificate),
@@ -71,7 +71,7 @@ impl ServerIdentity {
         })
     }
 
-    /// Credentials for one port.
+    /// Makes the credentials of one port.
     pub(crate) fn credentials(&self) -> ServerCredentials {
         let fetcher = Fetcher {
             material: self.material.clone(),
@@ -80,7 +80,7 @@ impl ServerIdentity {
         ServerCredentials::with_fetcher(Box::new(fetcher), self.request)
     }
 
-    /// For the thread that polls the files.
+    /// Returns the files, for the polling thread.
     pub(crate) fn watched(&self) -> Arc<dyn Poll> {
         self.material.clone()
     }
@@ -89,13 +89,13 @@ impl ServerIdentity {
 fn check(contents: Vec<Content>) -> Result<Material, FileError> {
     let mut contents = contents.into_iter();
     let (Some(certificate), Some(key)) = (contents.next(), contents.next()) else {
-        unreachable!("both were asked for")
+        unreachable!("both files are in the sources")
     };
     let path = certificate.source.path.display().to_string();
     let identity = Identity::check(certificate, key)?;
     let authorities = contents.next();
     authorities.as_ref().map_or(Ok(()), check_authorities)?;
-    if let Some(why) = identity.untimely() {
+    if let Some(why) = identity.validity_problem() {
         tracing::warn!("clients will refuse the certificate in `{path}`: {why}");
     }
     Ok(Material {
@@ -104,10 +104,10 @@ fn check(contents: Vec<Content>) -> Result<Material, FileError> {
     })
 }
 
-/// Called by the C-core before each handshake, on a poll thread.
+/// Gives the C-core the current credentials. The C-core calls it before each handshake, on a poll thread.
 struct Fetcher {
     material: Arc<Reloadable<Material>>,
-    /// The C-core's current credentials were made from this.
+    /// Source of the C-core's current credentials.
     fetched: Mutex<Option<Arc<Material>>>,
 }
 
@@ -127,8 +127,8 @@ impl ServerCredentialsFetcher for Fetcher {
             identity,
             client_authorities,
         } = &*current;
-        // The C-core takes the kind of request from the credentials. A debug build insists on
-        // authorities even where clients are asked for no certificate.
+        // The C-core takes the request type from `with_fetcher`, not from here. Its debug build requires
+        // authorities even if no client certificate is requested.
         let authorities = client_authorities.as_ref().unwrap_or(&identity.certificate);
         let credentials = ServerCredentialsBuilder::new()
             .root_cert(

@@ -1,5 +1,5 @@
-//! Bearer tokens: the one that a client sends, and the set that a server accepts. It must not know
-//! calls.
+//! Bearer tokens: the token of a client, and the set of tokens that a server accepts. Here tokens are
+//! compared. It must not know calls.
 
 use std::fmt;
 use std::path::Path;
@@ -12,18 +12,18 @@ use openssl::sha::sha256;
 use super::files::{Content, FileError, FileRole, Source};
 use super::reload::{Contents, Poll, Reloadable};
 
-/// A secret that a client sends with each call (RFC 6750). It is not printed.
+/// A secret that a client sends with each call (RFC 6750). `Debug` omits it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
-/// A text is not a [`Token`]. The error does not repeat the text.
+/// A text is not a [`Token`]. The error does not contain the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// The text is empty.
     #[error("a token cannot be empty")]
     Empty,
-    /// The text cannot be sent as a header.
-    #[error("a token has letters, digits and punctuation only, and no spaces")]
+    /// The text has spaces or other characters that a token cannot have.
+    #[error("a token can only have ASCII letters, digits and punctuation, and no spaces")]
     NotPrintable,
 }
 
@@ -46,17 +46,17 @@ impl fmt::Debug for Token {
 }
 
 impl Token {
-    /// The first token of a file. Each line is a token, except empty lines and those that begin with
+    /// Reads the first token of a file. Each line is a token, except empty lines and lines that begin with
     /// `#`. Blocks while the file is read.
     ///
     /// # Errors
-    /// When the file cannot be read, has no token, or has a malformed line.
+    /// [`FileError`] if the file cannot be read, has no token, or has a malformed line.
     pub fn from_file(path: &Path) -> Result<Token, FileError> {
         let file = Source::new(FileRole::Tokens, path).read()?;
         at_least_one(&file).map(|mut all| all.swap_remove(0))
     }
 
-    /// The value of the header `authorization`.
+    /// Returns the value of the header `authorization`.
     pub(crate) fn authorization(&self) -> String {
         format!("Bearer {}", self.0)
     }
@@ -64,14 +64,14 @@ impl Token {
 
 fn at_least_one(file: &Content) -> Result<Vec<Token>, FileError> {
     match tokens(file)? {
-        none if none.is_empty() => Err(file.source.error("there is no token in it; one a line")),
+        none if none.is_empty() => Err(file.source.error("it has no token; write one per line")),
         tokens => Ok(tokens),
     }
 }
 
 fn tokens(file: &Content) -> Result<Vec<Token>, FileError> {
     let text = std::str::from_utf8(&file.bytes)
-        .map_err(|_| file.source.error("it is no text file (UTF-8)"))?;
+        .map_err(|_| file.source.error("it is not a UTF-8 text file"))?;
     let mut tokens = Vec::new();
     for (number, line) in text.lines().enumerate() {
         let line = line.trim();
@@ -87,27 +87,27 @@ fn tokens(file: &Content) -> Result<Vec<Token>, FileError> {
     Ok(tokens)
 }
 
-/// The tokens of a file, reloaded when it changes. At the start there must be one. Later a file that
-/// is emptied or deleted revokes all tokens; a file with a malformed line, or one that cannot be
-/// read, changes nothing: a typing mistake locks nobody out.
+/// The tokens of a file, reloaded when it changes. At the start, the file must have a token. Later, an
+/// empty or deleted file revokes all tokens. A malformed or unreadable file is logged and ignored, so
+/// that a typing mistake does not lock out clients.
 #[derive(Clone)]
 pub(crate) struct TokenSet(Arc<Reloadable<Vec<Hash>>>);
 
-/// The server keeps hashes only. All have the same length, whatever the token's.
+/// The server stores hashes only. All have the same length, independent of the token's.
 type Hash = [u8; 32];
 
 impl TokenSet {
-    /// Reads the file, which blocks.
+    /// Reads the file. Blocks while it is read.
     ///
     /// # Errors
-    /// When the file cannot be read, has no token, or has a malformed line.
+    /// If the file cannot be read, has no token, or has a malformed line.
     pub(crate) fn load(path: &Path) -> Result<TokenSet, FileError> {
         let source = Source::new(FileRole::Tokens, path);
         let first = |files: Vec<Content>| hashes(&files, at_least_one);
         Ok(TokenSet(Reloadable::load(vec![source], first, reload)?))
     }
 
-    /// Takes equally long for every token, so that its time tells nothing about the known ones.
+    /// Compares in constant time: how long it takes does not depend on the known tokens' contents.
     pub(crate) fn contains(&self, token: &[u8]) -> bool {
         let token = hash(token);
         let all = self.0.value();
@@ -116,7 +116,7 @@ impl TokenSet {
             .fold(false, |found, one| found | memcmp::eq(one, &token))
     }
 
-    /// For the thread that polls the file.
+    /// Returns the file, for the polling thread.
     pub(crate) fn watched(&self) -> Arc<dyn Poll> {
         self.0.clone()
     }
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn one_a_line_with_comments() {
+    fn one_token_per_line_with_comments() {
         let file = file("# mine\n\n  first \r\nsecond\n");
         let set = TokenSet::load(file.path()).unwrap();
         assert!(set.contains(b"first") && set.contains(b"second"));
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_and_not_repeated() {
+    fn errors_name_the_line_but_not_the_token() {
         let error = |text| Token::from_file(file(text).path()).unwrap_err().to_string();
         assert!(error("# none\n").contains("no token"));
         let spaces = error("good\nse cret\n");

@@ -1,13 +1,13 @@
-//! Checks the bearer token of each call before its handler runs. It runs on a poll thread and must
-//! not block.
+//! Checks the bearer token of each call before its handler runs, on a poll thread. It must not block, and
+//! must not know the tokens: [`TokenSet::contains`] compares them.
 
 use grpcio::{CheckResult, Metadata, RpcContext, RpcStatus, RpcStatusCode, ServerChecker};
 
 use super::token::TokenSet;
 use crate::engine::Streams;
 
-/// Admits calls with a known token. Others end with UNAUTHENTICATED and are counted as refused.
-/// grpcio answers unknown methods before it calls any checker.
+/// Admits calls with a known token. Other calls end with UNAUTHENTICATED and are counted as refused.
+/// grpcio ends calls of unknown methods before it calls any checker.
 #[derive(Clone)]
 pub(crate) struct TokenChecker(pub(crate) TokenSet, pub(crate) Streams);
 
@@ -28,7 +28,8 @@ impl ServerChecker for TokenChecker {
     }
 }
 
-/// The reason to refuse a call with these headers. It tells nothing that helps to guess a token.
+/// Returns the reason to refuse a call with these headers, if any. The reason does not help to guess a
+/// token.
 fn refusal(known: &TokenSet, headers: &Metadata) -> Option<&'static str> {
     let mut given = headers
         .iter()
@@ -45,7 +46,7 @@ fn refusal(known: &TokenSet, headers: &Metadata) -> Option<&'static str> {
     }
 }
 
-/// The token; the scheme may be in any case (RFC 9110).
+/// Returns the token. The scheme may be in any case (RFC 9110).
 fn bearer(value: &[u8]) -> Option<&[u8]> {
     const SCHEME: &[u8] = b"bearer ";
     let (scheme, token) = value.split_at_checked(SCHEME.len())?;
@@ -59,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bearer_tokens() {
+    fn a_token_follows_the_scheme() {
         assert_eq!(bearer(b"Bearer abc"), Some(&b"abc"[..]));
         assert_eq!(bearer(b"bearer  abc"), Some(&b"abc"[..]));
         for other in [&b""[..], b"Bearer", b"Basic abc", b"abc"] {

@@ -60,13 +60,13 @@ pub struct ServerBuilder {
 }
 
 impl ServerBuilder {
-    /// Replaces the whole configuration, also what was set before.
+    /// Replaces the whole configuration, including values set earlier.
     pub fn config(mut self, config: ServerConfig) -> ServerBuilder {
         self.config = config;
         self
     }
 
-    /// Adds an address to listen on.
+    /// Adds an address to listen on. Port 0 lets the system choose one: see [`Server::bound`].
     pub fn listen(mut self, address: Address) -> ServerBuilder {
         self.config.listen.push(address);
         self
@@ -84,20 +84,20 @@ impl ServerBuilder {
         self
     }
 
-    /// Sets the largest request, in bytes. The default is 4 MiB.
+    /// Sets the maximum request size in bytes. The default is 4 MiB.
     pub fn max_request_bytes(mut self, bytes: usize) -> ServerBuilder {
         self.config.max_request_bytes = bytes;
         self
     }
 
-    /// Serves TLS only.
+    /// Accepts TLS connections only.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: ServerTls) -> ServerBuilder {
         self.config.tls = Some(tls);
         self
     }
 
-    /// Requires a bearer token of this file. See [`ServerConfig::token_file`].
+    /// Requires a bearer token from this file. See [`ServerConfig::token_file`].
     #[cfg(feature = "tls")]
     pub fn token_file(mut self, file: impl Into<PathBuf>) -> ServerBuilder {
         self.config.token_file = Some(file.into());
@@ -111,18 +111,19 @@ impl ServerBuilder {
         self
     }
 
-    /// Sends a span of each call to this collector.
+    /// Exports a span of each call to this OTLP collector.
     #[cfg(feature = "otlp")]
     pub fn collector(mut self, collector: crate::telemetry::Collector) -> ServerBuilder {
         self.config.collector = Some(collector);
         self
     }
 
-    /// Checks every call before its handler runs, in the order in which checks were added: by its
-    /// headers, its method, its peer or its certificate. An `Err` ends the call.
+    /// Adds a check that runs before the handler of every call, for example of headers, method, peer or
+    /// client certificate. Checks run in the order of their addition. If one returns an error, the call
+    /// ends with that status.
     ///
-    /// `check` runs on a poll thread, so it must not block. When it panics, the call ends with INTERNAL.
-    /// A call of a method that the server does not have ends with UNIMPLEMENTED before any check.
+    /// `check` runs on a poll thread, so it must not block. If it panics, the call ends with INTERNAL.
+    /// A call of an unknown method ends with UNIMPLEMENTED before any check.
     pub fn check(
         mut self,
         check: impl Fn(&RpcContext<'_>) -> Result<(), RpcStatus> + Send + Sync + 'static,
@@ -143,18 +144,19 @@ impl ServerBuilder {
         self
     }
 
-    /// Adds descriptors for reflection: an encoded `FileDescriptorSet` with all that its files import.
+    /// Adds descriptors for reflection: an encoded `FileDescriptorSet` that includes all imports.
     #[cfg(feature = "services")]
     pub fn descriptors(mut self, set: impl Into<Vec<u8>>) -> ServerBuilder {
         self.descriptors.push(set.into());
         self
     }
 
-    /// Binds and serves. Blocks only while files are read and a host name is resolved.
+    /// Binds the addresses and starts the server. Returns once it accepts calls. Blocks only while files
+    /// are read and host names are resolved.
     ///
     /// # Errors
-    /// When a file cannot be used, an address cannot be listened on, two services have the same method,
-    /// or the system gives no threads.
+    /// [`StartError`], for example if a file is unusable, an address is taken, two services have the same
+    /// method, or no thread can be started.
     pub fn start(self) -> Result<Server, StartError> {
         let mut seen = HashSet::new();
         let methods = self.services.iter().flat_map(Service::methods);
@@ -166,14 +168,14 @@ impl ServerBuilder {
         Server::start(self)
     }
 
-    /// Serves until the process receives SIGTERM or SIGINT, then drains for `grace` at most. A second
-    /// signal ends the process at once, with exit code 128 plus the signal's number. Blocks until all
-    /// that is done.
+    /// Starts the server and blocks until the process receives SIGTERM or SIGINT, then drains for at most
+    /// `grace`: see [`Server::shutdown`]. A second signal ends the process at once, with exit code 128
+    /// plus the signal's number.
     ///
     /// # Errors
     /// As [`ServerBuilder::start`].
     pub fn serve(self, grace: Duration) -> Result<Drained, StartError> {
-        // Before anything is served: a signal that comes early is not lost.
+        // Registered before the start, so an early signal is not lost.
         let mut signals = Signals::register()?;
         let server = self.start()?;
         signals.wait();

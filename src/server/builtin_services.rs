@@ -1,5 +1,5 @@
-//! Selects the services of [`crate::services`] that the server offers beside its own, and sets
-//! their health. It must not know how they work.
+//! Selects the built-in services of a server ([`crate::services`]) and sets the health of all services.
+//! It must not know their implementation.
 
 use grpcio::Service;
 
@@ -14,18 +14,17 @@ const REFLECTION: [&str; 2] = [
 ];
 const CHANNELZ: &str = "grpc.channelz.v1.Channelz";
 
-/// The services for tools that a server offers. Health is always one of them.
+/// Built-in services of a server. Health is always included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServicesConfig {
-    /// Shows every caller the services and their messages.
+    /// Describes the services and their messages to every caller.
     pub reflection: bool,
-    /// Shows every caller the connections and the addresses of all clients.
+    /// Shows the connections and addresses of all clients to every caller.
     pub channelz: bool,
 }
 
 impl Default for ServicesConfig {
-    /// Reflection, as a client that may call a method may know it; no channelz, which shows clients'
-    /// addresses.
+    /// Reflection, but not channelz, which reveals the addresses of clients.
     fn default() -> ServicesConfig {
         ServicesConfig {
             reflection: true,
@@ -35,8 +34,8 @@ impl Default for ServicesConfig {
 }
 
 impl ServicesConfig {
-    /// Returns the services, and the health in which each of them and of `names` is SERVING.
-    /// Reflection shows those that `descriptors` describe.
+    /// Returns the built-in services, and a health in which they and `names` are SERVING. Reflection
+    /// describes the services found in `descriptors`.
     pub(super) fn start(
         &self,
         mut names: Vec<&'static str>,

@@ -1,4 +1,5 @@
-//! A user's check of each call before its handler runs. It must not know what is checked.
+//! Runs a user-defined check of each call before its handler. It must not know the meaning of the check.
+//! Tokens are checked in `security/token_checker.rs`.
 
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use crate::engine::Streams;
 
 pub(super) type Check = dyn Fn(&RpcContext<'_>) -> Result<(), RpcStatus> + Send + Sync;
 
-/// Runs a check, and counts the calls that it refuses.
+/// Runs a check and counts the refused calls.
 #[derive(Clone)]
 pub(super) struct Checker(pub(super) Arc<Check>, pub(super) Streams);
 
@@ -30,7 +31,7 @@ impl ServerChecker for Checker {
     }
 }
 
-/// A refusal cannot be OK.
+/// Replaces OK, which cannot be the status of a refused call, by INTERNAL.
 fn not_ok(status: RpcStatus) -> RpcStatus {
     match status.code() {
         RpcStatusCode::OK => internal("a check refused the call with the status OK"),

@@ -1,4 +1,4 @@
-//! Configuration of a server, and its check without a start. It must not know flags or services.
+//! Configuration of a server, and its validation without a start. It must not know flags or services.
 
 #[cfg(feature = "tls")]
 use std::path::PathBuf;
@@ -24,51 +24,51 @@ const MAX_REQUEST_BYTES: usize = 4 << 20;
 /// Configuration of a [`Server`](super::Server).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerConfig {
-    /// The addresses to listen on; at least one.
+    /// The addresses to listen on. At least one is required.
     pub listen: Vec<Address>,
     /// The threads that run handlers and producers.
     pub workers: WorkersConfig,
     /// Limits of streams.
     pub streams: StreamsConfig,
-    /// The most streams open at once on one connection. A client holds back further calls until one of
-    /// them ends. `None` is no limit.
+    /// Maximum concurrent streams per connection. Further calls wait in the client until a stream ends.
+    /// `None` means no limit.
     pub max_streams_per_connection: Option<u32>,
-    /// The largest request, in bytes. A larger one ends with RESOURCE_EXHAUSTED.
+    /// Maximum request size in bytes. A call with a larger request ends with RESOURCE_EXHAUSTED.
     pub max_request_bytes: usize,
-    /// A call reaches its handler only once its first message has arrived, so that calls without one
-    /// hold nothing but their memory. Set it to false for a method in which the server speaks first:
-    /// such a call would wait for ever. Needs the patches in scripts/ccore.
+    /// Delays each call until its first message has arrived. Until then the call occupies memory only.
+    /// Set it to false if the server sends first in a method: such a call would otherwise wait for ever.
+    /// Without the patches in scripts/ccore it has no effect.
     pub await_requests: bool,
-    /// Compress responses with gzip for clients that accept it. The poll thread does that, so large
-    /// responses delay other calls. Requests may be compressed in any case.
+    /// Compresses responses with gzip for clients that accept it. Compression runs on the poll threads,
+    /// so large responses delay other calls. Compressed requests are always accepted.
     pub gzip: bool,
-    /// Serve TLS only. `None` serves in the clear.
+    /// TLS files. `None` serves unencrypted.
     #[cfg(feature = "tls")]
     pub tls: Option<ServerTls>,
-    /// A file of bearer tokens, one a line, with comments after `#`. A call without one of them ends
-    /// with UNAUTHENTICATED. The file is reloaded when it changes; an emptied or deleted file revokes
-    /// all tokens.
+    /// A file of bearer tokens, one per line. Lines that begin with `#` are comments. A call without a
+    /// listed token ends with UNAUTHENTICATED. A changed file is reloaded; an empty or deleted file
+    /// revokes all tokens.
     #[cfg(feature = "tls")]
     pub token_file: Option<PathBuf>,
     /// Limits of connections and their memory.
     pub connections: ConnectionLimits,
-    /// Services for tools, beside those that are added.
+    /// Built-in services: health, reflection, channelz.
     #[cfg(feature = "services")]
     pub services: ServicesConfig,
-    /// The TCP address of metrics, health and readiness over HTTP. `None` serves none.
+    /// TCP address of metrics, health and readiness over HTTP. `None` disables them.
     #[cfg(feature = "metrics")]
     pub metrics: Option<Address>,
-    /// The collector that receives a span of each call. `None` makes no spans.
+    /// OTLP collector for a span of each call. `None` disables spans.
     #[cfg(feature = "otlp")]
     pub collector: Option<Collector>,
 }
 
 impl ServerConfig {
-    /// Checks whether a server could start: reads the files and resolves host names, which blocks.
-    /// Binds nothing.
+    /// Validates the configuration without binding an address. Blocks while files are read and host names
+    /// are resolved.
     ///
     /// # Errors
-    /// When a file or an address cannot be used, or there is no address.
+    /// [`StartError`] if a file or an address is unusable, or no address is configured.
     pub fn check(&self) -> Result<(), StartError> {
         #[cfg(feature = "tls")]
         {
@@ -91,8 +91,7 @@ impl ServerConfig {
 }
 
 impl Default for ServerConfig {
-    /// No address yet; requests of up to 4 MiB, 1,000 streams on a connection; in the clear, for
-    /// everybody.
+    /// No address, requests of up to 4 MiB, 1,000 streams per connection, no TLS, no tokens.
     fn default() -> ServerConfig {
         ServerConfig {
             listen: Vec::new(),

@@ -1,5 +1,5 @@
-//! Limits of a server's connections and of their memory, as channel arguments of the C-core, which
-//! enforces them. Limits of streams are the engine's.
+//! Limits of connections and of their memory, as channel arguments. The C-core enforces them. It must
+//! not know streams: the engine enforces their limits.
 
 use std::ffi::CStr;
 use std::time::Duration;
@@ -9,29 +9,30 @@ use grpcio::{ChannelBuilder, ResourceQuota};
 use super::memory::memory_limit;
 use crate::keepalive::{permit_pings, Keepalive};
 
-/// Limits of each connection, and of the memory of all; `None` is no limit. The C-core counts
-/// milliseconds in 31 bits, which is 24 days; a longer limit is cut to that.
+/// Limits of each connection, and of the memory of all connections. `None` means no limit. The C-core
+/// stores milliseconds in 31 bits, so longer limits are cut to 24 days.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionLimits {
-    /// Age at which a connection is closed to new calls, give or take a tenth at random. Its client
-    /// opens another connection; open streams go on.
+    /// Age at which a connection stops accepting calls, varied at random by up to a tenth. The client
+    /// opens another connection; open streams continue.
     pub max_age: Option<Duration>,
-    /// Time that open streams have left when their connection reaches that age. Then the connection
+    /// Time for open streams to finish once their connection has reached `max_age`. Then the connection
     /// is closed, and they end with UNAVAILABLE.
     pub age_grace: Option<Duration>,
     /// Time without a stream after which a connection is closed.
     pub max_idle: Option<Duration>,
-    /// Probing of silent clients. `None` leaves the C-core's default, which is after two hours.
+    /// Pings to idle clients. `None` keeps the C-core's default interval of two hours.
     pub keepalive: Option<Keepalive>,
-    /// Shortest interval of a client's pings. A client that pings more often loses its connection.
+    /// Minimum interval between a client's pings. The connection of a client that pings more often is
+    /// closed.
     pub permitted_pings: Duration,
-    /// Memory for what clients send.
+    /// Memory for connections, calls and requests.
     pub memory_quota: MemoryQuota,
 }
 
 impl Default for ConnectionLimits {
-    /// A memory quota and no other limit; pings every 10 s are permitted, which is as often as a
-    /// client in Go can.
+    /// The automatic memory quota and no other limit. Permits pings every 10 s, the shortest interval of
+    /// grpc-go clients.
     fn default() -> ConnectionLimits {
         ConnectionLimits {
             max_age: None,
@@ -44,32 +45,32 @@ impl Default for ConnectionLimits {
     }
 }
 
-/// Memory that the C-core may use for connections and calls, as far as it counts it: the buffers it
-/// reads into, and the state of each call and connection, but not responses that wait to be sent.
-/// Above the quota it closes new connections, then idle ones, then ends streams at random.
+/// Memory quota of the C-core for connections and calls. It covers read buffers and the state of calls
+/// and connections, but not queued responses. Above the quota, the C-core closes new connections, then
+/// idle ones, then ends streams at random.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MemoryQuota {
-    /// A quarter of what this process may use: the smallest limit of its control groups, or the
-    /// machine's memory. Unlimited where the kernel tells neither.
+    /// A quarter of the memory available to this process: of the smallest limit of its control groups, or
+    /// of the machine's memory. Unlimited if the kernel reports neither.
     #[default]
     Automatic,
-    /// So many bytes.
+    /// A number of bytes.
     Bytes(usize),
     /// No quota.
     Unlimited,
 }
 
-/// The share of the automatic quota. Requests that arrive are counted in full, and they may overshoot
-/// while the C-core reclaims; open streams are counted at about half of what they take. A quarter
-/// leaves room for both, and for responses.
-const AUTOMATIC_SHARE: u64 = 4;
+/// Divisor of the automatic quota. The C-core counts requests in full, but may exceed the quota while it
+/// reclaims memory, and it counts only about half the memory of open streams. A quarter leaves memory
+/// for both, and for responses.
+const AUTOMATIC_DIVISOR: u64 = 4;
 
 impl MemoryQuota {
-    /// `None` for no quota. Blocks while the limits are read.
+    /// Returns `None` for no quota. Blocks while files of the kernel are read.
     fn bytes(self) -> Option<usize> {
         match self {
             MemoryQuota::Automatic => {
-                let quota = memory_limit()? / AUTOMATIC_SHARE;
+                let quota = memory_limit()? / AUTOMATIC_DIVISOR;
                 usize::try_from(quota).ok()
             }
             MemoryQuota::Bytes(bytes) => Some(bytes),
@@ -89,7 +90,7 @@ impl ConnectionLimits {
             builder = with_limit(builder, name, limit);
         }
         if let Some(keepalive) = self.keepalive {
-            builder = keepalive.of_either(builder);
+            builder = keepalive.apply(builder);
         }
         match self.memory_quota.bytes() {
             Some(bytes) => {

@@ -1,4 +1,4 @@
-//! Errors of a server's start.
+//! Errors of a server's start. It must not know exit codes or flags.
 
 use std::io;
 
@@ -12,31 +12,31 @@ use crate::services::DescriptorError;
 #[cfg(feature = "otlp")]
 use crate::telemetry::CollectorError;
 
-/// A server cannot start.
+/// The server cannot start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// No address was given.
-    #[error("there is no address to listen on")]
+    /// No address is configured.
+    #[error("no address to listen on")]
     NoAddress,
-    /// The address cannot be listened on.
+    /// An address cannot be bound.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// Two of the services have a method of this name.
+    /// Two services have a method of this name.
     #[error("the method {0} is served twice")]
     DuplicateMethod(&'static str),
-    /// A file for TLS or of tokens cannot be used.
+    /// A TLS file or the token file is unusable.
     #[cfg(feature = "tls")]
     #[error(transparent)]
     File(#[from] FileError),
-    /// The system refuses threads or signals.
-    #[error("the system refuses threads or signals: {0}")]
+    /// A thread cannot be started, or a signal handler cannot be registered.
+    #[error("cannot start threads or handle signals: {0}")]
     Threads(#[from] io::Error),
-    /// The descriptors for reflection are broken.
+    /// The descriptors for reflection are invalid.
     #[cfg(feature = "services")]
     #[error(transparent)]
     Descriptors(#[from] DescriptorError),
-    /// The address for metrics cannot be listened on.
+    /// The address for metrics cannot be bound.
     #[cfg(feature = "metrics")]
     #[error("cannot listen on {address}: {reason}")]
     Metrics {
@@ -45,11 +45,11 @@ pub enum StartError {
         /// The system's error.
         reason: io::Error,
     },
-    /// The collector's URL cannot be used.
+    /// The collector's URL is unusable.
     #[cfg(feature = "otlp")]
     #[error(transparent)]
     Collector(#[from] CollectorError),
-    /// The C-core refuses to start.
+    /// The C-core cannot start.
     #[error("the C-core cannot start a server: {0}")]
     Core(#[from] grpcio::Error),
 }

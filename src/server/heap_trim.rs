@@ -1,9 +1,17 @@
-//! Returns free heap memory to the system: at once after many streams have ended, and within seconds
-//! after anything else that took much. It must not know what streams are.
+//! Returns free heap memory to the system with `malloc_trim`: soon after many streams have ended, and
+//! while resident memory is high. It must not know streams beyond their number.
 //!
-//! glibc keeps a free page while the pages around it are in use. After 10,000 concurrent streams a
-//! server held 205 MB; one `malloc_trim` returned 184 MB. A trim only walks free blocks of a page or
-//! more, so one that finds nothing is cheap.
+//! glibc keeps free pages between used ones. After 10,000 concurrent streams a server held 205 MB; one
+//! `malloc_trim` returned 184 MB. A trim only visits free blocks of a page or more, so a trim without
+//! effect is cheap.
+//!
+//! Every [`INTERVAL`]:
+//!
+//! | condition | trim |
+//! | --- | --- |
+//! | at least half of [`MIN_PEAK`] or more streams have ended since the last trim | at once; the peak restarts |
+//! | resident memory above twice its minimum plus [`SLACK`], no wait left | at once; then wait 3 intervals, doubled up to 24 while trims return less than an eighth |
+//! | otherwise | none |
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,37 +19,39 @@ use std::time::{Duration, Instant};
 use super::memory;
 use crate::engine::{Streams, Task, Timer, Workers};
 
-/// Interval between two looks at open streams and resident memory.
+/// Interval between checks of open streams and resident memory.
 const INTERVAL: Duration = Duration::from_millis(300);
 
-/// A peak below this leaves too little behind to be worth walking the heap.
-const LEAST_PEAK: usize = 200;
+/// Fewer streams free too little memory to be worth a trim.
+const MIN_PEAK: usize = 200;
 
-/// Resident memory is high from twice the least that was seen on, and this much more.
+/// Memory is high above twice the observed minimum plus this.
 const SLACK: u64 = 16 << 20;
 
-/// Intervals between two trims while memory is high: doubled after a trim that returned less than an
-/// eighth of it.
-const FEWEST_INTERVALS: u32 = 3;
-const MOST_INTERVALS: u32 = 24;
+/// Intervals between two trims while memory is high. The number doubles after a trim that returned less
+/// than an eighth of the memory.
+const MIN_INTERVALS: u32 = 3;
+const MAX_INTERVALS: u32 = 24;
 
-/// Trims when it is due, until it is dropped.
+/// Trims the heap periodically until dropped.
 pub(super) struct HeapTrim(Arc<Shared>);
 
-/// glibc takes the size of the largest block that it has freed for the size of blocks that are worth
-/// keeping, and returns the end of a heap when twice as much is free there. The default, 128 KiB, is
-/// two large responses: each time their channel is empty their pages would go, and come back as page
-/// faults, which cost 1.4 times the CPU of a 64 KiB response.
-const KEPT_BLOCK: usize = 4 << 20;
+/// glibc derives its trim threshold from the largest block freed so far: it returns the end of a heap
+/// once twice that size is free there. The default of 128 KiB is two large responses. Their pages would
+/// be returned each time their channel is empty, and the page faults that bring them back cost 1.4 times
+/// the CPU of a 64 KiB response. Freeing a block of this size raises the threshold.
+const THRESHOLD_BLOCK: usize = 4 << 20;
 
 impl HeapTrim {
-    /// Starts looking at `streams` and at resident memory, on `workers`.
+    /// Starts the periodic check of `streams` and resident memory, on `workers`.
     pub(super) fn start(workers: Workers, streams: Streams) -> HeapTrim {
-        drop(std::hint::black_box(Vec::<u8>::with_capacity(KEPT_BLOCK)));
+        drop(std::hint::black_box(Vec::<u8>::with_capacity(
+            THRESHOLD_BLOCK,
+        )));
         let shared = Arc::new(Shared {
             workers,
             streams,
-            // Now: the first look may come after a burst has begun.
+            // Read now: the first check may come after a burst has begun.
             state: Mutex::new(State::new(resident())),
         });
         shared.schedule(&mut shared.lock());
@@ -101,7 +111,7 @@ impl Task for Shared {
         let (open, before) = (self.streams.open(), resident());
         let due = {
             let State { peak, resident, .. } = &mut *self.lock();
-            // Both, so that both are kept up to date.
+            // `|` and not `||`: both update their state.
             peak.has_halved(open) | resident.is_due(before)
         };
         if due {
@@ -112,15 +122,15 @@ impl Task for Shared {
     }
 }
 
-/// The most streams that were open since the last trim.
+/// The maximum number of open streams since the last trim.
 #[derive(Default)]
 struct Peak(usize);
 
 impl Peak {
-    /// True once when at least half of the streams have ended; the peak starts again from `open`.
+    /// Returns true if at least half of the streams have ended. The peak then restarts at `open`.
     fn has_halved(&mut self, open: usize) -> bool {
         self.0 = self.0.max(open);
-        let halved = self.0 >= LEAST_PEAK && open <= self.0 / 2;
+        let halved = self.0 >= MIN_PEAK && open <= self.0 / 2;
         if halved {
             self.0 = open;
         }
@@ -128,9 +138,9 @@ impl Peak {
     }
 }
 
-/// Resident memory in bytes, and when a trim of it is due.
+/// Decides by resident memory, in bytes, when a trim is due.
 struct Resident {
-    /// The least that was seen.
+    /// The observed minimum.
     floor: u64,
     /// Intervals between two trims.
     every: u32,
@@ -142,7 +152,7 @@ impl Resident {
     fn new(floor: u64) -> Resident {
         Resident {
             floor,
-            every: FEWEST_INTERVALS,
+            every: MIN_INTERVALS,
             wait: 0,
         }
     }
@@ -152,7 +162,7 @@ impl Resident {
         self.wait = self.wait.saturating_sub(1);
         let high = now > 2 * self.floor + SLACK;
         if !high {
-            self.every = FEWEST_INTERVALS;
+            self.every = MIN_INTERVALS;
         }
         high && self.wait == 0
     }
@@ -160,14 +170,14 @@ impl Resident {
     fn trimmed(&mut self, before: u64, after: u64) {
         let returned = before.saturating_sub(after);
         self.every = match returned >= before / 8 {
-            true => FEWEST_INTERVALS,
-            false => (2 * self.every).min(MOST_INTERVALS),
+            true => MIN_INTERVALS,
+            false => (2 * self.every).min(MAX_INTERVALS),
         };
         self.wait = self.every;
     }
 }
 
-/// 0 where the kernel does not tell; then no trim is due.
+/// Returns 0 if the kernel does not report it. Then no trim is due.
 fn resident() -> u64 {
     memory::resident().unwrap_or(0)
 }
@@ -181,7 +191,7 @@ fn trim_heap() {
     }
 }
 
-/// Other allocators return memory on their own.
+/// Other allocators return memory by themselves.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 fn trim_heap() {}
 
@@ -190,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_halving_counts_once() {
+    fn each_halving_is_reported_once() {
         let mut peak = Peak::default();
         let seen: Vec<_> = [0, 1000, 501, 500, 500, 251, 250, 0, 0]
             .into_iter()
@@ -200,10 +210,13 @@ mod tests {
     }
 
     #[test]
-    fn high_memory_is_trimmed_ever_less_often_while_it_is_in_use() {
+    fn trims_become_rarer_while_they_return_little() {
         const MB: u64 = 1 << 20;
         let mut resident = Resident::new(20 * MB);
-        assert!(!resident.is_due(56 * MB), "less than twice that, and 16 MB");
+        assert!(
+            !resident.is_due(56 * MB),
+            "below twice the minimum plus 16 MB"
+        );
         let mut trims = Vec::new();
         for interval in 0..100 {
             if resident.is_due(100 * MB) {
@@ -213,13 +226,13 @@ mod tests {
         }
         assert_eq!(trims, [0, 6, 18, 42, 66, 90]);
         resident.trimmed(100 * MB, 80 * MB);
-        assert_eq!(resident.wait, FEWEST_INTERVALS);
+        assert_eq!(resident.wait, MIN_INTERVALS);
     }
 
     #[test]
-    fn a_small_peak_never_counts() {
+    fn a_small_peak_causes_no_trim() {
         let mut peak = Peak::default();
-        assert!([0, LEAST_PEAK - 1, 0]
+        assert!([0, MIN_PEAK - 1, 0]
             .iter()
             .all(|open| !peak.has_halved(*open)));
     }

@@ -1,9 +1,9 @@
-//! Binds a grpcio server to an [`Address`], with the reason when that fails. It must not know what is
-//! served.
+//! Binds a grpcio server to an [`Address`] and finds the reason of a failure. It must not know the
+//! services.
 //!
-//! The C-core only reports that it could not bind, and it would share a port or take over a socket
-//! file that another server uses. So names are resolved here, each address of a name is bound
-//! separately, and after a failure the standard library tries again to learn the reason.
+//! The C-core reports a failure without a reason, and it would share a port or take over a socket file
+//! that another server uses. So this file resolves names, binds each address of a name separately, and
+//! after a failure binds again with the standard library to get the reason.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
@@ -15,13 +15,13 @@ use grpcio::{Server, ServerCredentials};
 
 use crate::address::{unix_uri, Address};
 
-/// Attempts to find a port that is free on all addresses of a name.
-const PORT_ATTEMPTS: u32 = 16;
+/// Attempts to find a port that is free on all addresses of a host name.
+const MAX_PORT_ATTEMPTS: u32 = 16;
 
-/// A server cannot listen.
+/// An address cannot be bound.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
-    /// The host name is unknown.
+    /// The host name cannot be resolved.
     #[error("cannot resolve `{host}`: {reason}")]
     Resolve {
         /// The configured name.
@@ -29,36 +29,35 @@ pub enum ListenError {
         /// The resolver's error.
         reason: io::Error,
     },
-    /// The address is in use, not permitted, or not of this machine.
+    /// The address is in use, not permitted, or does not belong to this machine.
     #[error("cannot listen on {address}: {reason}")]
     Bind {
-        /// The address, resolved.
+        /// The resolved address.
         address: String,
         /// The system's error.
         reason: io::Error,
     },
 }
 
-/// The address that a server listens on.
+/// A bound address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bound {
-    /// The configured address, with the port that the system chose.
+    /// The configured address. A port 0 is replaced by the chosen port.
     pub address: Address,
-    /// Other machines can reach it.
+    /// True if other machines can reach it.
     pub exposed: bool,
 }
 
-/// Makes the credentials for one port.
+/// Makes the credentials of one port.
 pub type Credentials<'a> = &'a dyn Fn() -> ServerCredentials;
 
-/// Binds `server`, which must not have been started, to `address`, with `credentials` for each
-/// port.
+/// Binds `server`, before its start, to `address`, with new `credentials` for each port.
 ///
-/// A host name is bound at all of its addresses that this machine has. Blocks while a name is
+/// For a host name, binds all of its addresses that belong to this machine. Blocks while the name is
 /// resolved.
 ///
 /// # Errors
-/// When nothing could be bound, or any address of the name is in use.
+/// [`ListenError`] if no address could be bound, or one address of the name is in use.
 pub fn bind(
     server: &mut Server,
     address: &Address,
@@ -80,8 +79,8 @@ pub fn bind(
     }
 }
 
-/// Checks that the name of an address resolves, or that the directory of its path exists. Blocks
-/// while a name is resolved, and binds nothing.
+/// Checks without binding that a host name resolves, or that the directory of a socket exists. Blocks
+/// while the name is resolved.
 pub(super) fn check(address: &Address) -> Result<(), ListenError> {
     match address {
         Address::Tcp { host, port } => resolve(host, *port).map(drop),
@@ -97,7 +96,7 @@ pub(super) fn check(address: &Address) -> Result<(), ListenError> {
 
 fn resolve(host: &str, port: u16) -> Result<Vec<IpAddr>, ListenError> {
     if host.is_empty() {
-        // All addresses: one IPv6 socket serves both families, where there is IPv6.
+        // All addresses. With IPv6, one socket serves both families.
         let v6 = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
         let any = match TcpListener::bind((v6, 0)) {
             Ok(_) => v6,
@@ -120,7 +119,7 @@ fn resolve(host: &str, port: u16) -> Result<Vec<IpAddr>, ListenError> {
     Ok(hosts)
 }
 
-/// Binds those of `hosts` that this machine has to one port, and returns the port.
+/// Binds the `hosts` that belong to this machine, all at one port, and returns the port.
 fn bind_tcp(
     server: &mut Server,
     hosts: &[IpAddr],
@@ -141,14 +140,14 @@ fn bind_tcp(
                 port = actual;
             }
             Err(_) => match TcpListener::bind(address) {
-                // `localhost` is often ::1 too on machines without IPv6.
+                // `localhost` often includes ::1 on machines without IPv6.
                 Err(reason) if reason.kind() == io::ErrorKind::AddrNotAvailable => {
                     absent = Some(refused(address, reason));
                 }
                 Err(reason) => return Err(refused(address, reason)),
                 Ok(_) => {
                     let reason = io::Error::other(
-                        "the C-core refused it; its log, from debug on, says more",
+                        "the C-core refused it; its log at level debug has the reason",
                     );
                     return Err(refused(address, reason));
                 }
@@ -161,15 +160,15 @@ fn bind_tcp(
     }
 }
 
-/// A port that is free on all of `hosts` now; another process may still take it.
+/// Returns a port that is free on all `hosts`. Another process may take it before it is bound.
 fn free_port(hosts: &[IpAddr]) -> Result<u16, ListenError> {
-    // For one address the system's choice is enough.
+    // For one address, the system chooses when binding.
     if hosts.len() < 2 {
         return Ok(0);
     }
     let mut last = None;
-    for _ in 0..PORT_ATTEMPTS {
-        match common_port(hosts) {
+    for _ in 0..MAX_PORT_ATTEMPTS {
+        match port_free_on_all(hosts) {
             Ok(port) => return Ok(port),
             Err(error) => last = Some(error),
         }
@@ -177,7 +176,7 @@ fn free_port(hosts: &[IpAddr]) -> Result<u16, ListenError> {
     last.map_or(Ok(0), Err)
 }
 
-fn common_port(hosts: &[IpAddr]) -> Result<u16, ListenError> {
+fn port_free_on_all(hosts: &[IpAddr]) -> Result<u16, ListenError> {
     let mut port = 0;
     let mut held = Vec::new();
     for &host in hosts {
@@ -206,7 +205,7 @@ fn bind_unix(
         Ok(found) if !found.file_type().is_socket() => {
             return refuse(io::Error::new(
                 io::ErrorKind::AlreadyExists,
-                "there is a file of that name that is no socket",
+                "a file of that name exists and is no socket",
             ));
         }
         Ok(_) if UnixStream::connect(path).is_ok() => {
@@ -224,7 +223,7 @@ fn bind_unix(
             Ok(_) => {
                 let _ = std::fs::remove_file(path);
                 refuse(io::Error::other(
-                    "the C-core refused it; its log, from debug on, says more",
+                    "the C-core refused it; its log at level debug has the reason",
                 ))
             }
         },

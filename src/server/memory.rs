@@ -1,10 +1,10 @@
-//! The memory that this process may use, which is the smallest limit of its control groups and of the
-//! machine, and that which it uses. It reads files of the kernel; it must not know their use.
+//! Reads the memory limit of this process (the smallest of its control groups and the machine) and its
+//! resident memory, from files of the kernel. It must not know the use of the numbers.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The limit in bytes; `None` where the kernel does not tell. Blocks while files are read.
+/// Returns the limit in bytes, or `None` if the kernel does not report it. Blocks while files are read.
 pub(super) fn memory_limit() -> Option<u64> {
     of_groups().into_iter().chain(machine_memory()).min()
 }
@@ -14,7 +14,7 @@ fn machine_memory() -> Option<u64> {
     kilobytes(&fs::read_to_string("/proc/meminfo").ok()?, "MemTotal:")
 }
 
-/// The resident memory of this process in bytes; `None` where the kernel does not tell.
+/// Returns the resident memory in bytes, or `None` if the kernel does not report it.
 pub(super) fn resident() -> Option<u64> {
     kilobytes(&fs::read_to_string("/proc/self/status").ok()?, "VmRSS:")
 }
@@ -26,7 +26,7 @@ fn kilobytes(text: &str, name: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// The smallest limit of the control groups of this process, and of those around them.
+/// Returns the smallest limit of the process's control groups and their ancestors.
 fn of_groups() -> Option<u64> {
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
     let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
@@ -42,7 +42,7 @@ fn of_groups() -> Option<u64> {
 /// A line of `/proc/self/mountinfo`.
 #[derive(Debug)]
 struct Mount<'a> {
-    /// The directory of the file system that is mounted.
+    /// The mounted directory of the file system.
     root: &'a str,
     point: PathBuf,
     file_system: &'a str,
@@ -103,20 +103,20 @@ impl Hierarchy {
     }
 }
 
-/// The directory of `group` below its mount. In a container only a part of the tree may be mounted:
-/// then the mount's root is a prefix of the group's path, or the path leads out of the mount.
+/// Returns the directory of `group` below its mount. A container may mount only a part of the tree. Then
+/// the mount's root is a prefix of the group's path, or the path leads out of the mount.
 fn directory(mount: &Mount<'_>, group: &str) -> PathBuf {
     let below = Path::new(group).strip_prefix(mount.root);
     let below = below.unwrap_or(Path::new(""));
-    let plain = below.components().all(|part| part.as_os_str() != "..");
-    match plain {
+    let is_inside = below.components().all(|part| part.as_os_str() != "..");
+    match is_inside {
         true => mount.point.join(below),
         false => mount.point.clone(),
     }
 }
 
-/// The smallest limit from `directory` up to `top`. A group without a limit says `max`, in version 1
-/// a number beyond every machine's memory.
+/// Returns the smallest limit from `directory` up to `top`. A group without a limit has `max` in its
+/// file, or in version 1 a number beyond any machine's memory.
 fn smallest(top: &Path, directory: &Path, file: &str) -> Option<u64> {
     let groups = directory
         .ancestors()
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn the_smallest_limit_on_the_way_up_counts() {
+    fn ancestors_limit_memory_too() {
         let top = tempfile::tempdir().unwrap();
         let group = top.path().join("a/b");
         fs::create_dir_all(&group).unwrap();

@@ -1,5 +1,5 @@
-//! Starts a server for any services, and shuts it down. It must not know flags; calls are the
-//! engine's.
+//! Starts a server for any services. It must not know flags, nor how calls run: that is the engine's
+//! part. The shutdown is in `drain.rs`.
 
 mod builder;
 #[cfg(feature = "services")]
@@ -7,6 +7,7 @@ mod builtin_services;
 mod check;
 mod config;
 pub mod connections;
+mod drain;
 mod error;
 mod heap_trim;
 pub mod listen;
@@ -19,25 +20,18 @@ pub use builder::ServerBuilder;
 #[cfg(feature = "services")]
 pub use builtin_services::ServicesConfig;
 pub use config::ServerConfig;
+pub use drain::Drained;
 pub use error::StartError;
 pub use service::Service;
 pub use signals::Signals;
 
 use std::ffi::CStr;
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::thread;
-use std::time::{Duration, Instant};
 
-use grpcio::{
-    ChannelBuilder, EnvBuilder, Environment, RpcStatus, RpcStatusCode, ServerBuilder as Core,
-    ServerCredentials, ShutdownFuture,
-};
+use grpcio::{ChannelBuilder, EnvBuilder, Environment, ServerBuilder as Core, ServerCredentials};
 
-use crate::engine::thread_waker::ThreadWaker;
 use crate::engine::{Observer, Streams, Workers};
 use crate::gzip;
 #[cfg(feature = "metrics")]
@@ -45,7 +39,7 @@ use crate::metrics::{Metrics, Readiness};
 #[cfg(feature = "tls")]
 use crate::security::{ServerIdentity, TokenChecker, TokenSet, Watcher};
 #[cfg(feature = "services")]
-use crate::services::{Health, MAX_REQUEST};
+use crate::services::{Health, MAX_REQUEST_BYTES};
 #[cfg(feature = "otlp")]
 use crate::telemetry::Spans;
 use crate::telemetry::{Telemetry, Traces};
@@ -55,28 +49,17 @@ use listen::{bind, Bound};
 use observers::Observers;
 
 /// Request slots of all poll threads together, 0.4 KB each. With the patches in scripts/ccore a call
-/// takes one for a moment, when its request is there. Without them it holds one until then: 20
-/// connections with 1,000 half-open calls each leave some for others.
+/// occupies one only briefly, once its request has arrived. Without them it occupies one until the
+/// request has arrived: 20 connections with 1,000 half-open calls each leave slots for others.
 const REQUEST_SLOTS: usize = 20_480;
 
-/// Channel arguments of our own. The patches in scripts/ccore read them; an unpatched C-core ignores
-/// them.
+/// Channel arguments that the patches in scripts/ccore add. An unpatched C-core ignores them.
 const MAX_MESSAGE_BYTES: &CStr = c"fanstream.max_message_bytes";
 const AWAIT_REQUESTS: &CStr = c"fanstream.await_requests";
 
-/// Time for clients to read the status of an aborted stream, before their connections are closed.
-const STATUS_TIMEOUT: Duration = Duration::from_millis(300);
-
-/// Time for Watch calls to receive NOT_SERVING at a shutdown.
-#[cfg(feature = "services")]
-const HEALTH_TIMEOUT: Duration = Duration::from_millis(200);
-
-/// Time for cancelled connections to close.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// A running server. [`Server::builder`] makes one.
+/// A running server, made by [`Server::builder`].
 ///
-/// Dropped without [`Server::shutdown`], it ends all calls at once.
+/// Dropping it without [`Server::shutdown`] ends all calls at once.
 pub struct Server {
     server: grpcio::Server,
     streams: Streams,
@@ -92,22 +75,12 @@ pub struct Server {
     _heap_trim: HeapTrim,
     #[cfg(feature = "tls")]
     _watcher: Watcher,
-    // Dropped last: its poll threads end with it.
+    // Dropped last, because it ends the poll threads.
     _env: Arc<Environment>,
 }
 
-/// Outcome of a shutdown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Drained {
-    /// Streams that were open at the end of the grace period, and ended with UNAVAILABLE.
-    pub aborted: usize,
-    /// False when connections stayed open for 5 s after the last stream had ended. They serve nothing
-    /// any more.
-    pub clean: bool,
-}
-
 impl Server {
-    /// Builds a server.
+    /// Returns a builder with the default configuration.
     pub fn builder() -> ServerBuilder {
         ServerBuilder::default()
     }
@@ -137,11 +110,11 @@ impl Server {
         let streams = Streams::with_observer(workers.clone(), streams, Some(observer));
         #[cfg(feature = "metrics")]
         let ready = Readiness::default();
-        // Before the rest is bound, so that probes see NOT READY first.
+        // Bound first, so that probes see "not ready" during the start.
         #[cfg(feature = "metrics")]
         let metrics = start_metrics(config, &streams, &workers, &ready, &builder.services)?;
 
-        // Those that this process may use, which can be fewer than the machine's.
+        // The processors available to this process, possibly fewer than the machine's.
         let processors = thread::available_parallelism().map_or(1, usize::from);
         let poll_threads = EnvBuilder::new().cq_count(processors);
         let env = Arc::new(poll_threads.name_prefix("fanstream-poll").build());
@@ -202,53 +175,26 @@ impl Server {
         })
     }
 
-    /// The addresses that it listens on, in the order of the configuration.
+    /// Returns the bound addresses, in the order of the configuration.
     pub fn bound(&self) -> &[Bound] {
         &self.bound
     }
 
-    /// The address of the metrics, if there are any.
+    /// Returns the address of the metrics, if they are enabled.
     #[cfg(feature = "metrics")]
     pub fn metrics_address(&self) -> Option<std::net::SocketAddr> {
         self.metrics.as_ref().map(Metrics::address)
     }
 
-    /// Its open streams.
+    /// Returns its streams, for example to count or abort them.
     pub fn streams(&self) -> &Streams {
         &self.streams
     }
 
-    /// Its health: SERVING as a whole (`""`) and for each service.
+    /// Returns its health. At the start, the server (`""`) and each service are SERVING.
     #[cfg(feature = "services")]
     pub fn health(&self) -> &Health {
         &self.health
-    }
-
-    /// Drains and stops: reports NOT_SERVING, refuses new calls, lets open streams finish within
-    /// `grace`, and ends the rest with UNAVAILABLE. Blocks until then, and half a second longer where
-    /// clients do not read; 5 s more at most where connections do not close.
-    pub fn shutdown(mut self, grace: Duration) -> Drained {
-        #[cfg(feature = "metrics")]
-        self.ready.set(false);
-        // Watch calls that are not read in time end with the rest.
-        #[cfg(feature = "services")]
-        self.health.shut_down(HEALTH_TIMEOUT);
-        self.streams.refuse(unavailable("the server is draining"));
-        let mut stopped = self.server.shutdown();
-        let mut aborted = 0;
-        if !self.streams.wait_until_none(grace) {
-            let status = unavailable("the server is shutting down; call again");
-            aborted = self.streams.abort_all(&status);
-            self.streams.wait_until_none(STATUS_TIMEOUT);
-        }
-        // Closes idle connections, and those whose clients did not read their status.
-        self.server.cancel_all_calls();
-        let clean = wait_for(&mut stopped, CLOSE_TIMEOUT);
-        #[cfg(feature = "otlp")]
-        if let Some(spans) = &self.spans {
-            spans.shut_down();
-        }
-        Drained { aborted, clean }
     }
 }
 
@@ -261,7 +207,7 @@ impl fmt::Debug for Server {
     }
 }
 
-/// The files of TLS and of tokens.
+/// The loaded TLS and token files, and the thread that reloads them.
 #[cfg(feature = "tls")]
 struct Security {
     identity: Option<ServerIdentity>,
@@ -318,49 +264,30 @@ fn with_limits(
 ) -> Core {
     let at_most = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
     let mut args = ChannelBuilder::new(env)
-        // Otherwise a second server on the same port is no error, and they share its connections.
+        // Otherwise a second server could bind the same port, and both would share its connections.
         .reuse_port(false)
-        // Services check the size of a request themselves, except those of generated code. The
-        // C-core's filter checks no sooner, on complete messages, and every response passes through
-        // it too: without it, sending costs a quarter less.
+        // Services check the size of requests themselves, except those of generated code. The
+        // C-core's filter also checks complete messages only, and every response passes through it:
+        // without the filter, sending costs a quarter less.
         .max_receive_message_len(match is_generated {
             true => at_most(config.max_request_bytes),
             false => -1,
         })
-        // A call takes a request slot when its request has arrived whole. Until then it costs its
-        // memory, and nothing waits for it.
+        // A call occupies a request slot only once its request is complete. Until then it occupies
+        // memory only.
         .raw_cfg_int(AWAIT_REQUESTS.into(), config.await_requests.into());
-    // A larger request is refused when it is announced, before it arrives.
+    // A larger request is refused by its length prefix, before its content arrives.
     let largest = config.max_request_bytes;
     #[cfg(feature = "services")]
-    let largest = largest.max(MAX_REQUEST);
+    let largest = largest.max(MAX_REQUEST_BYTES);
     if let Ok(largest) = i32::try_from(largest) {
         args = args.raw_cfg_int(MAX_MESSAGE_BYTES.into(), largest);
     }
     if config.gzip {
-        args = gzip::of_server(args);
+        args = gzip::compress_responses(args);
     }
     if let Some(most) = config.max_streams_per_connection {
         args = args.max_concurrent_stream(at_most(most as usize));
     }
     server.channel_args(config.connections.apply(args).build_args())
-}
-
-fn unavailable(message: &str) -> RpcStatus {
-    RpcStatus::with_message(RpcStatusCode::UNAVAILABLE, message.into())
-}
-
-/// Blocks until the C-core has shut down, at most for `timeout`; false when it has not.
-fn wait_for(stopped: &mut ShutdownFuture, timeout: Duration) -> bool {
-    let thread_waker = ThreadWaker::current();
-    let mut cx = Context::from_waker(&thread_waker.waker);
-    let deadline = Instant::now() + timeout;
-    loop {
-        if let Poll::Ready(ended) = Pin::new(&mut *stopped).poll(&mut cx) {
-            return ended.is_ok();
-        }
-        if !thread_waker.wait(Some(deadline)) {
-            return false;
-        }
-    }
 }

@@ -1,4 +1,4 @@
-//! Several observers of calls as one. It must not know what they observe.
+//! Combines several observers of calls into one. It must not know their purpose.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use grpcio::RpcContext;
 use crate::engine::panic::run_caught;
 use crate::engine::{CallEnd, CallObserver, Observer};
 
-/// Calls each of them, in order. A panic of one does not keep a call from the others.
+/// Calls all observers in order. A panic of one does not affect the others.
 pub(super) struct Observers(pub(super) Vec<Arc<dyn Observer>>);
 
 impl Observer for Observers {

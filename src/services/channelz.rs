@@ -1,6 +1,5 @@
-//! `grpc.channelz.v1.Channelz`: the C-core's view of the servers, channels and sockets of this
-//! process. It converts the C-core's JSON to the messages of the proto, by their descriptors; it must
-//! not know the messages.
+//! Implements `grpc.channelz.v1.Channelz`: servers, channels and sockets of this process. It converts the
+//! C-core's JSON to messages through their descriptors; it must not know the messages.
 
 use std::fmt;
 use std::io::Read;
@@ -15,12 +14,12 @@ use grpcio::{
 use prost::Message;
 use prost_reflect::{DescriptorPool, DeserializeOptions, DynamicMessage};
 
-use super::{status, PeerLimits, MAX_REQUEST};
+use super::{status, PeerLimits, MAX_REQUEST_BYTES};
 use crate::engine::{Streams, Task, Workers};
 use crate::proto::DESCRIPTORS;
 
-/// Each method: its name on the wire, its name in the proto, and the call to the C-core.
-const METHODS: [(&str, &str, Ask); 7] = [
+/// Of each method: the full name, the name in the proto, and the query to the C-core.
+const METHODS: [(&str, &str, Query); 7] = [
     (
         "/grpc.channelz.v1.Channelz/GetTopChannels",
         "GetTopChannels",
@@ -44,7 +43,7 @@ const METHODS: [(&str, &str, Ask); 7] = [
             channelz::get_server_sockets(
                 request.number("server_id"),
                 request.number("start_socket_id"),
-                most.min(MOST_SOCKETS),
+                most.min(MAX_SOCKETS),
                 str::to_owned,
             )
         },
@@ -66,14 +65,14 @@ const METHODS: [(&str, &str, Ask); 7] = [
     ),
 ];
 
-/// The most sockets of one response; a client asks for the rest from the last one on.
-const MOST_SOCKETS: usize = 500;
+/// Maximum sockets per response. A client requests the rest from the last one on.
+const MAX_SOCKETS: usize = 500;
 
-type Ask = fn(&Request) -> String;
+type Query = fn(&Request) -> String;
 
-/// The service. It runs on workers, since reading many sockets takes a while.
+/// The channelz service. It runs on worker threads, because reading many sockets takes time.
 ///
-/// It shows every caller the addresses of all clients.
+/// It reveals the addresses of all clients to every caller.
 #[derive(Clone)]
 pub struct Channelz {
     workers: Workers,
@@ -82,9 +81,9 @@ pub struct Channelz {
 }
 
 impl Channelz {
-    /// A service for this process that answers on `workers`.
+    /// Creates the service of this process. Its calls run on `workers`.
     pub fn new(workers: Workers) -> Channelz {
-        // The build makes the descriptors; the tests fail if they are wrong.
+        // The build generates the descriptors, and tests cover them, so decoding does not fail.
         let pool = DescriptorPool::decode(DESCRIPTORS).unwrap_or_default();
         let limits = PeerLimits::default();
         Channelz {
@@ -94,21 +93,21 @@ impl Channelz {
         }
     }
 
-    /// Has all calls count against the limits by peer of `streams`.
+    /// Applies the per-peer limits of `streams` to all calls.
     #[must_use]
     pub fn limited_by(self, streams: &Streams) -> Channelz {
         self.limits.set(streams.clone());
         self
     }
 
-    /// The service, to be registered with a server.
+    /// Returns the service, to be registered with a server.
     pub fn service(&self) -> Service {
         let builder = METHODS
             .iter()
-            .fold(ServiceBuilder::new(), |builder, (path, name, ask)| {
+            .fold(ServiceBuilder::new(), |builder, (path, name, query)| {
                 let channelz = self.clone();
                 builder.add_unary_handler(&bytes(path), move |ctx, request, sink| {
-                    channelz.serve(&ctx, name, *ask, request, sink);
+                    channelz.serve(&ctx, name, *query, request, sink);
                 })
             });
         builder.build()
@@ -118,7 +117,7 @@ impl Channelz {
         &self,
         ctx: &RpcContext<'_>,
         name: &'static str,
-        ask: Ask,
+        query: Query,
         request: Option<Vec<u8>>,
         sink: UnarySink<Vec<u8>>,
     ) {
@@ -127,19 +126,21 @@ impl Channelz {
             Err(status) => return ctx.spawn(sink.fail(status).map(|_| ())),
         };
         let (answer, answered) = oneshot::channel();
-        self.workers.submit(Arc::new(Question {
+        self.workers.submit(Arc::new(QueryTask {
             pool: self.pool.clone(),
             name,
-            ask,
-            asked: Mutex::new(Some((request, answer))),
+            query,
+            pending: Mutex::new(Some((request, answer))),
         }));
         ctx.spawn(async move {
-            let answer = answered.await.unwrap_or_else(|_| Err(internal("it broke")));
+            let answer = answered
+                .await
+                .unwrap_or_else(|_| Err(internal("the query panicked")));
             let sent = match answer {
                 Ok(response) => sink.success(response),
                 Err(status) => sink.fail(status),
             };
-            sent.map(|_| ()).await; // the client may be gone
+            sent.map(|_| ()).await; // fails if the client has disconnected
             drop(permit);
         });
     }
@@ -153,49 +154,54 @@ impl fmt::Debug for Channelz {
 
 type Answer = Result<Vec<u8>, RpcStatus>;
 
-/// A request, `None` for one that is too large, and the sender of its answer.
-type Asked = (Option<Vec<u8>>, oneshot::Sender<Answer>);
+/// A request (`None` if it is too large) and the sender of its answer.
+type Pending = (Option<Vec<u8>>, oneshot::Sender<Answer>);
 
-/// A call, as a task for a worker.
-struct Question {
+/// A call as a task for a worker.
+struct QueryTask {
     pool: DescriptorPool,
     name: &'static str,
-    ask: Ask,
-    asked: Mutex<Option<Asked>>,
+    query: Query,
+    /// Taken by the worker that answers.
+    pending: Mutex<Option<Pending>>,
 }
 
-impl Task for Question {
+impl Task for QueryTask {
     fn run(self: Arc<Self>) {
-        let asked = self.asked.lock().unwrap_or_else(|e| e.into_inner()).take();
-        if let Some((request, answer)) = asked {
-            let _ = answer.send(self.answer(request)); // the call may be over
+        let pending = self
+            .pending
+            .lock()
+            .unwrap_or_else(|e| e.into_inner())
+            .take();
+        if let Some((request, answer)) = pending {
+            let _ = answer.send(self.answer(request)); // fails if the call is over
         }
     }
 }
 
-impl Question {
+impl QueryTask {
     fn answer(&self, request: Option<Vec<u8>>) -> Answer {
         let request = request.ok_or_else(|| {
-            let text = format!("a request has at most {MAX_REQUEST} bytes");
+            let text = format!("a request has at most {MAX_REQUEST_BYTES} bytes");
             status(RpcStatusCode::RESOURCE_EXHAUSTED, text)
         })?;
         let service = self.pool.get_service_by_name("grpc.channelz.v1.Channelz");
         let mut methods = service.iter().flat_map(|service| service.methods());
         let method = methods
             .find(|method| method.name() == self.name)
-            .ok_or_else(|| internal("the proto lacks it"))?;
+            .ok_or_else(|| internal("the method is not in the proto"))?;
         let request = DynamicMessage::decode(method.input(), request.as_slice()).map(Request);
         let request = request.map_err(|error| internal(&format!("the request: {error}")))?;
-        let json = (self.ask)(&request);
+        let json = (self.query)(&request);
         if json.is_empty() {
-            return Err(status(RpcStatusCode::NOT_FOUND, "there is none of this id"));
+            return Err(status(RpcStatusCode::NOT_FOUND, "no entry has this id"));
         }
         let mut json = serde_json::Deserializer::from_str(&json);
-        // The C-core may know more than the proto.
+        // The C-core may have fields that the proto lacks.
         let options = DeserializeOptions::new().deny_unknown_fields(false);
         DynamicMessage::deserialize_with_options(method.output(), &mut json, &options)
             .map(|response| response.encode_to_vec())
-            .map_err(|error| internal(&format!("what the C-core says: {error}")))
+            .map_err(|error| internal(&format!("the C-core's JSON: {error}")))
     }
 }
 
@@ -206,7 +212,7 @@ fn internal(what: &str) -> RpcStatus {
 struct Request(DynamicMessage);
 
 impl Request {
-    /// The value of a field. A negative value becomes 0, which is no id.
+    /// Returns the value of a field. A negative value becomes 0, which is no id.
     fn number(&self, field: &str) -> u64 {
         let value = self.0.get_field_by_name(field);
         let number = value.and_then(|value| value.as_i64()).unwrap_or(0);
@@ -214,7 +220,7 @@ impl Request {
     }
 }
 
-/// A method with requests and responses as bytes; a request is `None` if it is too large.
+/// Returns a method with requests and responses as bytes. A request is `None` if it is too large.
 fn bytes(name: &'static str) -> Method<Option<Vec<u8>>, Vec<u8>> {
     Method {
         ty: MethodType::Unary,
@@ -222,7 +228,7 @@ fn bytes(name: &'static str) -> Method<Option<Vec<u8>>, Vec<u8>> {
         req_mar: Marshaller {
             ser: |_, _| Err(grpcio::Error::Codec("a server encodes no requests".into())),
             de: |mut reader| {
-                if reader.len() > MAX_REQUEST {
+                if reader.len() > MAX_REQUEST_BYTES {
                     return Ok(None);
                 }
                 let mut bytes = Vec::with_capacity(reader.len());

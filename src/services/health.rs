@@ -1,5 +1,15 @@
-//! `grpc.health.v1.Health`: the status of services, for probes and load balancers. It must not know
-//! what makes a service healthy.
+//! Implements `grpc.health.v1.Health`: the status of services, for probes and load balancers. It must not
+//! know when a service is healthy.
+//!
+//! A Watch call:
+//!
+//! | state | event | result |
+//! | --- | --- | --- |
+//! | any | the sink cannot send yet | waits |
+//! | any | status differs from the last one sent | sends it |
+//! | up to date | shut down | ends with UNAVAILABLE |
+//! | up to date | otherwise | waits for a change |
+//! | any | client has cancelled or disconnected, or deadline has passed | ends |
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -16,18 +26,18 @@ use grpcio::{
 };
 
 use super::slots::{Slot, Slots};
-use super::{status, PeerLimits, ServingStatus, MAX_REQUEST};
+use super::{status, PeerLimits, ServingStatus, MAX_REQUEST_BYTES};
 use crate::engine::codec::{raw_requests, Raw};
 use crate::engine::{PeerPermit, Streams};
 use crate::proto::health::{
     HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse,
 };
 
-/// The most Watch calls at once. Each holds a few KB, nearly all of it the C-core's.
-const MOST_WATCHES: usize = 10_000;
+/// Maximum concurrent Watch calls. Each occupies a few KB, almost all in the C-core.
+const MAX_WATCHES: usize = 10_000;
 
-/// The most services of a List response, as in other implementations.
-const MOST_LISTED: usize = 100;
+/// Maximum services in a List response, as in other implementations.
+const MAX_LISTED: usize = 100;
 
 const CHECK: Method<Raw<HealthCheckRequest>, HealthCheckResponse> =
     raw_requests(MethodType::Unary, "/grpc.health.v1.Health/Check");
@@ -36,14 +46,14 @@ const LIST: Method<Raw<HealthListRequest>, HealthListResponse> =
 const WATCH: Method<Raw<HealthCheckRequest>, HealthCheckResponse> =
     raw_requests(MethodType::ServerStreaming, "/grpc.health.v1.Health/Watch");
 
-/// The health of a server's services; clones share it. The name of the whole server is `""`.
+/// The health of a server's services. Clones share it. The name `""` stands for the whole server.
 #[derive(Clone)]
 pub struct Health(Arc<Shared>);
 
 struct Shared {
     state: Mutex<State>,
-    /// Notified when the last Watch call ends.
-    unwatched: Condvar,
+    /// Notified when no Watch call is left.
+    no_watches: Condvar,
     slots: Slots,
     limits: PeerLimits,
 }
@@ -51,11 +61,11 @@ struct Shared {
 #[derive(Default)]
 struct State {
     services: BTreeMap<String, ServingStatus>,
-    /// A waker for each Watch call, to wake it on a change; `None` while the call is being polled.
+    /// The waker of each Watch call, for changes. `None` while the call is being polled.
     watches: HashMap<u64, Option<Waker>>,
     next_watch: u64,
-    /// Nothing changes any more, and Watch calls end.
-    over: bool,
+    /// True after a shutdown: no status changes, and Watch calls end.
+    is_shut_down: bool,
 }
 
 impl Default for Health {
@@ -65,7 +75,7 @@ impl Default for Health {
 }
 
 impl Health {
-    /// Starts with the whole server SERVING and no other service.
+    /// Creates a health in which the whole server is SERVING. No service is known yet.
     pub fn new() -> Health {
         let state = State {
             services: [(String::new(), ServingStatus::SERVING)].into(),
@@ -73,18 +83,18 @@ impl Health {
         };
         Health(Arc::new(Shared {
             state: Mutex::new(state),
-            unwatched: Condvar::new(),
-            slots: Slots::new(MOST_WATCHES),
+            no_watches: Condvar::new(),
+            slots: Slots::new(MAX_WATCHES),
             limits: PeerLimits::default(),
         }))
     }
 
-    /// Has all calls count against the limits by peer of `streams`. The first one counts.
+    /// Applies the per-peer limits of `streams` to all calls. Later calls of this function have no effect.
     pub fn limit_by(&self, streams: &Streams) {
         self.0.limits.set(streams.clone());
     }
 
-    /// Sets the status of `service`, and notifies its Watch calls. Has no effect after
+    /// Sets the status of `service` and notifies its Watch calls. Has no effect after
     /// [`Health::shut_down`]. Never blocks.
     pub fn set(&self, service: impl Into<String>, status: ServingStatus) {
         self.change(|services| {
@@ -92,39 +102,43 @@ impl Health {
         });
     }
 
-    /// Removes `service`: Check then ends with NOT_FOUND. Never blocks.
+    /// Removes `service`. A Check of it then ends with NOT_FOUND. Never blocks.
     pub fn remove(&self, service: &str) {
         self.change(|services| {
             services.remove(service);
         });
     }
 
-    /// The status of `service`; `None` for an unknown one.
+    /// Returns the status of `service`, or `None` if it is unknown.
     pub fn get(&self, service: &str) -> Option<ServingStatus> {
         self.0.lock().services.get(service).copied()
     }
 
-    /// Sets every service to NOT_SERVING for good. Watch calls receive that, and end with UNAVAILABLE.
-    /// Blocks until they have ended, at most for `timeout`; false when some have not.
+    /// Sets every service to NOT_SERVING for good. Watch calls receive that status, then end with
+    /// UNAVAILABLE. Blocks until they have ended, for at most `timeout`. Returns false if some are still
+    /// open.
     pub fn shut_down(&self, timeout: Duration) -> bool {
         self.change(|services| {
             let all = services.values_mut();
             all.for_each(|status| *status = ServingStatus::NOT_SERVING);
         });
-        let asleep = {
+        let wakers = {
             let mut state = self.0.lock();
-            state.over = true;
-            state.asleep()
+            state.is_shut_down = true;
+            state.take_wakers()
         };
-        asleep.into_iter().for_each(Waker::wake);
+        wakers.into_iter().for_each(Waker::wake);
         let state = self.0.lock();
         let watched = |state: &mut State| !state.watches.is_empty();
-        let waited = self.0.unwatched.wait_timeout_while(state, timeout, watched);
+        let waited = self
+            .0
+            .no_watches
+            .wait_timeout_while(state, timeout, watched);
         let (state, _) = waited.unwrap_or_else(|e| e.into_inner());
         state.watches.is_empty()
     }
 
-    /// The service, to be registered with a server.
+    /// Returns the service, to be registered with a server.
     pub fn service(&self) -> Service {
         let (for_check, for_list, for_watch) = (self.clone(), self.clone(), self.clone());
         ServiceBuilder::new()
@@ -144,17 +158,17 @@ impl Health {
 
     fn change(&self, change: impl FnOnce(&mut BTreeMap<String, ServingStatus>)) {
         let mut state = self.0.lock();
-        if state.over {
+        if state.is_shut_down {
             return;
         }
         change(&mut state.services);
-        let asleep = state.asleep();
+        let wakers = state.take_wakers();
         drop(state);
-        asleep.into_iter().for_each(Waker::wake);
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     fn check(&self, request: Raw<HealthCheckRequest>) -> Result<HealthCheckResponse, RpcStatus> {
-        let service = request.decode(MAX_REQUEST)?.service;
+        let service = request.decode(MAX_REQUEST_BYTES)?.service;
         match self.get(&service) {
             Some(status) => Ok(response(status)),
             None => Err(status(
@@ -165,10 +179,10 @@ impl Health {
     }
 
     fn list(&self, request: Raw<HealthListRequest>) -> Result<HealthListResponse, RpcStatus> {
-        request.decode(MAX_REQUEST)?;
+        request.decode(MAX_REQUEST_BYTES)?;
         let state = self.0.lock();
-        if state.services.len() > MOST_LISTED {
-            let text = format!("there are more than {MOST_LISTED} services; ask for each");
+        if state.services.len() > MAX_LISTED {
+            let text = format!("more than {MAX_LISTED} services; check each of them");
             return Err(status(RpcStatusCode::RESOURCE_EXHAUSTED, text));
         }
         let all = state.services.iter();
@@ -187,7 +201,7 @@ impl Health {
         let begin = || {
             let permit = self.0.limits.admit(ctx)?;
             let slot = self.0.slots.take("Health/Watch", ctx)?;
-            let service = request.decode(MAX_REQUEST)?.service;
+            let service = request.decode(MAX_REQUEST_BYTES)?.service;
             Ok(Watch::begin(self.0.clone(), service, (slot, permit)))
         };
         match begin() {
@@ -214,9 +228,9 @@ impl Shared {
 }
 
 impl State {
-    /// The wakers to wake once the lock is released: a waker may own a call, and ending that call takes
-    /// the lock.
-    fn asleep(&mut self) -> Vec<Waker> {
+    /// Returns the wakers to wake after releasing the lock. A waker may own a call, and the end of a call
+    /// takes the lock.
+    fn take_wakers(&mut self) -> Vec<Waker> {
         self.watches.values_mut().filter_map(Option::take).collect()
     }
 }
@@ -237,7 +251,7 @@ fn answer<T: Send + 'static>(
         Ok(response) => sink.success(response),
         Err(status) => sink.fail(status),
     };
-    ctx.spawn(sent.map(|_| ())); // the client may be gone
+    ctx.spawn(sent.map(|_| ())); // fails if the client has disconnected
 }
 
 /// One Watch call.
@@ -246,18 +260,18 @@ struct Watch {
     id: u64,
     service: String,
     sent: Option<ServingStatus>,
-    _place: (Slot, Option<PeerPermit>),
+    _permits: (Slot, Option<PeerPermit>),
 }
 
 enum Event {
     Changed(ServingStatus),
-    Over,
+    ShutDown,
     /// The client has cancelled or disconnected, or the deadline has passed.
-    Gone,
+    CallEnded,
 }
 
 impl Watch {
-    fn begin(shared: Arc<Shared>, service: String, place: (Slot, Option<PeerPermit>)) -> Watch {
+    fn begin(shared: Arc<Shared>, service: String, permits: (Slot, Option<PeerPermit>)) -> Watch {
         let mut state = shared.lock();
         let id = state.next_watch;
         state.next_watch += 1;
@@ -268,7 +282,7 @@ impl Watch {
             id,
             service,
             sent: None,
-            _place: place,
+            _permits: permits,
         }
     }
 
@@ -282,12 +296,12 @@ impl Watch {
                     }
                     self.sent = Some(status);
                 }
-                Event::Over => {
+                Event::ShutDown => {
                     let end = status(RpcStatusCode::UNAVAILABLE, "the server is draining");
-                    let _ = sink.fail(end).await; // the client may be gone
+                    let _ = sink.fail(end).await; // fails if the client has disconnected
                     return;
                 }
-                Event::Gone => return,
+                Event::CallEnded => return,
             }
         }
     }
@@ -297,10 +311,10 @@ impl Watch {
         sink: &mut ServerStreamingSink<HealthCheckResponse>,
         cx: &mut Context<'_>,
     ) -> Poll<Event> {
-        // Also registers for the end of the call, while there is nothing to send.
+        // Also registers for the end of the call while no message is pending.
         match Pin::new(sink).poll_ready(cx) {
             Poll::Ready(Ok(())) => {}
-            Poll::Ready(Err(_)) => return Poll::Ready(Event::Gone),
+            Poll::Ready(Err(_)) => return Poll::Ready(Event::CallEnded),
             Poll::Pending => return Poll::Pending,
         }
         let mut state = self.shared.lock();
@@ -309,8 +323,8 @@ impl Watch {
         if self.sent != Some(status) {
             return Poll::Ready(Event::Changed(status));
         }
-        if state.over {
-            return Poll::Ready(Event::Over);
+        if state.is_shut_down {
+            return Poll::Ready(Event::ShutDown);
         }
         state.watches.insert(self.id, Some(cx.waker().clone()));
         Poll::Pending
@@ -322,7 +336,7 @@ impl Drop for Watch {
         let mut state = self.shared.lock();
         let waker = state.watches.remove(&self.id);
         if state.watches.is_empty() {
-            self.shared.unwatched.notify_all();
+            self.shared.no_watches.notify_all();
         }
         drop(state);
         drop(waker);

@@ -1,13 +1,12 @@
-//! The services that tools expect of any gRPC server: [`Health`], [`Reflection`] and [`Channelz`].
-//! Each makes a [`grpcio::Service`] to register beside your own. They must not know what else a server
-//! serves.
+//! Standard gRPC services for tools: [`Health`], [`Reflection`] and [`Channelz`]. Each returns a
+//! [`grpcio::Service`] to register with a server. They must not know the other services.
 //!
-//! They run on the poll threads, as futures that never block; channelz, which takes longer, runs on
-//! workers. A request of more than 4 KiB ends with RESOURCE_EXHAUSTED.
+//! They run on the poll threads, as futures that never block. Only channelz runs on worker threads,
+//! because it takes longer. A request of more than 4 KiB ends with RESOURCE_EXHAUSTED.
 //!
 //! ```
 //! use std::sync::Arc;
-//! use fanstream::proto::DESCRIPTORS; // in your crate: the set that protoc made of your protos
+//! use fanstream::proto::DESCRIPTORS; // in your crate: the descriptors of your protos
 //! use fanstream::services::{Health, Reflection, ServingStatus};
 //! use grpcio::{Environment, ServerBuilder};
 //!
@@ -42,10 +41,10 @@ use grpcio::{RpcContext, RpcStatus, RpcStatusCode};
 
 use crate::engine::{PeerPermit, Streams};
 
-/// The largest request, in bytes: names and numbers only.
-pub(crate) const MAX_REQUEST: usize = 4096;
+/// Maximum request size. Requests contain names and numbers only.
+pub(crate) const MAX_REQUEST_BYTES: usize = 4096;
 
-/// The limits by peer that calls of a service count against; none until they are set.
+/// Per-peer limits of a service's calls. Without [`PeerLimits::set`] there are none.
 #[derive(Clone, Debug, Default)]
 struct PeerLimits(OnceLock<Streams>);
 
@@ -54,7 +53,7 @@ impl PeerLimits {
         let _ = self.0.set(streams);
     }
 
-    /// Admits a call. It counts until the result is dropped.
+    /// Admits a call. The call counts until the permit is dropped.
     fn admit(&self, ctx: &RpcContext<'_>) -> Result<Option<PeerPermit>, RpcStatus> {
         let streams = self.0.get();
         streams.map(|streams| streams.admit_peer(ctx)).transpose()

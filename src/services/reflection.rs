@@ -1,5 +1,5 @@
-//! `grpc.reflection`, v1 and v1alpha: a server's protos, for tools such as grpcurl. It knows
-//! descriptors; it must not know which services are served.
+//! Implements `grpc.reflection`, v1 and v1alpha: a server's descriptors, for tools such as grpcurl. It
+//! must not know servers.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -15,7 +15,7 @@ use protobuf::descriptor::{FileDescriptorProto, FileDescriptorSet};
 use protobuf::Message;
 
 use super::slots::{Slot, Slots};
-use super::{PeerLimits, MAX_REQUEST};
+use super::{PeerLimits, MAX_REQUEST_BYTES};
 use crate::engine::codec::{raw_requests, Raw};
 use crate::engine::{PeerPermit, Streams};
 use crate::proto::reflection::{
@@ -25,8 +25,8 @@ use crate::proto::reflection::{
     ServiceResponse,
 };
 
-/// The most calls at once, of both versions together. A tool makes one, and ends it.
-const MOST_CALLS: usize = 1000;
+/// Maximum concurrent calls, of both versions together. A tool needs one for a short time.
+const MAX_CALLS: usize = 1000;
 
 type Info = Method<Raw<ServerReflectionRequest>, ServerReflectionResponse>;
 
@@ -35,42 +35,42 @@ const V1: Info = raw_requests(
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
 );
 
-/// On the wire the messages are those of v1.
+/// On the wire, the messages are the same as in v1.
 const V1ALPHA: Info = raw_requests(
     MethodType::Duplex,
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
 );
 
-/// Descriptors cannot be decoded, or lack a file that they import.
+/// Descriptors cannot be decoded, or an import is missing.
 #[derive(Debug, thiserror::Error)]
-#[error("these descriptors cannot be used: {0}")]
+#[error("the descriptors are unusable: {0}")]
 pub struct DescriptorError(String);
 
-/// The protos that tools may see.
+/// The reflection service and the descriptors that it exposes.
 #[derive(Clone)]
 pub struct Reflection {
     pool: DescriptorPool,
-    /// The names of the services that are listed, in order.
+    /// Names of the listed services, sorted.
     listed: Vec<String>,
-    /// The names of the files that may be seen.
+    /// Names of the exposed files.
     visible: BTreeSet<String>,
     limits: PeerLimits,
 }
 
 impl Reflection {
-    /// All services and files of an encoded `FileDescriptorSet`, such as `protoc --include_imports
-    /// --descriptor_set_out=FILE` writes; with `--include_source_info` comments come along.
+    /// Exposes all services and files of an encoded `FileDescriptorSet`, as written by `protoc
+    /// --include_imports --descriptor_set_out=FILE`. Add `--include_source_info` for comments.
     ///
     /// # Errors
-    /// When it cannot be decoded, or a file is missing that another one imports.
+    /// [`DescriptorError`] if the set cannot be decoded, or an import is missing.
     pub fn of_set(set: &[u8]) -> Result<Reflection, DescriptorError> {
         Reflection::of_sets([set])
     }
 
-    /// As [`Reflection::of_set`], of several sets. A file may be in more than one of them.
+    /// Like [`Reflection::of_set`], for several sets. A file may be in several of them.
     ///
     /// # Errors
-    /// As [`Reflection::of_set`]; also when two sets have different files of one name.
+    /// [`DescriptorError`], also if two sets have different files of the same name.
     pub fn of_sets<'a>(
         sets: impl IntoIterator<Item = &'a [u8]>,
     ) -> Result<Reflection, DescriptorError> {
@@ -91,11 +91,11 @@ impl Reflection {
         })
     }
 
-    /// The same of files, as the function `file_descriptor_proto` of generated code gives them;
-    /// those that they import have to be among them.
+    /// Like [`Reflection::of_set`], for files from the function `file_descriptor_proto` of generated code.
+    /// They must include all imports.
     ///
     /// # Errors
-    /// When a file is missing that another one imports.
+    /// [`DescriptorError`] if an import is missing.
     pub fn of_files<'a>(
         files: impl IntoIterator<Item = &'a FileDescriptorProto>,
     ) -> Result<Reflection, DescriptorError> {
@@ -107,8 +107,8 @@ impl Reflection {
         Reflection::of_set(&set.map_err(|e| DescriptorError(e.to_string()))?)
     }
 
-    /// Only these services, and the files that they need: for a set that describes more than is
-    /// served. A name that is not in the set is left out.
+    /// Exposes only these services and their files, for a set that describes more than the server has.
+    /// Unknown names are ignored.
     #[must_use]
     pub fn only(mut self, services: &[&str]) -> Reflection {
         self.listed.retain(|name| services.contains(&name.as_str()));
@@ -123,30 +123,32 @@ impl Reflection {
         self
     }
 
-    /// Has all calls count against the limits by peer of `streams`.
+    /// Applies the per-peer limits of `streams` to all calls.
     #[must_use]
     pub fn limited_by(self, streams: &Streams) -> Reflection {
         self.limits.set(streams.clone());
         self
     }
 
-    /// v1 and v1alpha of the service, both to be registered with a server: older tools know only
-    /// the second one.
+    /// Returns the service in v1 and v1alpha, both to be registered with a server: older tools only know
+    /// v1alpha.
     pub fn services(&self) -> [Service; 2] {
         let reflection = Arc::new(self.clone());
-        let slots = Slots::new(MOST_CALLS);
+        let slots = Slots::new(MAX_CALLS);
         [&V1, &V1ALPHA].map(|method| {
             let (reflection, slots) = (reflection.clone(), slots.clone());
             let handler =
                 move |ctx: RpcContext<'_>,
                       requests: RequestStream<Raw<ServerReflectionRequest>>,
                       sink: DuplexSink<ServerReflectionResponse>| {
-                    let place = reflection
+                    let permits = reflection
                         .limits
                         .admit(&ctx)
                         .and_then(|permit| Ok((slots.take("ServerReflectionInfo", &ctx)?, permit)));
-                    match place {
-                        Ok(place) => ctx.spawn(converse(reflection.clone(), requests, sink, place)),
+                    match permits {
+                        Ok(permits) => {
+                            ctx.spawn(converse(reflection.clone(), requests, sink, permits))
+                        }
                         Err(status) => ctx.spawn(sink.fail(status).map(|_| ())),
                     }
                 };
@@ -160,18 +162,18 @@ impl Reflection {
         let answer = match &request.message_request {
             Some(Asked::file_by_filename(name)) => self
                 .files(self.pool.get_file_by_name(name))
-                .ok_or_else(|| format!("there is no file `{name}`")),
+                .ok_or_else(|| format!("no file `{name}`")),
             Some(Asked::file_containing_symbol(symbol)) => self
                 .files(self.file_with(symbol))
-                .ok_or_else(|| format!("there is no symbol `{symbol}`")),
+                .ok_or_else(|| format!("no symbol `{symbol}`")),
             Some(Asked::file_containing_extension(asked)) => {
                 let (name, number) = (&asked.containing_type, asked.extension_number);
                 self.files(self.file_extending(name, number))
-                    .ok_or_else(|| format!("there is no extension {number} of `{name}`"))
+                    .ok_or_else(|| format!("no extension {number} of `{name}`"))
             }
             Some(Asked::all_extension_numbers_of_type(name)) => self
                 .extensions(name)
-                .ok_or_else(|| format!("there is no type `{name}`")),
+                .ok_or_else(|| format!("no type `{name}`")),
             Some(Asked::list_services(_)) => Ok(self.list()),
             None => Err(String::new()),
         };
@@ -179,7 +181,7 @@ impl Reflection {
             let (code, message) = match message.as_str() {
                 "" => (
                     RpcStatusCode::INVALID_ARGUMENT,
-                    "the request asks for nothing".into(),
+                    "the request is empty".into(),
                 ),
                 _ => (RpcStatusCode::NOT_FOUND, message),
             };
@@ -208,7 +210,7 @@ impl Reflection {
         })
     }
 
-    /// `file` and all that it imports, itself first.
+    /// Returns `file` and its imports, direct and indirect, with `file` first.
     fn files(&self, file: Option<FileDescriptor>) -> Option<Answer> {
         let file = file.filter(|file| self.visible.contains(file.name()))?;
         let files = with_imports(file).into_iter();
@@ -221,8 +223,7 @@ impl Reflection {
         }))
     }
 
-    /// The file that declares a service, a method, a type, a field, a oneof, a value or an
-    /// extension.
+    /// Returns the file that declares a service, method, type, field, oneof, enum value or extension.
     fn file_with(&self, symbol: &str) -> Option<FileDescriptor> {
         let pool = &self.pool;
         if let Some(message) = pool.get_message_by_name(symbol) {
@@ -250,7 +251,7 @@ impl Reflection {
                 return Some(message.parent_file());
             }
         }
-        // A value belongs to what its enum is in, not to the enum.
+        // An enum value is in the scope of the enum's parent, not of the enum.
         let value = pool.all_enums().find(|found| {
             let mut values = found.values();
             values.any(|value| value.full_name() == symbol)
@@ -305,26 +306,26 @@ fn with_imports(file: FileDescriptor) -> Vec<FileDescriptor> {
     files
 }
 
-/// One call: answers each request before it reads the next one.
+/// Runs one call. It answers each request before it reads the next one.
 async fn converse(
     reflection: Arc<Reflection>,
     mut requests: RequestStream<Raw<ServerReflectionRequest>>,
     mut sink: DuplexSink<ServerReflectionResponse>,
-    _place: (Slot, Option<PeerPermit>),
+    _permits: (Slot, Option<PeerPermit>),
 ) {
     while let Some(Ok(request)) = requests.next().await {
-        match request.decode(MAX_REQUEST) {
+        match request.decode(MAX_REQUEST_BYTES) {
             Ok(request) => {
                 let answer = reflection.answer(request);
                 if sink.send((answer, WriteFlags::default())).await.is_err() {
-                    return; // the client is gone
+                    return; // the client has disconnected
                 }
             }
             Err(status) => {
-                let _ = sink.fail(status).await; // the client may be gone
+                let _ = sink.fail(status).await; // fails if the client has disconnected
                 return;
             }
         }
     }
-    let _ = sink.close().await; // the client may be gone
+    let _ = sink.close().await; // fails if the client has disconnected
 }

@@ -1,5 +1,4 @@
-//! Bounds the open calls of a kind, in total and for each peer. It only counts; it must not know what
-//! the calls do.
+//! Limits the open calls of one kind, in total and per peer. It must not know the purpose of the calls.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,8 +7,8 @@ use grpcio::{RpcContext, RpcStatus, RpcStatusCode};
 
 use crate::engine::Peer;
 
-/// A peer may hold this part of the slots, so that it takes four of them to shut out others.
-const SHARE_OF_PEER: usize = 4;
+/// Divisor of the slots per peer: it takes four peers to occupy all slots.
+const PEER_DIVISOR: usize = 4;
 
 /// The slots for one kind of call; clones share them.
 #[derive(Clone, Debug)]
@@ -18,7 +17,7 @@ pub(super) struct Slots(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     limit: usize,
-    of_peer: usize,
+    limit_per_peer: usize,
     occupied: Mutex<Occupied>,
 }
 
@@ -29,7 +28,7 @@ struct Occupied {
     by_peer: HashMap<Peer, usize>,
 }
 
-/// A slot that is occupied until this is dropped.
+/// An occupied slot. Dropping it frees the slot.
 #[derive(Debug)]
 pub(super) struct Slot {
     shared: Arc<Shared>,
@@ -40,30 +39,30 @@ impl Slots {
     pub(super) fn new(limit: usize) -> Slots {
         Slots(Arc::new(Shared {
             limit,
-            of_peer: limit.div_ceil(SHARE_OF_PEER),
+            limit_per_peer: limit.div_ceil(PEER_DIVISOR),
             occupied: Mutex::default(),
         }))
     }
 
-    /// Occupies a slot for this call of `what`.
+    /// Occupies a slot for this call of `method`, a name for the message of the error.
     ///
     /// # Errors
-    /// RESOURCE_EXHAUSTED when the call's peer has its share, or all slots are occupied.
-    pub(super) fn take(&self, what: &str, ctx: &RpcContext<'_>) -> Result<Slot, RpcStatus> {
-        self.take_for(what, Peer::of(&ctx.peer()))
+    /// RESOURCE_EXHAUSTED if the peer has reached its limit, or all slots are occupied.
+    pub(super) fn take(&self, method: &str, ctx: &RpcContext<'_>) -> Result<Slot, RpcStatus> {
+        self.take_for(method, Peer::of(&ctx.peer()))
     }
 
-    fn take_for(&self, what: &str, peer: Peer) -> Result<Slot, RpcStatus> {
+    fn take_for(&self, method: &str, peer: Peer) -> Result<Slot, RpcStatus> {
         let shared = &self.0;
         let mut occupied = shared.lock();
         let of_peer = occupied.by_peer.get(&peer).copied().unwrap_or(0);
-        if of_peer >= shared.of_peer {
-            let text = format!("{of_peer} calls of {what} are open from this peer");
+        if of_peer >= shared.limit_per_peer {
+            let text = format!("{of_peer} calls of {method} are open from this peer");
             return Err(exhausted(text));
         }
         if occupied.total >= shared.limit {
             return Err(exhausted(format!(
-                "{} calls of {what} are open",
+                "{} calls of {method} are open",
                 shared.limit
             )));
         }
@@ -109,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_has_a_quarter() {
+    fn a_peer_may_occupy_a_quarter() {
         let slots = Slots::new(8);
         let take = |n| slots.take_for("Health/Watch", peer(n));
         let _held = [take(1).unwrap(), take(1).unwrap()];
@@ -124,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn all_peers_together_have_all() {
+    fn peers_together_may_occupy_all() {
         let slots = Slots::new(8);
         let take = |n| slots.take_for("Health/Watch", peer(n));
         let held: Vec<_> = (0..8).map(|n| take(n / 2).unwrap()).collect();

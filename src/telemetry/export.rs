@@ -1,6 +1,6 @@
-//! To the collector: the exporter of `opentelemetry-otlp`, over a blocking HTTP client, on the
-//! batch processor's own thread. A collector that is down costs spans and a line of the log now
-//! and then, and nothing else.
+//! Exports spans to the collector: `opentelemetry-otlp` over a blocking HTTP client, on the batch
+//! processor's thread. If the collector is down, spans are lost and a warning is logged at intervals;
+//! calls are not affected. It must not know calls.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -13,16 +13,16 @@ use opentelemetry_sdk::Resource;
 use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
 use ureq::Agent;
 
-/// How long one export may take.
-pub(super) const EXPORT: Duration = Duration::from_secs(5);
+/// Limit for one export.
+pub(super) const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The most often that a failed export is logged.
-const LOG_EVERY: Duration = Duration::from_secs(60);
+/// Minimum interval between two log lines about failed exports.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The largest reply that is read; a collector says little.
-const LARGEST_REPLY: u64 = 1 << 20;
+/// Maximum size of a response. Those of collectors are short.
+const MAX_REPLY_BYTES: u64 = 1 << 20;
 
-/// A blocking HTTP client. Its TLS is OpenSSL's, with the system's authorities; no proxies.
+/// A blocking HTTP client. It uses OpenSSL with the system's authorities, and no proxy.
 #[derive(Debug)]
 pub(super) struct Http(Agent);
 
@@ -33,7 +33,7 @@ impl Http {
             .root_certs(RootCerts::PlatformVerifier)
             .build();
         let config = Agent::config_builder()
-            .timeout_global(Some(EXPORT))
+            .timeout_global(Some(EXPORT_TIMEOUT))
             .http_status_as_error(false)
             .max_redirects(0)
             .proxy(None)
@@ -45,17 +45,17 @@ impl Http {
 
 #[async_trait]
 impl HttpClient for Http {
-    /// Blocks: it is polled on the batch processor's thread, where that is what is wanted.
+    /// Blocks, which is correct here: it runs on the batch processor's thread.
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let (parts, body) = request.into_parts();
         let response = self.0.run(Request::from_parts(parts, &body[..]))?;
         let (parts, mut body) = response.into_parts();
-        let body = body.with_config().limit(LARGEST_REPLY).read_to_vec()?;
+        let body = body.with_config().limit(MAX_REPLY_BYTES).read_to_vec()?;
         Ok(Response::from_parts(parts, body.into()))
     }
 }
 
-/// An exporter whose failures are logged, though not each of them.
+/// An exporter that logs failures, at most once per [`LOG_INTERVAL`].
 #[derive(Debug)]
 pub(super) struct Logged<E> {
     exporter: E,
@@ -66,15 +66,15 @@ pub(super) struct Logged<E> {
 #[derive(Debug, Default)]
 struct Failures {
     logged: Option<Instant>,
-    /// Spans lost since the last line, and batches.
+    /// Spans lost since the last log line.
     lost: usize,
 }
 
 impl Failures {
-    /// How many spans to say were lost, if it is time to say so.
+    /// Adds lost spans. Returns the number to log, if a log line is due.
     fn add(&mut self, lost: usize, now: Instant) -> Option<usize> {
         self.lost += lost;
-        let quiet = self.logged.is_some_and(|at| now - at < LOG_EVERY);
+        let quiet = self.logged.is_some_and(|at| now - at < LOG_INTERVAL);
         if quiet {
             return None;
         }
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn failures_are_said_at_once_and_then_now_and_then() {
+    fn failures_are_logged_at_once_and_then_at_intervals() {
         let mut failures = Failures::default();
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);

@@ -1,9 +1,7 @@
-//! Writes a log line for each call, and with the feature `otlp` a span: the caller, the method, the
-//! outcome and the counts. It must not know how lines look or where they go: that is
-//! the subscriber's part.
+//! Observes each call: writes a log line, and with the feature `otlp` a span, with peer, method, outcome
+//! and counts. It must not know the format or destination of log lines: the subscriber does.
 //!
-//! It does nothing for a message, and it never waits: lines go to the log's own thread, spans to a
-//! thread that exports them.
+//! It does nothing per message and never blocks: other threads write the log and export the spans.
 
 #[cfg(feature = "otlp")]
 mod export;
@@ -32,10 +30,10 @@ pub use spans::{Collector, CollectorError};
 use traces::CallTrace;
 pub(crate) use traces::Traces;
 
-/// The target of the one log line that each call gets, at info, when it has ended.
+/// Target of the log line of each call. The line is written at level info when the call has ended.
 pub const CALLS: &str = "fanstream::calls";
 
-/// Logs every call, where [`CALLS`] is logged, and makes a span of it.
+/// Logs every call if [`CALLS`] is enabled, and makes a span if spans are exported.
 pub(crate) struct Telemetry {
     traces: Traces,
     last_id: AtomicU64,
@@ -71,14 +69,14 @@ impl Observer for Telemetry {
     }
 }
 
-/// A call that needs neither a line nor a span.
+/// A call without a log line or a span.
 struct Unobserved;
 
 impl CallObserver for Unobserved {
     fn ended(self: Box<Self>, _: &CallEnd) {}
 }
 
-/// A call that will be a line of the log.
+/// A call with a log line.
 struct Line {
     call: u64,
     method: String,
@@ -108,12 +106,12 @@ impl CallObserver for Line {
     }
 }
 
-/// To the microsecond.
+/// Converts to milliseconds, with microsecond precision.
 fn milliseconds(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1e3
 }
 
-/// The C-core escapes the brackets of IPv6 addresses.
+/// Unescapes the brackets of IPv6 addresses, which the C-core escapes.
 fn readable(peer: String) -> String {
     if peer.contains('%') {
         peer.replace("%5B", "[").replace("%5D", "]")

@@ -1,14 +1,14 @@
-//! Stands in for traces in builds without the feature `otlp`: no call has one.
+//! Replaces `traces.rs` in builds without the feature `otlp`: no call has a trace.
 
 use grpcio::RpcContext;
 
 use crate::engine::{CallEnd, CallObserver};
 
-/// Begins no traces.
+/// Starts no traces.
 #[derive(Default)]
 pub(crate) struct Traces;
 
-/// The trace of no call.
+/// An absent trace.
 pub(super) struct CallTrace;
 
 impl Traces {

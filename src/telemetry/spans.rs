@@ -1,5 +1,5 @@
-//! Spans of calls, by OpenTelemetry: what is in them, and where they go. When a call begins and
-//! ends is its caller's to say.
+//! OpenTelemetry spans of calls: their content and their destination. It must not know log lines, nor when
+//! calls begin and end.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,19 +15,19 @@ use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, Span as SdkSpan};
 use opentelemetry_sdk::Resource;
 use ureq::http::Uri;
 
-use super::export::{Http, Logged, EXPORT};
+use super::export::{Http, Logged, EXPORT_TIMEOUT};
 use crate::engine::CallEnd;
 use crate::names::split_method;
 use crate::names::status_name;
 
-/// How long spans that are not yet sent get when the server ends.
-const LAST_SPANS: Duration = Duration::from_secs(1);
+/// Time to send the remaining spans at shutdown.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Where an OTLP collector takes spans over HTTP.
+/// The URL of an OTLP collector that receives spans over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Collector(String);
 
-/// Why a text is no [`Collector`].
+/// A text is not a [`Collector`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no collector: it must be a URL such as http://localhost:4318")]
 pub struct CollectorError(String);
@@ -35,7 +35,7 @@ pub struct CollectorError(String);
 impl FromStr for Collector {
     type Err = CollectorError;
 
-    /// A URL; one without a path gets OTLP's own, `/v1/traces`.
+    /// Parses a URL. Without a path, OTLP's default `/v1/traces` is added.
     fn from_str(text: &str) -> Result<Collector, CollectorError> {
         let wrong = || CollectorError(text.into());
         let url: Uri = text.parse().map_err(|_| wrong())?;
@@ -56,8 +56,8 @@ impl fmt::Display for Collector {
     }
 }
 
-/// Makes spans, and has them sent by a thread of its own; clones are the same. What that thread
-/// cannot keep up with is lost.
+/// Makes spans, which a separate thread sends. Clones share the thread. If spans end faster than it can
+/// send them, some are lost.
 #[derive(Clone, Debug)]
 pub(crate) struct Spans {
     provider: SdkTracerProvider,
@@ -65,23 +65,23 @@ pub(crate) struct Spans {
 }
 
 impl Spans {
-    /// Starts the thread. Nothing is connected yet.
+    /// Starts the thread. It does not connect yet.
     pub(crate) fn start(collector: &Collector) -> Result<Spans, CollectorError> {
         let exporter = SpanExporter::builder()
             .with_http()
             .with_http_client(Http::new())
             .with_protocol(Protocol::HttpBinary)
             .with_endpoint(&collector.0)
-            .with_timeout(EXPORT)
+            .with_timeout(EXPORT_TIMEOUT)
             .build()
             .map_err(|_| CollectorError(collector.0.clone()))?;
-        // By this variable OpenTelemetry's users name what runs.
+        // OpenTelemetry's standard variable for the name of the service.
         let name = std::env::var("OTEL_SERVICE_NAME").unwrap_or_else(|_| "fanstream".into());
         let resource = Resource::builder()
             .with_service_name(name)
             .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
             .build();
-        // Its sampler follows the flag of the parent, and takes all that have none.
+        // The default sampler follows the parent's flag, and samples all calls without a parent.
         let provider = SdkTracerProvider::builder()
             .with_resource(resource)
             .with_batch_exporter(Logged::new(exporter, &collector.0))
@@ -90,13 +90,13 @@ impl Spans {
         Ok(Spans { provider, tracer })
     }
 
-    /// Sends what there is, and ends; blocks for a second at most.
+    /// Sends the remaining spans and ends the thread. Blocks for at most a second.
     pub(crate) fn shut_down(&self) {
-        // What fails is logged where it is sent.
-        let _ = self.provider.shutdown_with_timeout(LAST_SPANS);
+        // The exporter logs failures.
+        let _ = self.provider.shutdown_with_timeout(FLUSH_TIMEOUT);
     }
 
-    /// A call of `method` (`/package.Service/Method`) begins.
+    /// Starts the span of a call of `method` (`/package.Service/Method`).
     pub(super) fn begin(&self, method: &str, peer: &str, parent: Option<&SpanContext>) -> CallSpan {
         let (service, name) = split_method(method);
         let began = SystemTime::now();
@@ -153,16 +153,16 @@ impl CallSpan {
         if let Some(after) = end.counts.first_after {
             span.add_event_with_timestamp("first response", self.began + after, Vec::new());
         }
-        if is_servers_fault(end.code) {
+        if is_server_error(end.code) {
             span.set_status(Status::error(status_name(end.code)));
         }
-        // Measured by the clock that never jumps.
+        // The duration is from the monotonic clock.
         span.end_with_timestamp(self.began + end.lasted);
     }
 }
 
-/// As OpenTelemetry's conventions for gRPC have it.
-fn is_servers_fault(code: RpcStatusCode) -> bool {
+/// Returns true for errors of the server, by OpenTelemetry's conventions for gRPC.
+fn is_server_error(code: RpcStatusCode) -> bool {
     [
         RpcStatusCode::UNKNOWN,
         RpcStatusCode::DEADLINE_EXCEEDED,

@@ -1,8 +1,7 @@
-//! The trace that a call belongs to, by its headers: [W3C Trace Context]. What is not well formed
-//! is no trace.
+//! Parses the trace headers of a call ([W3C Trace Context]). Malformed headers are ignored. It must not know
+//! spans.
 //!
-//! The parser of `opentelemetry_sdk` also takes ids that are too short, and signs; so the header is
-//! read here.
+//! The parser of `opentelemetry_sdk` is not used, because it also accepts signs and ids that are too short.
 //!
 //! [W3C Trace Context]: https://www.w3.org/TR/trace-context/
 
@@ -12,14 +11,14 @@ use grpcio::Metadata;
 use opentelemetry::trace::{SpanContext, TraceState};
 use opentelemetry::{SpanId, TraceFlags, TraceId};
 
-/// What `traceparent` and `tracestate` say.
-pub(super) fn of(headers: &Metadata) -> Option<SpanContext> {
+/// Returns the parent named by `traceparent` and `tracestate`.
+pub(super) fn parent(headers: &Metadata) -> Option<SpanContext> {
     let mut parents = headers.iter().filter(|(name, _)| *name == "traceparent");
     let (parent, None) = (parents.next()?.1, parents.next()) else {
         return None;
     };
     let (trace, span, flags) = parse(parent)?;
-    // Several of these are one list.
+    // Several headers form one list.
     let states: Vec<_> = headers
         .iter()
         .filter(|(name, _)| *name == "tracestate")
@@ -33,7 +32,7 @@ fn parse(header: &[u8]) -> Option<(TraceId, SpanId, TraceFlags)> {
     const LENGTH: usize = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".len();
     let (known, more) = header.split_at_checked(LENGTH)?;
     let version = number(&known[..2])?;
-    // Later versions may have more behind it.
+    // Later versions may append fields.
     let more_is_fine = more.is_empty() || (version > 0 && more[0] == b'-');
     let dashes = [2, 35, 52].iter().all(|at| known[*at] == b'-');
     if version == 0xff || !more_is_fine || !dashes {
@@ -45,7 +44,7 @@ fn parse(header: &[u8]) -> Option<(TraceId, SpanId, TraceFlags)> {
     (trace != TraceId::INVALID && span != SpanId::INVALID).then_some((trace, span, flags))
 }
 
-/// Of lower-case hexadecimal digits, and nothing else.
+/// Parses lower-case hexadecimal digits. Returns `None` for any other character.
 fn number(digits: &[u8]) -> Option<u128> {
     digits.iter().try_fold(0, |number, digit| {
         let value = match digit {
@@ -74,8 +73,8 @@ mod tests {
     }
 
     #[test]
-    fn a_good_one() {
-        let context = of(&headers(&[
+    fn valid_headers() {
+        let context = parent(&headers(&[
             ("traceparent", GOOD),
             ("tracestate", "a=1"),
             ("tracestate", "b=2"),
@@ -91,14 +90,14 @@ mod tests {
     }
 
     #[test]
-    fn the_flag_is_taken_over_and_others_are_not() {
+    fn only_the_sampled_flag_is_kept() {
         let flags = |flags: &str| Some(parse(format!("{}{flags}", &GOOD[..53]).as_bytes())?.2);
         assert_eq!(flags("00"), Some(TraceFlags::default()));
         assert_eq!(flags("ff"), Some(TraceFlags::SAMPLED));
     }
 
     #[test]
-    fn later_versions_may_say_more() {
+    fn later_versions_may_append_fields() {
         let later = format!("cc{}", &GOOD[2..]);
         assert!(parse(later.as_bytes()).is_some());
         assert!(parse(format!("{later}-more").as_bytes()).is_some());
@@ -106,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_ones_are_none() {
+    fn malformed_headers_are_ignored() {
         for bad in [
             "",
             "00",
@@ -124,8 +123,8 @@ mod tests {
         ] {
             assert!(parse(bad.as_bytes()).is_none(), "{bad}");
         }
-        assert!(of(&headers(&[("traceparent", GOOD), ("traceparent", GOOD)])).is_none());
-        let odd = of(&headers(&[
+        assert!(parent(&headers(&[("traceparent", GOOD), ("traceparent", GOOD)])).is_none());
+        let odd = parent(&headers(&[
             ("traceparent", GOOD),
             ("tracestate", "no list"),
         ]));

@@ -1,5 +1,5 @@
-//! The trace of each call: its parent, which its client named, and its span, where spans are exported.
-//! It must not know log lines.
+//! The trace of each call: the parent from the client's headers and, if spans are exported, the span. It
+//! must not know log lines.
 
 use grpcio::RpcContext;
 use opentelemetry::trace::SpanContext;
@@ -8,7 +8,7 @@ use super::spans::{CallSpan, Spans};
 use super::traceparent;
 use crate::engine::{CallEnd, CallObserver};
 
-/// Begins the traces of calls.
+/// Starts the traces of calls.
 pub(crate) struct Traces(pub(crate) Option<Spans>);
 
 /// The trace of one call.
@@ -23,7 +23,7 @@ impl Traces {
     }
 
     pub(super) fn begin(&self, ctx: &RpcContext<'_>, method: &str, peer: &str) -> CallTrace {
-        let parent = traceparent::of(ctx.request_headers());
+        let parent = traceparent::parent(ctx.request_headers());
         let span = self.0.as_ref();
         let span = span.map(|spans| spans.begin(method, peer, parent.as_ref()));
         CallTrace { parent, span }
@@ -31,7 +31,7 @@ impl Traces {
 }
 
 impl CallTrace {
-    /// The trace that the call is part of.
+    /// Returns the id of the call's trace, if it has one.
     pub(super) fn id(&self) -> Option<String> {
         let context = match &self.span {
             Some(span) => span.context(),

@@ -1,5 +1,5 @@
-//! The tutorial's `StreamService`: one request, many responses, each made by a worker. It is a user of
-//! the library like any other; it must not know addresses or flags.
+//! The tutorial's `StreamService`: one request, many responses, each produced by a worker. It uses the
+//! library's public API. It must not know addresses or flags.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use crate::engine::{Job, Jobs};
 use crate::proto::stream::{Request, Response};
 use crate::server::Service;
 
-/// What each request is answered with.
+/// Configuration of the responses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tutorial {
-    /// Responses to a request.
+    /// Number of responses per request.
     pub responses: u32,
-    /// Worker k answers after k steps. Without steps a single producer makes all responses, in
-    /// order, as fast as they are taken.
+    /// Response k is due after k steps. With a step of zero, one producer makes all responses in order,
+    /// as fast as the client reads them.
     pub step: Duration,
-    /// Bytes of each result: the tutorial's text, cut or padded with dots. `None` is the text as
-    /// it is.
+    /// Size of each result in bytes: the tutorial's text is cut or padded with dots. `None` keeps the text
+    /// unchanged.
     pub size: Option<usize>,
 }
 
@@ -34,15 +34,15 @@ impl Default for Tutorial {
 }
 
 impl Tutorial {
-    /// The jobs of one request. Makes each job when it is due, so an open stream that waits holds
-    /// little.
+    /// Returns the jobs of one request. Each job is made when it is due, so a waiting stream occupies little
+    /// memory.
     pub fn jobs(&self, id: i32) -> Jobs<Encoded<Response>> {
         let Tutorial {
             responses,
             step,
             size,
         } = *self;
-        // One for all: its text keeps its memory.
+        // Reused for all responses, which saves an allocation for each text.
         let mut response = Response::default();
         let respond = move |k| {
             tracing::info!(target: TUTORIAL, id, sequence = k, "finishing request number : {k}");
@@ -61,8 +61,8 @@ impl Tutorial {
 
 fn write_result(result: &mut String, k: u32, id: i32, size: Option<usize>) {
     result.clear();
-    result.reserve(size.unwrap_or(LONGEST_TEXT));
-    // `format!` costs several times as much, and this is most of what a worker does.
+    result.reserve(size.unwrap_or(MAX_TEXT_BYTES));
+    // Not `format!`, which costs several times as much: this is most of a worker's work.
     let mut number = itoa::Buffer::new();
     result.push_str("Request #");
     result.push_str(number.format(k));
@@ -77,24 +77,24 @@ fn write_result(result: &mut String, k: u32, id: i32, size: Option<usize>) {
     }
 }
 
-/// To pad from, a piece at a time: dot by dot, 64 KiB cost 100 µs more.
+/// Padding is copied in pieces of this. Dot by dot, 64 KiB would cost 100 µs more.
 const DOTS: &str = match std::str::from_utf8(&[b'.'; 4096]) {
     Ok(dots) => dots,
     Err(_) => unreachable!(),
 };
 
 /// Bytes of the tutorial's text with the longest numbers.
-const LONGEST_TEXT: usize = "Request #4294967295 For Id:-2147483648".len();
+const MAX_TEXT_BYTES: usize = "Request #4294967295 For Id:-2147483648".len();
 
 /// The method of the tutorial.
 pub use crate::proto::stream_grpc::METHOD_STREAM_SERVICE_FETCH_RESPONSE as FETCH_RESPONSE;
 
-/// The target of the tutorial's log lines: one for each request and each response.
+/// Target of the tutorial's log lines: one per request and one per response.
 pub const TUTORIAL: &str = "fanstream::tutorial";
 
-/// The service, which answers each request as `tutorial` says.
+/// Returns the service, which responds as configured by `tutorial`.
 pub fn service(tutorial: Tutorial) -> Service {
-    // Nothing here reads peers or headers, and 10,000 open streams hold none.
+    // No code here reads peers or headers. Without them, 10,000 open streams occupy less memory.
     let service = Service::new().without_metadata();
     service.server_streaming(&FETCH_RESPONSE, move |call, request: Request| {
         let id = request.id;
@@ -104,7 +104,7 @@ pub fn service(tutorial: Tutorial) -> Service {
     })
 }
 
-/// Calls the tutorial's method. Returns at once; the result blocks when it is iterated.
+/// Calls the tutorial's method. Returns at once; iterating the result blocks.
 pub fn fetch(client: &Client, id: i32) -> ResponseStream<Response> {
     let mut request = Request::new();
     request.set_id(id);
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     fn result(k: u32, id: i32, size: Option<usize>) -> String {
-        let mut result = "of the response before".into();
+        let mut result = "of the previous response".into();
         write_result(&mut result, k, id, size);
         result
     }
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_size_is_kept_to_the_byte() {
+    fn results_have_the_configured_size() {
         for size in [0, 1, 18, 19, 20, 65536] {
             assert_eq!(result(0, 1, Some(size)).len(), size);
         }

@@ -1,10 +1,10 @@
-//! What the generated code needs before `include!` takes it and another package can use it. It knows lines, no paths.
+//! Rewrites generated code so that `include!` accepts it and it refers to `fanstream` only. It must not know files.
 
-/// Packages that the generated code names, which `fanstream` exports.
+/// Packages used by the generated code, which `fanstream` re-exports.
 const EXPORTED: [&str; 3] = ["grpcio", "protobuf", "futures"];
 
-/// Generated code, ready to be included.
-pub(crate) fn usable(code: &str) -> String {
+/// Returns the code in a form that can be included.
+pub(crate) fn make_includable(code: &str) -> String {
     let lines = code.lines().filter(|line| !is_inner(line)).map(usable_line);
     let mut usable = String::with_capacity(code.len());
     for line in lines {
@@ -14,8 +14,8 @@ pub(crate) fn usable(code: &str) -> String {
     usable
 }
 
-/// Inner attributes and inner docs, which `include!` refuses; `#![allow(unsafe_code)]` would also undo a crate's
-/// `forbid`. A note about versions is written as the doc of whatever follows, if anything does.
+/// Returns true for inner attributes and inner docs, which `include!` refuses (`#![allow(unsafe_code)]` would also
+/// conflict with a crate's `forbid`), and for the outer doc with versions, which may have no item below it.
 fn is_inner(line: &str) -> bool {
     ["#![", "//!", "///"]
         .iter()
@@ -23,24 +23,24 @@ fn is_inner(line: &str) -> bool {
 }
 
 fn usable_line(line: &str) -> String {
-    // The bytes of a descriptor, one string over many lines.
+    // Part of a descriptor: a string literal over many lines.
     if line.ends_with('\\') {
         return line.into();
     }
-    // Private by grpcio's generator; a client or server that is not generated needs them.
+    // grpcio's generator makes them private, but `fanstream`'s client and server need them.
     if line.starts_with("const METHOD_") {
         return format!("pub {}", exported(line));
     }
     exported(line)
 }
 
-/// `line` with paths such as `::grpcio::` as `::fanstream::grpcio::`, so that the package needs `fanstream` alone.
+/// Replaces paths such as `::grpcio::` by `::fanstream::grpcio::`, so that the package needs no other dependency.
 fn exported(line: &str) -> String {
     let mut changed = String::with_capacity(line.len() + 16);
     let mut rest = line;
     while let Some((before, after)) = rest.split_once("::") {
         changed += before;
-        // A path's start: `super::protobuf::` is a module of the user's own.
+        // Only at the start of a path: `super::protobuf::` is a module of the user.
         let starts = !changed.ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '>');
         let names = |package: &str| {
             after
@@ -81,10 +81,10 @@ mod tests {
     }
 
     #[test]
-    fn methods_are_public_and_inner_lines_go() {
+    fn methods_become_public_and_inner_lines_are_removed() {
         let code = "//! doc\n#![allow(x)]\n/// note\nconst METHOD_A: u8 = 1;\nconst OTHER: u8 = 2;\n    ::grpcio::\\\n";
         assert_eq!(
-            usable(code),
+            make_includable(code),
             "pub const METHOD_A: u8 = 1;\nconst OTHER: u8 = 2;\n    ::grpcio::\\\n"
         );
     }

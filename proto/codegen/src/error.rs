@@ -1,16 +1,16 @@
-//! Why nothing was generated. The only file that knows the texts.
+//! The error of the generator, with all of its messages. It must not know protoc.
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why no code was generated.
+/// The code cannot be generated.
 ///
-/// `Debug` is the message too, because it is what a build script's `main` prints when it returns an error.
+/// `Debug` prints the message, because a build script whose `main` returns an error prints its `Debug` text.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// There is no such file, neither in the package nor in an include directory.
+    /// The file is neither in the package nor in an include directory.
     #[error("{}: no such file, neither here nor in {}", file.display(), list(includes))]
     NotFound {
         /// The path as given.
@@ -18,7 +18,7 @@ pub enum Error {
         /// The include directories.
         includes: Vec<PathBuf>,
     },
-    /// The file is in none of the include directories, so protoc has no name for it.
+    /// The file is outside the include directories, so protoc has no name for it.
     #[error("{}: in none of the include directories {}", file.display(), list(includes))]
     NotIncluded {
         /// The path as given.
@@ -32,7 +32,7 @@ pub enum Error {
         /// protoc's message, which begins with the file and the line.
         message: String,
     },
-    /// Two files would become the same module.
+    /// Two files have the same module name.
     #[error(
         "{first} and {second} would both be the module `{module}`: rename one, or only describe it"
     )]
@@ -44,7 +44,7 @@ pub enum Error {
         /// The other file.
         second: String,
     },
-    /// A service has no methods, which the code generator cannot handle.
+    /// A service has no methods. The code generator does not support that.
     #[error("{file}: service {service} has no methods")]
     EmptyService {
         /// The file of the service.
@@ -55,15 +55,15 @@ pub enum Error {
     /// The code generator failed.
     #[error("{files}: {message}")]
     Generator {
-        /// The files that it was given.
+        /// The files to generate from.
         files: String,
         /// Its message.
         message: String,
     },
-    /// There is no protoc for this platform.
+    /// No protoc is available for this platform.
     #[error("no protoc for this platform: {0}")]
     Platform(String),
-    /// A file could not be read or written, or protoc not be run.
+    /// A file cannot be read or written, or protoc cannot be run.
     #[error("{}: {source}", path.display())]
     Io {
         /// The file.
@@ -71,7 +71,7 @@ pub enum Error {
         /// The operating system's reason.
         source: io::Error,
     },
-    /// The environment variable `OUT_DIR` is not set: cargo sets it for build scripts.
+    /// The environment variable `OUT_DIR`, which cargo sets for build scripts, is missing.
     #[error("OUT_DIR is not set: is this a build script?")]
     NoOutDir,
 }

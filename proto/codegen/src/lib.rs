@@ -1,5 +1,5 @@
-//! Generates Rust code from `.proto` files, in a build script, for packages that use `fanstream`. protoc is part of
-//! this package's dependencies: nothing needs to be installed.
+//! Generates Rust code from `.proto` files in the build script of a package that uses `fanstream`. protoc comes with
+//! this package's dependencies, so no installation is needed.
 //!
 //! `Cargo.toml`, for a proto in `proto/hello.proto`:
 //!
@@ -27,14 +27,13 @@
 //! }
 //! ```
 //!
-//! The module `proto` then holds
+//! The module `proto` then contains
 //! - `hello`: the messages and enums of `hello.proto`;
-//! - `hello_grpc`: for each service its client, its trait, `create_…` and, for each method, `METHOD_…`, which
-//!   `fanstream`'s client and server take. A file without services has no such module;
-//! - `DESCRIPTORS`: all files and their imports, described, with comments: an encoded `FileDescriptorSet`, for server
-//!   reflection.
+//! - `hello_grpc`: for each service its client, its trait, `create_…` and, for each method, `METHOD_…` for
+//!   `fanstream`'s client and server. A file without services has no such module;
+//! - `DESCRIPTORS`: an encoded `FileDescriptorSet` of all files and their imports, with comments, for server reflection.
 //!
-//! Modules are named after the files, whatever their package and folder. The code refers to `grpcio`, `protobuf` and
+//! Modules are named after the files, independent of package and folder. The code refers to `grpcio`, `protobuf` and
 //! `futures` through `fanstream`, so the package needs no dependency on them.
 #![forbid(unsafe_code)]
 #![warn(missing_docs, unreachable_pub)]
@@ -62,12 +61,12 @@ pub struct Protos {
 }
 
 impl Protos {
-    /// No files yet.
+    /// Creates an empty set of files.
     pub fn new() -> Protos {
         Protos::default()
     }
 
-    /// Adds a file: its code is generated, and that of the files it imports.
+    /// Adds a file. Code is generated for it and its imports.
     ///
     /// The path is relative to the package, or to one of the [includes](Protos::include).
     pub fn file(mut self, file: impl Into<PathBuf>) -> Protos {
@@ -75,34 +74,34 @@ impl Protos {
         self
     }
 
-    /// Adds a file to `DESCRIPTORS` that no code is generated from.
+    /// Adds a file to `DESCRIPTORS` without generating code.
     pub fn described(mut self, file: impl Into<PathBuf>) -> Protos {
         self.described.push(file.into());
         self
     }
 
-    /// Adds a directory where imports are looked up, relative to the package.
+    /// Adds an include directory for imports, relative to the package.
     ///
-    /// Without any, the directories of the files are taken. Google's own protos (`google/protobuf/…`) need none.
+    /// By default, the directories of the files are used. Google's protos (`google/protobuf/…`) are always found.
     pub fn include(mut self, directory: impl Into<PathBuf>) -> Protos {
         self.includes.push(directory.into());
         self
     }
 
-    /// Writes to this directory instead of `OUT_DIR`. A directory `NAME` in `OUT_DIR` is read by
-    /// `fanstream::include_protos!("NAME")`.
+    /// Writes to this directory instead of `OUT_DIR`. `fanstream::include_protos!("NAME")` reads the directory `NAME` in
+    /// `OUT_DIR`.
     pub fn out_dir(mut self, directory: impl Into<PathBuf>) -> Protos {
         self.out_dir = Some(directory.into());
         self
     }
 
-    /// Generates the code, and has cargo run the build script again when one of the files changes.
+    /// Generates the code, and tells cargo to rerun the build script when a file changes. Blocks while protoc runs.
     ///
-    /// For a build script: puts the directory of protoc first on this process's `PATH`.
+    /// Call it in a build script only: it puts the directory of protoc first on the `PATH` of the process.
     ///
     /// # Errors
     ///
-    /// [`Error`] names the file and the reason. Nothing usable has been written then.
+    /// [`Error`] with the file and the reason. The output is then incomplete.
     pub fn generate(&self) -> Result<(), Error> {
         let out = match &self.out_dir {
             Some(directory) => directory.clone(),
@@ -115,7 +114,7 @@ impl Protos {
         let described = sources.names(&self.described)?;
         let set = protoc::describe(&sources, files.iter().chain(&described), &out)?;
         for proto in set.get_file() {
-            // Google's own have no path: they change with this package only.
+            // Google's protos have no path: they change with this package only.
             if let Some(path) = sources.path(proto.get_name()) {
                 println!("cargo:rerun-if-changed={}", path.display());
             }
@@ -124,7 +123,7 @@ impl Protos {
         let modules = modules::of(&set, &files)?;
         protoc::generate(&sources, &modules, &out)?;
         for name in modules.iter().flat_map(|module| module.files()) {
-            rewrite(&out.join(name), code::usable)?;
+            rewrite(&out.join(name), code::make_includable)?;
         }
         let protos = out.join("protos.rs");
         fs::write(&protos, modules::source(&modules, &set))

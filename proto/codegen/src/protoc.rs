@@ -1,4 +1,5 @@
-//! Runs protoc, once for the descriptors and its messages, once through `protoc-grpcio` for the code.
+//! Runs protoc twice: for the descriptors and error messages, then through `protoc-grpcio` for the code. It must not
+//! know the content of the generated code.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -12,7 +13,7 @@ use crate::modules::Module;
 use crate::sources::Sources;
 use crate::Error;
 
-/// Describes the files `names` and their imports, in `descriptors.bin`.
+/// Writes the descriptors of the files `names` and their imports to `descriptors.bin`, and returns them.
 pub(crate) fn describe<'a>(
     sources: &Sources,
     names: impl Iterator<Item = &'a String>,
@@ -46,7 +47,7 @@ pub(crate) fn describe<'a>(
     })
 }
 
-/// Writes the code of `modules`.
+/// Generates the code of `modules`.
 pub(crate) fn generate(sources: &Sources, modules: &[Module], out: &Path) -> Result<(), Error> {
     if modules.is_empty() {
         return Ok(());
@@ -67,7 +68,7 @@ pub(crate) fn generate(sources: &Sources, modules: &[Module], out: &Path) -> Res
     })
 }
 
-/// `protoc-grpcio` looks for protoc there and nowhere else.
+/// `protoc-grpcio` finds protoc on `PATH` only.
 fn put_protoc_on_path() -> Result<(), Error> {
     static ONCE: Once = Once::new();
     let protoc = protoc_bin_vendored::protoc_bin_path().map_err(platform)?;
@@ -75,7 +76,7 @@ fn put_protoc_on_path() -> Result<(), Error> {
         let path = env::var_os("PATH").unwrap_or_default();
         let directory = protoc.parent().map(Path::to_path_buf);
         let directories = directory.into_iter().chain(env::split_paths(&path));
-        // It fails for a directory with a separator in its name, which PATH cannot hold.
+        // It fails if a directory has a separator in its name, which PATH cannot contain.
         if let Ok(path) = env::join_paths(directories) {
             env::set_var("PATH", path);
         }

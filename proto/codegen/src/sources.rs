@@ -1,5 +1,5 @@
-//! Where protos are: the include directories, the names that protoc gives to files in them, and back. It knows nothing
-//! of what is in the files.
+//! Maps proto files to protoc's names for them and back, through the include directories. It must not know the content
+//! of the files.
 
 use std::cmp::Reverse;
 use std::path::{absolute, Path, PathBuf};
@@ -7,12 +7,13 @@ use std::path::{absolute, Path, PathBuf};
 use crate::Error;
 
 pub(crate) struct Sources {
-    /// Absolute, the deepest first: with `proto` and `proto/vendor`, a file in the second is named after that one.
+    /// Absolute, the deepest first: with `proto` and `proto/vendor`, the name of a file in `proto/vendor` is relative to
+    /// that directory.
     includes: Vec<PathBuf>,
 }
 
 impl Sources {
-    /// The directories of `files` when there are no `includes`.
+    /// Without `includes`, uses the directories of `files`.
     pub(crate) fn new<'a>(
         includes: &[PathBuf],
         files: impl Iterator<Item = &'a PathBuf>,
@@ -34,7 +35,7 @@ impl Sources {
         &self.includes
     }
 
-    /// protoc's names of `files`, each relative to its include directory.
+    /// Returns protoc's names of `files`, each relative to its include directory.
     pub(crate) fn names(&self, files: &[PathBuf]) -> Result<Vec<String>, Error> {
         files.iter().map(|file| self.name(file)).collect()
     }
@@ -65,7 +66,7 @@ impl Sources {
         Ok(name.to_string_lossy().into_owned())
     }
 
-    /// The file that protoc reads for `name`; `None` for those that come with protoc.
+    /// Returns the file that protoc reads for `name`, or `None` for a file that comes with protoc.
     pub(crate) fn path(&self, name: &str) -> Option<PathBuf> {
         let mut paths = self.includes.iter().map(|include| include.join(name));
         paths.find(|path| path.is_file())

@@ -1,5 +1,4 @@
-//! What a build script notices: which files are written, what is in them, and what errors name. Whether the code
-//! compiles is for `fanstream` itself to show, whose own protos it is.
+//! The output of a build script: files, their content, and errors. `fanstream` itself tests that the code compiles.
 
 use std::fs;
 
@@ -8,7 +7,7 @@ use protobuf::descriptor::FileDescriptorSet;
 use protobuf::Message;
 use tempfile::TempDir;
 
-/// A directory with these files.
+/// Makes a directory with these files.
 fn directory(files: &[(&str, &str)]) -> TempDir {
     let directory = TempDir::new().unwrap();
     for (name, content) in files {
@@ -19,7 +18,7 @@ fn directory(files: &[(&str, &str)]) -> TempDir {
     directory
 }
 
-/// Generates from `file` in `directory`, with that directory included, to `out` in it.
+/// Generates code for `file` in `directory`, to its subdirectory `out`.
 fn generate(directory: &TempDir, file: &str) -> Result<(), Error> {
     protos(directory).file(file).generate()
 }
@@ -72,7 +71,7 @@ fn a_file_and_its_imports_become_modules() {
     let directory = directory(&[("hello.proto", HELLO), ("types/name.proto", NAME)]);
     generate(&directory, "hello.proto").unwrap();
 
-    // `empty` is what the methods' code refers to; for fields, protobuf's own path is written.
+    // The code of methods refers to `empty`; the code of fields refers to the protobuf crate.
     assert_eq!(
         modules(&directory),
         ["hello", "hello_grpc", "name", "empty"]
@@ -88,7 +87,7 @@ fn a_file_and_its_imports_become_modules() {
 }
 
 #[test]
-fn code_can_be_included_and_needs_fanstream_alone() {
+fn code_can_be_included_and_refers_to_fanstream_only() {
     let directory = directory(&[("hello.proto", HELLO), ("types/name.proto", NAME)]);
     generate(&directory, "hello.proto").unwrap();
 
@@ -152,7 +151,7 @@ fn described_files_have_no_code() {
 }
 
 #[test]
-fn two_files_of_one_name_are_refused() {
+fn two_files_of_the_same_name_are_refused() {
     let directory = directory(&[("v1/a.proto", "package b;"), ("v2/a.proto", "package c;")]);
     let error = protos(&directory)
         .file("v1/a.proto")
@@ -165,7 +164,7 @@ fn two_files_of_one_name_are_refused() {
 }
 
 #[test]
-fn googles_empty_and_an_empty_of_ones_own_are_refused_in_methods() {
+fn a_user_defined_empty_conflicts_with_googles_in_methods() {
     let own = "package own; import \"google/protobuf/empty.proto\"; message Empty {}
         service S { rpc M (Empty) returns (google.protobuf.Empty); }";
     let directory = directory(&[("empty.proto", own)]);
@@ -174,7 +173,7 @@ fn googles_empty_and_an_empty_of_ones_own_are_refused_in_methods() {
 }
 
 #[test]
-fn errors_of_protoc_name_file_and_line() {
+fn protoc_errors_name_file_and_line() {
     let directory = directory(&[("bad.proto", "message A {\n  strin name = 1;\n}")]);
     let error = generate(&directory, "bad.proto").unwrap_err().to_string();
     let text = "bad.proto:3:3: \"strin\" is not defined.";
@@ -192,7 +191,7 @@ fn a_missing_import_is_named() {
 }
 
 #[test]
-fn files_that_cannot_be_found_are_named() {
+fn missing_files_are_named() {
     let directory = directory(&[("a.proto", ""), ("in/b.proto", "")]);
     let error = generate(&directory, "c.proto").unwrap_err().to_string();
     let place = directory.path().display();
@@ -219,7 +218,7 @@ fn a_service_without_methods_is_refused() {
 }
 
 #[test]
-fn names_that_rust_reserves_get_a_suffix() {
+fn reserved_names_get_a_suffix() {
     let content = "message A {} service S { rpc M (A) returns (A); }";
     let directory = directory(&[("type.proto", content), ("with-dash.proto", "message B {}")]);
     protos(&directory)

@@ -42,7 +42,7 @@ pub(in crate::cli) fn positive_milliseconds(text: &str) -> Result<Duration, Stri
 /// As [`milliseconds`], and at least the shortest interval of a [`Keepalive`].
 pub(in crate::cli) fn keepalive_interval(text: &str) -> Result<Duration, String> {
     match milliseconds(text)? {
-        duration if duration < Keepalive::LEAST_INTERVAL => Err("it must be 1s or longer".into()),
+        duration if duration < Keepalive::MIN_INTERVAL => Err("it must be 1s or longer".into()),
         duration => Ok(duration),
     }
 }

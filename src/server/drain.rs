@@ -1,0 +1,86 @@
+//! Shuts a server down without losing streams: drain, abort, close. It must not know signals.
+//!
+//! | step | effect | bounded by |
+//! | --- | --- | --- |
+//! | announce | `/readyz` and health report not serving; Watch calls end | [`HEALTH_TIMEOUT`] |
+//! | drain | new calls are refused; open streams may finish | `grace` |
+//! | abort | the remaining streams end with UNAVAILABLE | [`STATUS_TIMEOUT`] |
+//! | close | connections are closed | [`CLOSE_TIMEOUT`] |
+//! | export | the last spans are sent | 1 s |
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use grpcio::{RpcStatus, RpcStatusCode, ShutdownFuture};
+
+use super::Server;
+use crate::engine::thread_waker::ThreadWaker;
+
+/// Time for clients to read the status of aborted streams before connections are closed.
+const STATUS_TIMEOUT: Duration = Duration::from_millis(300);
+
+/// Time for Watch calls to receive NOT_SERVING.
+#[cfg(feature = "services")]
+const HEALTH_TIMEOUT: Duration = Duration::from_millis(200);
+
+/// Time for connections to close.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Outcome of a shutdown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drained {
+    /// Streams still open at the end of the grace period. They ended with UNAVAILABLE.
+    pub aborted: usize,
+    /// False if connections stayed open for 5 s after the last stream had ended. They carry no calls.
+    pub clean: bool,
+}
+
+impl Server {
+    /// Drains and stops the server: reports NOT_SERVING, refuses new calls, lets open streams finish
+    /// within `grace`, then ends the others with UNAVAILABLE. Blocks for at most `grace`, plus half a
+    /// second if clients do not read, plus 5 s if connections do not close.
+    pub fn shutdown(mut self, grace: Duration) -> Drained {
+        #[cfg(feature = "metrics")]
+        self.ready.set(false);
+        // Watch calls of slow readers end with the other calls below.
+        #[cfg(feature = "services")]
+        self.health.shut_down(HEALTH_TIMEOUT);
+        self.streams.refuse(unavailable("the server is draining"));
+        let mut stopped = self.server.shutdown();
+        let mut aborted = 0;
+        if !self.streams.wait_until_none(grace) {
+            let status = unavailable("the server is shutting down; call again");
+            aborted = self.streams.abort_all(&status);
+            self.streams.wait_until_none(STATUS_TIMEOUT);
+        }
+        // Closes idle connections and those whose clients have not read their status.
+        self.server.cancel_all_calls();
+        let clean = wait_for(&mut stopped, CLOSE_TIMEOUT);
+        #[cfg(feature = "otlp")]
+        if let Some(spans) = &self.spans {
+            spans.shut_down();
+        }
+        Drained { aborted, clean }
+    }
+}
+
+fn unavailable(message: &str) -> RpcStatus {
+    RpcStatus::with_message(RpcStatusCode::UNAVAILABLE, message.into())
+}
+
+/// Blocks until the C-core has shut down. Returns false if it has not within `timeout`.
+fn wait_for(stopped: &mut ShutdownFuture, timeout: Duration) -> bool {
+    let thread_waker = ThreadWaker::current();
+    let mut cx = Context::from_waker(&thread_waker.waker);
+    let deadline = Instant::now() + timeout;
+    loop {
+        if let Poll::Ready(ended) = Pin::new(&mut *stopped).poll(&mut cx) {
+            return ended.is_ok();
+        }
+        if !thread_waker.wait(Some(deadline)) {
+            return false;
+        }
+    }
+}
