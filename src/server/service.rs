@@ -42,6 +42,7 @@ enum Part {
     Method {
         /// Full name: `/package.Service/Method`.
         name: &'static str,
+        #[cfg_attr(not(feature = "metrics"), allow(dead_code))]
         is_unary: bool,
         add: Add,
     },
