@@ -11,6 +11,6 @@ pub(in crate::cli) fn keepalive(
 ) -> Option<Keepalive> {
     interval.map(|interval| Keepalive {
         interval,
-        timeout: timeout.unwrap_or(Keepalive::USUAL_TIMEOUT),
+        timeout: timeout.unwrap_or(Keepalive::DEFAULT_TIMEOUT),
     })
 }
