@@ -1,4 +1,5 @@
-//! Generates Rust code and descriptors from `proto/`, for `src/proto.rs`, and from the protos of the examples.
+//! Generates Rust code and descriptors from `proto/`, for `src/proto.rs`, and from the protos of
+//! the examples.
 
 use std::env;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
-//! Streams the output of a command, and kills the command when the call is over, even while it prints nothing.
-//! A second thread reads and sends the lines; the job's own thread watches the call. The job lasts until both are done.
-//! `cargo run --example command_output`
+//! Streams the output of a command, and kills the command when the call is over, even while it
+//! prints nothing. A second thread reads and sends the lines; the job's own thread watches the
+//! call. The job lasts until both are done. `cargo run --example command_output`
 
 use std::io::{self, BufRead, BufReader};
 use std::process::{Command, ExitStatus, Stdio};

@@ -1,6 +1,6 @@
-//! An endless stream that ends cleanly at a shutdown: it notices the drain and reports its last number.
-//! A production server uses `serve`, which drains on SIGTERM and SIGINT.
-//! `cargo run --example drain`
+//! An endless stream that ends cleanly at a shutdown: it notices the drain and reports its last
+//! number. A production server uses `serve`, which drains on SIGTERM and SIGINT. `cargo run
+//! --example drain`
 
 use std::error::Error;
 use std::thread::{scope, sleep};

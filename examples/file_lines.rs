@@ -1,6 +1,6 @@
-//! Streams the lines of a file. The file is read during the call, so a large file needs little memory.
-//! An I/O error becomes the status of the call, before the first line or later.
-//! `cargo run --example file_lines`
+//! Streams the lines of a file. The file is read during the call, so a large file needs little
+//! memory. An I/O error becomes the status of the call, before the first line or later. `cargo run
+//! --example file_lines`
 
 use std::error::Error;
 use std::fs::File;

@@ -1,6 +1,6 @@
 //! A client that resumes a broken stream: each request contains the next position.
-//! `ClientConfig::retries` applies only before the first response. After it, the program must resume itself.
-//! `cargo run --example resume`
+//! `ClientConfig::retries` applies only before the first response. After it, the program must
+//! resume itself. `cargo run --example resume`
 
 use std::{error::Error, thread::sleep, time::Duration};
 

@@ -1,6 +1,6 @@
-//! TLS with a self-signed certificate, and bearer tokens: without a token, a call ends with UNAUTHENTICATED.
-//! The server reloads these files when they change.
-//! `cargo run --example tls_and_tokens`
+//! TLS with a self-signed certificate, and bearer tokens: without a token, a call ends with
+//! UNAUTHENTICATED. The server reloads these files when they change. `cargo run --example
+//! tls_and_tokens`
 
 use std::{error::Error, fs};
 

@@ -1,5 +1,5 @@
-//! Parses and prints addresses of servers: `host:port`, `[::1]:port`, `unix:path`. It must not resolve or
-//! bind them.
+//! Parses and prints addresses of servers: `host:port`, `[::1]:port`, `unix:path`. It must not
+//! resolve or bind them.
 
 use std::fmt::{self, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -88,8 +88,8 @@ impl fmt::Display for Address {
     }
 }
 
-/// Returns the C-core's URI of a Unix-domain socket. The C-core unescapes it, on servers and clients, so
-/// the path must be escaped.
+/// Returns the C-core's URI of a Unix-domain socket. The C-core unescapes it, on servers and
+/// clients, so the path must be escaped.
 pub(crate) fn unix_uri(path: &Path) -> String {
     format!("unix:{}", escape(path.as_os_str().as_bytes()))
 }

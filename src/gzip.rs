@@ -4,8 +4,8 @@ use std::ffi::CStr;
 
 use grpcio::{ChannelBuilder, CompressionAlgorithms, CompressionLevel};
 
-/// The default level of zlib and of other gRPC implementations. Without this argument, grpcio's C-core
-/// uses level 0, which does not compress.
+/// The default level of zlib and of other gRPC implementations. Without this argument, grpcio's
+/// C-core uses level 0, which does not compress.
 const LEVEL: i32 = 6;
 const LEVEL_ARGUMENT: &CStr = c"grpc.gzip_compression_level";
 
@@ -19,7 +19,8 @@ pub(crate) fn compress_requests(channel: ChannelBuilder) -> ChannelBuilder {
 /// Compresses responses for clients that accept it.
 pub(crate) fn compress_responses(channel: ChannelBuilder) -> ChannelBuilder {
     channel
-        // The lowest level means gzip if the client accepts it. An algorithm would ignore the client.
+        // The lowest level means gzip if the client accepts it. An algorithm would ignore the
+        // client.
         .default_compression_level(CompressionLevel::GRPC_COMPRESS_LEVEL_LOW)
         .raw_cfg_int(LEVEL_ARGUMENT.into(), LEVEL)
 }

@@ -1,5 +1,5 @@
-//! Keepalive: HTTP/2 pings that detect a broken connection. The settings of client and server are here
-//! together, because they must match. It must not know flags.
+//! Keepalive: HTTP/2 pings that detect a broken connection. The settings of client and server are
+//! here together, because they must match. It must not know flags.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use grpcio::ChannelBuilder;
 pub struct Keepalive {
     /// Time without received data before a ping is sent. Values below 1 s count as 1 s.
     pub interval: Duration,
-    /// Time for the response to a ping before the connection is closed. It is also the kernel's limit for
-    /// unacknowledged data (TCP_USER_TIMEOUT).
+    /// Time for the response to a ping before the connection is closed. It is also the kernel's
+    /// limit for unacknowledged data (TCP_USER_TIMEOUT).
     pub timeout: Duration,
 }
 
@@ -30,13 +30,14 @@ impl Keepalive {
 
     pub(crate) fn apply_to_client(self, builder: ChannelBuilder) -> ChannelBuilder {
         self.apply(builder)
-            // By default it stops after two pings, because a client that reads a stream sends no data.
+            // By default it stops after two pings, because a client that reads a stream sends no
+            // data.
             .http2_max_pings_without_data(0)
     }
 }
 
-/// Lets clients of a server ping every `interval`, with and without calls. After a few pings more often
-/// than that, the server closes the connection with `too_many_pings`.
+/// Lets clients of a server ping every `interval`, with and without calls. After a few pings more
+/// often than that, the server closes the connection with `too_many_pings`.
 pub(crate) fn permit_pings(builder: ChannelBuilder, interval: Duration) -> ChannelBuilder {
     builder
         // A tenth less, because clocks round and networks delay pings unevenly.

@@ -1,10 +1,11 @@
 //! gRPC server streaming in the synchronous style: blocking producers, no async runtime, on the
 //! gRPC C-core (through [`grpcio`]).
 //!
-//! - [`server`] runs a server for any services: listeners, TLS, tokens, limits, drain, health, reflection,
-//!   metrics and traces. [`client`] makes blocking calls of any server streaming or unary method.
-//! - [`engine`] is the layer below: blocking producers run on worker threads and push into a bounded
-//!   channel per call. A future on the call's poll thread moves the messages to the sink.
+//! - [`server`] runs a server for any services: listeners, TLS, tokens, limits, drain, health,
+//!   reflection, metrics and traces. [`client`] makes blocking calls of any server streaming or
+//!   unary method.
+//! - [`engine`] is the layer below: blocking producers run on worker threads and push into a
+//!   bounded channel per call. A future on the call's poll thread moves the messages to the sink.
 //! - [`include_protos`] includes the generated code of your protos.
 //!
 //! Features: `tls` (TLS and tokens), `services` (health, reflection, channelz), `metrics`, `otlp`
@@ -69,11 +70,12 @@ pub use {futures, grpcio, protobuf};
 /// }
 /// ```
 ///
-/// `proto::hello` then contains the messages, `proto::hello_grpc` the services' traits and clients with `create_…` and
-/// `METHOD_…`, and `proto::DESCRIPTORS` the encoded `FileDescriptorSet` for server reflection.
+/// `proto::hello` then contains the messages, `proto::hello_grpc` the services' traits and clients
+/// with `create_…` and `METHOD_…`, and `proto::DESCRIPTORS` the encoded `FileDescriptorSet` for
+/// server reflection.
 ///
-/// With a name, as in `include_protos!("admin")`, it includes a second set, which `Protos::out_dir` has written to
-/// the directory `admin` of `OUT_DIR`.
+/// With a name, as in `include_protos!("admin")`, it includes a second set, which `Protos::out_dir`
+/// has written to the directory `admin` of `OUT_DIR`.
 #[macro_export]
 macro_rules! include_protos {
     () => {

@@ -1,6 +1,6 @@
-//! Starts the log on standard error: the tutorial's lines with Go's time stamp, or a line per call as text
-//! or JSON. A separate thread writes, so a slow reader never blocks the process. It must not know the
-//! content of the lines.
+//! Starts the log on standard error: the tutorial's lines with Go's time stamp, or a line per call
+//! as text or JSON. A separate thread writes, so a slow reader never blocks the process. It must
+//! not know the content of the lines.
 
 use std::fmt;
 
@@ -23,8 +23,8 @@ use crate::tutorial::TUTORIAL;
 /// Format of the time stamp of Go's `log` package, in local time.
 pub const GO_TIME_STAMP: &str = "%Y/%m/%d %H:%M:%S";
 
-/// Maximum lines in the queue: one or two seconds of 10,000 streams with the tutorial's defaults. Each
-/// place occupies 32 bytes from the start.
+/// Maximum lines in the queue: one or two seconds of 10,000 streams with the tutorial's defaults.
+/// Each place occupies 32 bytes from the start.
 pub const BUFFERED_LINES: usize = 16_384;
 
 /// Format of log lines.
@@ -81,8 +81,8 @@ fn enabled_targets(format: LogFormat, level: LevelFilter) -> Targets {
 
 /// Redirects the C-core's log from standard error to the `log` crate, up to `level`.
 ///
-/// Use `Off` unless debugging: the C-core logs many harmless events as errors. Statuses and the library's
-/// errors contain the relevant ones.
+/// Use `Off` unless debugging: the C-core logs many harmless events as errors. Statuses and the
+/// library's errors contain the relevant ones.
 pub fn redirect_c_core(level: log::LevelFilter) {
     // grpcio reads the current level, and with `Off` would keep the C-core's log on standard error.
     log::set_max_level(level.max(log::LevelFilter::Error));

@@ -21,36 +21,36 @@ pub struct ClientConfig {
     pub connect_timeout: Option<Duration>,
     /// Waits while the server refuses connections, instead of failing.
     pub wait_for_ready: bool,
-    /// Limit for each call, including retries. Connecting is not part of a call, but must not take longer
-    /// either.
+    /// Limit for each call, including retries. Connecting is not part of a call, but must not take
+    /// longer either.
     pub timeout: Option<Duration>,
     /// Limits for the wait for a response of a stream, including retries.
     pub timeouts: ReceiveTimeouts,
-    /// Maximum retries of connecting, and of each call. A call is retried if it ends with UNAVAILABLE or
-    /// RESOURCE_EXHAUSTED before its first response.
+    /// Maximum retries of connecting, and of each call. A call is retried if it ends with
+    /// UNAVAILABLE or RESOURCE_EXHAUSTED before its first response.
     pub retries: u32,
     /// Capacity of each stream's channel between poll thread and caller.
     pub capacity: Capacity,
     /// Configuration of TLS. `None` connects unencrypted.
     #[cfg(feature = "tls")]
     pub tls: Option<ClientTls>,
-    /// Token of every call, sent in the header `authorization`. It is never sent unencrypted to another
-    /// machine.
+    /// Token of every call, sent in the header `authorization`. It is never sent unencrypted to
+    /// another machine.
     #[cfg(feature = "tls")]
     pub token: Option<Token>,
     /// Headers of every call.
     pub headers: Vec<Header>,
-    /// Pings the server while calls are open. If the server does not respond, they end with UNAVAILABLE.
-    /// The server must permit the interval.
+    /// Pings the server while calls are open. If the server does not respond, they end with
+    /// UNAVAILABLE. The server must permit the interval.
     pub keepalive: Option<Keepalive>,
-    /// Compresses requests with gzip, which the server must support. Compressed responses are always
-    /// accepted.
+    /// Compresses requests with gzip, which the server must support. Compressed responses are
+    /// always accepted.
     pub gzip: bool,
 }
 
 impl ClientConfig {
-    /// Returns the defaults for the server at `address`: no TLS, 10 s to connect, no other limit, no
-    /// retries.
+    /// Returns the defaults for the server at `address`: no TLS, 10 s to connect, no other limit,
+    /// no retries.
     pub fn new(address: Address) -> ClientConfig {
         ClientConfig {
             address,
@@ -104,12 +104,12 @@ impl ClientConfig {
     }
 }
 
-/// The C-core adds up to this much to a timeout by rounding. From 1 s on, it sends three digits to the
-/// server, rounded up: without this correction, 2 s becomes 2.01 s.
+/// The C-core adds up to this much to a timeout by rounding. From 1 s on, it sends three digits to
+/// the server, rounded up: without this correction, 2 s becomes 2.01 s.
 const TIMEOUT_ROUNDING: Duration = Duration::from_millis(2);
 
-/// Settings of one call. [`Client::call_settings`](super::Client::call_settings) returns those of the
-/// client's configuration.
+/// Settings of one call. [`Client::call_settings`](super::Client::call_settings) returns those of
+/// the client's configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallSettings {
     /// As [`ClientConfig::timeout`].

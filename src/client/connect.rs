@@ -1,5 +1,5 @@
-//! Connects: makes a ready channel from a configuration, or an error with the reason. It must not call
-//! the user's service.
+//! Connects: makes a ready channel from a configuration, or an error with the reason. It must not
+//! call the user's service.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,7 +19,8 @@ use crate::address::{escape, unix_uri, Address};
 use crate::engine::codec::method;
 use crate::gzip;
 
-/// Connects. Blocks until the channel is ready, the last retry has failed, or the timeout has passed.
+/// Connects. Blocks until the channel is ready, the last retry has failed, or the timeout has
+/// passed.
 pub(super) fn connect(config: &ClientConfig) -> Result<Channel, ConnectError> {
     if config.shows_token_in_the_clear() {
         return Err(ConnectError::TokenInTheClear {
@@ -108,14 +109,14 @@ pub fn channel_builder(environment: Arc<Environment>) -> ChannelBuilder {
         .enable_retry(false)
         // Otherwise the C-core closes the connection after 30 minutes without a call.
         .raw_cfg_int(c"grpc.client_idle_timeout_ms".to_owned(), i32::MAX)
-        // Removes the filters of the features turned off above, which cost 10 to 15 % of a message even
-        // when off. It also removes deadlines, so the next line restores them.
+        // Removes the filters of the features turned off above, which cost 10 to 15 % of a message
+        // even when off. It also removes deadlines, so the next line restores them.
         .raw_cfg_int(c"grpc.minimal_stack".to_owned(), 1)
         .raw_cfg_int(c"grpc.enable_deadline_checking".to_owned(), 1)
 }
 
-/// Returns true if the address is on this machine. No proxy is used for it, and its traffic does not leave
-/// the machine.
+/// Returns true if the address is on this machine. No proxy is used for it, and its traffic does
+/// not leave the machine.
 pub(super) fn is_local(address: &Address) -> bool {
     match address {
         Address::Unix(_) => true,
@@ -126,8 +127,8 @@ pub(super) fn is_local(address: &Address) -> bool {
     }
 }
 
-/// Returns the C-core's URI of an address. The explicit scheme and the escapes keep a host or path from
-/// being parsed as another scheme or as parameters.
+/// Returns the C-core's URI of an address. The explicit scheme and the escapes keep a host or path
+/// from being parsed as another scheme or as parameters.
 fn target(address: &Address) -> String {
     match address {
         Address::Tcp { .. } => {
@@ -144,7 +145,8 @@ enum Waited {
     TimedOut,
 }
 
-/// Blocks until `channel` is ready, the deadline has passed or, without `wait_for_ready`, it has failed.
+/// Blocks until `channel` is ready, the deadline has passed or, without `wait_for_ready`, it has
+/// failed.
 fn wait_until_ready(channel: &Channel, deadline: Option<Instant>, wait_for_ready: bool) -> Waited {
     /// Effectively unlimited, and still within the range of every clock.
     const NO_LIMIT: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
@@ -166,8 +168,8 @@ fn wait_until_ready(channel: &Channel, deadline: Option<Instant>, wait_for_ready
     }
 }
 
-/// A call over a failed channel ends with the reason of the failure. If the server can be reached after
-/// all, it gets a health check.
+/// A call over a failed channel ends with the reason of the failure. If the server can be reached
+/// after all, it gets a health check.
 const PROBE: Method<Empty, Empty> = method(MethodType::Unary, "/grpc.health.v1.Health/Check");
 
 #[cfg(feature = "tls")]

@@ -1,5 +1,5 @@
-//! The error of a client that cannot connect. It replaces common messages of the C-core and OpenSSL by a
-//! short reason. It must not connect.
+//! The error of a client that cannot connect. It replaces common messages of the C-core and OpenSSL
+//! by a short reason. It must not connect.
 
 use std::time::Duration;
 
@@ -39,7 +39,8 @@ pub enum ConnectError {
         /// The reason, as far as known.
         reason: String,
     },
-    /// [`ClientConfig::token`](super::ClientConfig::token) would be sent unencrypted to another machine.
+    /// [`ClientConfig::token`](super::ClientConfig::token) would be sent unencrypted to another
+    /// machine.
     #[error(
         "the token would be sent to {address} in the clear, where others can read it; use TLS"
     )]
@@ -100,8 +101,8 @@ pub(super) fn reason(status: &RpcStatus, security: Security) -> String {
     if let Some(name) = between(message, "Peer name ", " is not in peer certificate") {
         return format!("the server's certificate is not for `{name}`");
     }
-    // A server that expects TLS or another certificate only closes the connection: with TLS 1.3, the
-    // client completes the handshake before the server has checked the client's certificate.
+    // A server that expects TLS or another certificate only closes the connection: with TLS 1.3,
+    // the client completes the handshake before the server has checked the client's certificate.
     if message.contains("Socket closed") || message.contains("Connection reset") {
         let why = match security {
             Security::Clear => "perhaps it speaks TLS only",

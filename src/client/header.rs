@@ -1,5 +1,5 @@
-//! User-defined headers of a call, parsed from `name:value` and validated, so that sending them cannot
-//! fail. It must not know calls.
+//! User-defined headers of a call, parsed from `name:value` and validated, so that sending them
+//! cannot fail. It must not know calls.
 
 use std::fmt;
 use std::str::FromStr;
@@ -58,7 +58,8 @@ pub enum HeaderError {
 impl FromStr for Header {
     type Err = HeaderError;
 
-    /// Parses `name:value`. The name may be in any case. If it ends with `-bin`, the value is base64.
+    /// Parses `name:value`. The name may be in any case. If it ends with `-bin`, the value is
+    /// base64.
     fn from_str(text: &str) -> Result<Header, HeaderError> {
         let (name, value) = text.split_once(':').ok_or(HeaderError::NoColon)?;
         let (name, value) = (checked_name(name.trim())?, value.trim());
@@ -86,11 +87,12 @@ fn checked_name(name: &str) -> Result<String, HeaderError> {
 }
 
 impl Header {
-    /// Makes a header. If the name ends with `-bin`, the value may be any bytes; otherwise it must be
-    /// printable ASCII.
+    /// Makes a header. If the name ends with `-bin`, the value may be any bytes; otherwise it must
+    /// be printable ASCII.
     ///
     /// # Errors
-    /// [`HeaderError`] if the name or the value has invalid characters, or gRPC sets the header itself.
+    /// [`HeaderError`] if the name or the value has invalid characters, or gRPC sets
+    /// the header itself.
     pub fn new(name: &str, value: impl Into<Vec<u8>>) -> Result<Header, HeaderError> {
         let (name, value) = (checked_name(name)?, value.into());
         if name.ends_with("-bin") {

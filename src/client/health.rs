@@ -7,7 +7,8 @@ use crate::proto::health_grpc::{METHOD_HEALTH_CHECK, METHOD_HEALTH_WATCH};
 use crate::services::ServingStatus;
 
 impl Client {
-    /// Returns the health of `service`, or of the whole server for `""`. Blocks as [`Client::unary`] does.
+    /// Returns the health of `service`, or of the whole server for `""`. Blocks as
+    /// [`Client::unary`] does.
     ///
     /// # Errors
     /// The status of the call: NOT_FOUND if the server does not know the service.
@@ -17,8 +18,8 @@ impl Client {
         Ok(response.message.status)
     }
 
-    /// Streams the health of `service`: the current status, then each change, until the server ends the
-    /// call. Returns at once; iterating blocks.
+    /// Streams the health of `service`: the current status, then each change, until the server ends
+    /// the call. Returns at once; iterating blocks.
     pub fn watch_health(&self, service: &str) -> ResponseStream<HealthCheckResponse> {
         self.call_with(
             &METHOD_HEALTH_WATCH,

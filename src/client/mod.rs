@@ -1,5 +1,5 @@
-//! A blocking client for streaming and unary methods of any service. One connection serves calls from any
-//! number of threads. It must not print, nor know flags or exit codes.
+//! A blocking client for streaming and unary methods of any service. One connection serves calls
+//! from any number of threads. It must not print, nor know flags or exit codes.
 
 mod config;
 mod connect;
@@ -40,8 +40,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects. Blocks until the connection is ready, the last retry has failed, or a timeout of `config`
-    /// has passed.
+    /// Connects. Blocks until the connection is ready, the last retry has failed, or a timeout of
+    /// `config` has passed.
     ///
     /// # Errors
     /// [`ConnectError`] if there is no connection.
@@ -53,11 +53,11 @@ impl Client {
         })
     }
 
-    /// Starts a server streaming call with the settings of the client's configuration. Returns at once;
-    /// iterating the result blocks, and dropping it cancels the call.
+    /// Starts a server streaming call with the settings of the client's configuration. Returns at
+    /// once; iterating the result blocks, and dropping it cancels the call.
     ///
-    /// `method` is a constant of generated code. See [`ServerBuilder`](crate::server::ServerBuilder) for an
-    /// example.
+    /// `method` is a constant of generated code. See
+    /// [`ServerBuilder`](crate::server::ServerBuilder) for an example.
     pub fn call<Req, Resp: Payload>(
         &self,
         method: &Method<Req, Resp>,
@@ -76,8 +76,8 @@ impl Client {
         ResponseStream::start(self.clone(), method, &request, settings)
     }
 
-    /// Makes a unary call. Blocks until the response has arrived, the call has failed, or `timeout` has
-    /// passed; until `timeout` also if a faulty server sends several responses.
+    /// Makes a unary call. Blocks until the response has arrived, the call has failed, or `timeout`
+    /// has passed; until `timeout` also if a faulty server sends several responses.
     /// [`ReceiveTimeouts`](crate::engine::ReceiveTimeouts) do not apply.
     ///
     /// # Errors

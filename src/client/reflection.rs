@@ -1,5 +1,6 @@
-//! Fetches a server's descriptors over reflection, without retries. All requests of one [`Protos`] share
-//! one call, which [`CallSettings::timeout`](super::CallSettings::timeout) limits. It must not know health.
+//! Fetches a server's descriptors over reflection, without retries. All requests of one [`Protos`]
+//! share one call, which [`CallSettings::timeout`](super::CallSettings::timeout) limits. It must
+//! not know health.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -25,8 +26,8 @@ use crate::proto::reflection::{
 use crate::proto::reflection_grpc::METHOD_SERVER_REFLECTION_SERVER_REFLECTION_INFO as V1;
 
 impl Client {
-    /// Starts a reflection call and lists the server's services. Uses reflection v1, or v1alpha if the
-    /// server does not have v1. Blocks until the list has arrived or the call has failed.
+    /// Starts a reflection call and lists the server's services. Uses reflection v1, or v1alpha if
+    /// the server does not have v1. Blocks until the list has arrived or the call has failed.
     ///
     /// # Errors
     /// The status of the call: UNIMPLEMENTED if the server has neither version.
@@ -90,8 +91,8 @@ impl Protos {
         &self.services
     }
 
-    /// Fetches the file that declares `symbol` (a full name) and all of its imports. Blocks until they have
-    /// arrived or the call has failed.
+    /// Fetches the file that declares `symbol` (a full name) and all of its imports. Blocks until
+    /// they have arrived or the call has failed.
     ///
     /// # Errors
     /// The server's error: NOT_FOUND if it does not know the symbol.

@@ -1,5 +1,5 @@
-//! A blocking iterator over the responses of a streaming call, including its retries. It must not know the
-//! messages.
+//! A blocking iterator over the responses of a streaming call, including its retries. It must not
+//! know the messages.
 //!
 //! | state | event | result |
 //! | --- | --- | --- |
@@ -20,11 +20,11 @@ use crate::engine::{receive, Payload, ReceiveError, ReceiveTimeouts, Responses};
 
 /// A blocking iterator over the responses to one request.
 ///
-/// A call that fails before its first response is retried up to [`CallSettings::retries`] times. An error
-/// is yielded once, then `None`. Dropping the iterator cancels the call.
+/// A call that fails before its first response is retried up to [`CallSettings::retries`] times. An
+/// error is yielded once, then `None`. Dropping the iterator cancels the call.
 pub struct ResponseStream<T> {
-    /// The current attempt; `None` if the last one could not begin. Dropped before `client`, whose poll
-    /// thread sends the cancellation.
+    /// The current attempt; `None` if the last one could not begin. Dropped before `client`, whose
+    /// poll thread sends the cancellation.
     responses: Option<Responses<T>>,
     client: Client,
     method: Method<GrpcSlice, T>,
@@ -93,13 +93,14 @@ impl<T> ResponseStream<T> {
         self.responses.as_ref().is_some_and(Responses::is_ready)
     }
 
-    /// Returns the server's headers (initial metadata), or `None` before the first response or the end.
+    /// Returns the server's headers (initial metadata), or `None` before the first response or the
+    /// end.
     pub fn headers(&self) -> Option<&Metadata> {
         self.responses.as_ref()?.headers()
     }
 
-    /// Returns the status of the call once it has ended. `None` before, and after a cancellation by this
-    /// side.
+    /// Returns the status of the call once it has ended. `None` before, and after a cancellation by
+    /// this side.
     pub fn status(&self) -> Option<RpcStatus> {
         self.responses.as_ref()?.status()
     }
@@ -156,7 +157,8 @@ fn encoded<Req, T>(method: &Method<Req, T>) -> Method<GrpcSlice, T> {
 impl<T: Payload> Iterator for ResponseStream<T> {
     type Item = Result<T, ReceiveError>;
 
-    /// Returns the next response. Blocks until it arrives, the last attempt ends, or a timeout passes.
+    /// Returns the next response. Blocks until it arrives, the last attempt ends, or a timeout
+    /// passes.
     fn next(&mut self) -> Option<Result<T, ReceiveError>> {
         loop {
             if let Some(failure) = self.failure.take() {

@@ -1,5 +1,5 @@
-//! Decides whether and when to retry: exponential backoff with full jitter, limited by a number of retries
-//! and a deadline. It must not know the operation.
+//! Decides whether and when to retry: exponential backoff with full jitter, limited by a number of
+//! retries and a deadline. It must not know the operation.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,8 +11,8 @@ const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
 /// Maximum of any delay.
 const MAX_BACKOFF: Duration = Duration::from_secs(5);
 
-/// A server may cancel a call at its deadline, and its clock may be this much ahead. A cancellation this
-/// close to the deadline counts as the deadline.
+/// A server may cancel a call at its deadline, and its clock may be this much ahead. A cancellation
+/// this close to the deadline counts as the deadline.
 const MAX_CLOCK_SKEW: Duration = Duration::from_millis(10);
 
 /// The remaining retries and their backoff.
@@ -45,15 +45,16 @@ impl Retry {
         }
     }
 
-    /// Like `pause`, after a call ended with `status`. Returns false also if the status is not retryable.
+    /// Like `pause`, after a call ended with `status`. Returns false also if the status is not
+    /// retryable.
     pub(super) fn pause_after(&mut self, status: &RpcStatus) -> bool {
         is_retryable(status.code()) && self.pause()
     }
 
     fn next_delay(&mut self) -> Option<Duration> {
         self.left = self.left.checked_sub(1)?;
-        // Full jitter: uniform from zero to the ceiling, so that clients that failed together do not
-        // retry together.
+        // Full jitter: uniform from zero to the ceiling, so that clients that failed together do
+        // not retry together.
         let delay = self.ceiling.mul_f64(fastrand::f64());
         self.ceiling = MAX_BACKOFF.min(self.ceiling * 2);
         let in_time = time_left(self.deadline).is_none_or(|left| delay < left);

@@ -1,9 +1,9 @@
-//! A small HTTP/1 server for GET requests: one request per connection, one thread per connection. It
-//! must not know the content of its responses.
+//! A small HTTP/1 server for GET requests: one request per connection, one thread per connection.
+//! It must not know the content of its responses.
 //!
-//! Slow clients are dropped after [`REQUEST_TIMEOUT`]; above [`MAX_CONNECTIONS`] the oldest connection
-//! is closed. hyper is not used, because it is asynchronous; nor tiny_http, because there a connection
-//! without a request holds a thread for good.
+//! Slow clients are dropped after [`REQUEST_TIMEOUT`]; above [`MAX_CONNECTIONS`] the oldest
+//! connection is closed. hyper is not used, because it is asynchronous; nor tiny_http, because
+//! there a connection without a request holds a thread for good.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -88,8 +88,8 @@ pub(super) struct Endpoint {
 }
 
 impl Endpoint {
-    /// Binds `address`, or for a host name the first of its addresses that can be bound, and starts a
-    /// thread that accepts connections. `handler` makes the response to each GET request.
+    /// Binds `address`, or for a host name the first of its addresses that can be bound, and starts
+    /// a thread that accepts connections. `handler` makes the response to each GET request.
     pub(super) fn start(
         address: &Address,
         handler: impl Fn(&str) -> Reply + Send + Sync + 'static,
@@ -220,7 +220,8 @@ fn respond(stream: &TcpStream, handler: &Handler) -> io::Result<()> {
         rest = &rest[written..];
     }
     stream.shutdown(Shutdown::Write)?;
-    // Closing a socket with unread data resets the connection, and the client may lose the response.
+    // Closing a socket with unread data resets the connection, and the client may lose the
+    // response.
     let mut unread = [0; 1024];
     loop {
         stream.set_read_timeout(Some(left(deadline)?))?;

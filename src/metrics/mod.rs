@@ -1,5 +1,5 @@
-//! Observability over HTTP, on a separate port: OpenMetrics for Prometheus at `/metrics`, liveness at
-//! `/healthz`, readiness at `/readyz`. It must not know flags.
+//! Observability over HTTP, on a separate port: OpenMetrics for Prometheus at `/metrics`, liveness
+//! at `/healthz`, readiness at `/readyz`. It must not know flags.
 //!
 //! A scrape reads the counters of the [`engine`](crate::engine). No code here runs during a call.
 
@@ -56,8 +56,8 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    /// Binds `address` and serves until dropped. `unary_methods` are full method names; all other methods
-    /// are labelled as server streaming. Blocks while a host name is resolved.
+    /// Binds `address` and serves until dropped. `unary_methods` are full method names; all other
+    /// methods are labelled as server streaming. Blocks while a host name is resolved.
     pub(crate) fn start(
         address: &Address,
         streams: Streams,

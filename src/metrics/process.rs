@@ -1,5 +1,5 @@
-//! Metrics of the process (`process_…`), under the names of the Prometheus client libraries. It must
-//! not know calls. A metric whose value the kernel does not give is left out.
+//! Metrics of the process (`process_…`), under the names of the Prometheus client libraries. It
+//! must not know calls. A metric whose value the kernel does not give is left out.
 
 use std::fmt;
 

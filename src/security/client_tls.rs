@@ -1,5 +1,5 @@
-//! TLS of a client: its certificate, its trusted authorities, and the channel credentials made from them.
-//! It must not know flags or addresses.
+//! TLS of a client: its certificate, its trusted authorities, and the channel credentials made from
+//! them. It must not know flags or addresses.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -13,8 +13,8 @@ use super::pem::{check_authorities, Identity};
 /// Configuration of a client's TLS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClientTls {
-    /// Trusted authorities. `None` trusts those of the system, or of the file in the environment variable
-    /// `GRPC_DEFAULT_SSL_ROOTS_FILE_PATH`.
+    /// Trusted authorities. `None` trusts those of the system, or of the file in the environment
+    /// variable `GRPC_DEFAULT_SSL_ROOTS_FILE_PATH`.
     pub authorities: Option<Authorities>,
     /// The client's certificate and key, for mutual TLS. `None` sends no certificate.
     pub identity: Option<ClientIdentity>,
@@ -23,8 +23,8 @@ pub struct ClientTls {
 }
 
 impl ClientTls {
-    /// Returns a configuration that trusts the authorities in this PEM file only. Blocks while the file is
-    /// read.
+    /// Returns a configuration that trusts the authorities in this PEM file only. Blocks while the
+    /// file is read.
     ///
     /// # Errors
     /// Those of [`Authorities::from_file`].
@@ -63,8 +63,8 @@ impl fmt::Debug for Authorities {
 pub struct ClientIdentity(Arc<Identity>);
 
 impl ClientIdentity {
-    /// Reads PEM files: the certificate, followed by the intermediate certificates, and its private key
-    /// without a passphrase. Blocks while the files are read.
+    /// Reads PEM files: the certificate, followed by the intermediate certificates, and its private
+    /// key without a passphrase. Blocks while the files are read.
     ///
     /// # Errors
     /// [`FileError`] if a file cannot be read, or the key is not that of the certificate.

@@ -1,5 +1,5 @@
-//! Reads TLS and token files. Every error names the file and its role. It must not know the formats, which
-//! are in [`super::pem`] and [`super::token`].
+//! Reads TLS and token files. Every error names the file and its role. It must not know the
+//! formats, which are in [`super::pem`] and [`super::token`].
 
 use std::fmt;
 use std::fs::{self, File};
@@ -7,7 +7,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// Maximum size of a file, far above any valid one. It bounds the read of a wrong path, such as a device.
+/// Maximum size of a file, far above any valid one. It bounds the read of a wrong path, such as a
+/// device.
 const MAX_FILE_BYTES: u64 = 16 << 20;
 
 /// The role of a file.
@@ -114,8 +115,8 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Returns true if the group or others have any permission on this file. For a secret, this deserves a
-/// warning. Returns false if the permissions cannot be read.
+/// Returns true if the group or others have any permission on this file. For a secret, this
+/// deserves a warning. Returns false if the permissions cannot be read.
 pub fn readable_by_others(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o077 != 0)
 }

@@ -1,8 +1,8 @@
-//! TLS certificates and bearer tokens, read from files and validated before use. A server reloads changed
-//! files. It must not know flags, which are in `crate::cli`.
+//! TLS certificates and bearer tokens, read from files and validated before use. A server reloads
+//! changed files. It must not know flags, which are in `crate::cli`.
 //!
-//! Certificates are used at the start of a connection, tokens at the start of a call. No code here runs
-//! per message.
+//! Certificates are used at the start of a connection, tokens at the start of a call. No code here
+//! runs per message.
 
 mod client_tls;
 mod files;

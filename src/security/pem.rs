@@ -1,5 +1,5 @@
-//! Validates PEM files before the C-core uses them, because the C-core reports no reasons. It uses the
-//! same OpenSSL as the C-core, so both accept the same files. It must not read files.
+//! Validates PEM files before the C-core uses them, because the C-core reports no reasons. It uses
+//! the same OpenSSL as the C-core, so both accept the same files. It must not read files.
 
 use openssl::asn1::Asn1Time;
 use openssl::error::ErrorStack;

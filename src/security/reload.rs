@@ -1,8 +1,8 @@
-//! Reloads values when their files change: a thread polls the files. It must not know the use of the
-//! values.
+//! Reloads values when their files change: a thread polls the files. It must not know the use of
+//! the values.
 //!
-//! Each poll reads the contents, since the files are small. Time stamps would miss swapped symbolic links
-//! (Kubernetes), copies that keep their date, and changes within a coarse clock's tick.
+//! Each poll reads the contents, since the files are small. Time stamps would miss swapped symbolic
+//! links (Kubernetes), copies that keep their date, and changes within a coarse clock's tick.
 //!
 //! | contents | result of a poll |
 //! | --- | --- |
@@ -49,8 +49,8 @@ struct Polls {
 }
 
 impl<T> Reloadable<T> {
-    /// Reads the files and parses a value. After each change, `reparse` gets the new contents, or the error
-    /// of a file that cannot be read. Blocks while the files are read.
+    /// Reads the files and parses a value. After each change, `reparse` gets the new contents, or
+    /// the error of a file that cannot be read. Blocks while the files are read.
     ///
     /// # Errors
     /// If a file cannot be read, or `parse` fails.
@@ -79,8 +79,8 @@ impl<T> Reloadable<T> {
         value.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Polls the files once: see the table above. Returns `None` without a change. Blocks while the files are
-    /// read.
+    /// Polls the files once: see the table above. Returns `None` without a change. Blocks while the
+    /// files are read.
     fn poll(&self) -> Option<Result<(), FileError>> {
         let contents = read(&self.sources);
         let digest = digest(&contents);

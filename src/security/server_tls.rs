@@ -1,5 +1,5 @@
-//! TLS of a server: credentials made from files. After a change of the files, new connections get new
-//! credentials; open connections keep theirs. It must not know flags or addresses.
+//! TLS of a server: credentials made from files. After a change of the files, new connections get
+//! new credentials; open connections keep theirs. It must not know flags or addresses.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,16 +12,16 @@ use super::files::{Content, FileError, FileRole, Source};
 use super::pem::{check_authorities, Identity};
 use super::reload::{Poll, Reloadable};
 
-/// PEM files of a server's TLS. Changed files are reloaded for new connections. Unusable changes are
-/// logged and ignored.
+/// PEM files of a server's TLS. Changed files are reloaded for new connections. Unusable changes
+/// are logged and ignored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerTls {
     /// The server's certificate, followed by the intermediate certificates.
     pub certificate: PathBuf,
     /// The private key of the certificate, without a passphrase.
     pub key: PathBuf,
-    /// Mutual TLS: every client needs a certificate from one of these authorities. `None` requests no
-    /// client certificate.
+    /// Mutual TLS: every client needs a certificate from one of these authorities. `None` requests
+    /// no client certificate.
     pub client_authorities: Option<PathBuf>,
 }
 
@@ -104,7 +104,8 @@ fn check(contents: Vec<Content>) -> Result<Material, FileError> {
     })
 }
 
-/// Gives the C-core the current credentials. The C-core calls it before each handshake, on a poll thread.
+/// Gives the C-core the current credentials. The C-core calls it before each handshake, on a poll
+/// thread.
 struct Fetcher {
     material: Arc<Reloadable<Material>>,
     /// Source of the C-core's current credentials.
@@ -127,8 +128,8 @@ impl ServerCredentialsFetcher for Fetcher {
             identity,
             client_authorities,
         } = &*current;
-        // The C-core takes the request type from `with_fetcher`, not from here. Its debug build requires
-        // authorities even if no client certificate is requested.
+        // The C-core takes the request type from `with_fetcher`, not from here. Its debug build
+        // requires authorities even if no client certificate is requested.
         let authorities = client_authorities.as_ref().unwrap_or(&identity.certificate);
         let credentials = ServerCredentialsBuilder::new()
             .root_cert(

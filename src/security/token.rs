@@ -1,5 +1,5 @@
-//! Bearer tokens: the token of a client, and the set of tokens that a server accepts. Here tokens are
-//! compared. It must not know calls.
+//! Bearer tokens: the token of a client, and the set of tokens that a server accepts. Here tokens
+//! are compared. It must not know calls.
 
 use std::fmt;
 use std::path::Path;
@@ -46,8 +46,8 @@ impl fmt::Debug for Token {
 }
 
 impl Token {
-    /// Reads the first token of a file. Each line is a token, except empty lines and lines that begin with
-    /// `#`. Blocks while the file is read.
+    /// Reads the first token of a file. Each line is a token, except empty lines and lines that
+    /// begin with `#`. Blocks while the file is read.
     ///
     /// # Errors
     /// [`FileError`] if the file cannot be read, has no token, or has a malformed line.
@@ -87,9 +87,9 @@ fn tokens(file: &Content) -> Result<Vec<Token>, FileError> {
     Ok(tokens)
 }
 
-/// The tokens of a file, reloaded when it changes. At the start, the file must have a token. Later, an
-/// empty or deleted file revokes all tokens. A malformed or unreadable file is logged and ignored, so
-/// that a typing mistake does not lock out clients.
+/// The tokens of a file, reloaded when it changes. At the start, the file must have a token. Later,
+/// an empty or deleted file revokes all tokens. A malformed or unreadable file is logged and
+/// ignored, so that a typing mistake does not lock out clients.
 #[derive(Clone)]
 pub(crate) struct TokenSet(Arc<Reloadable<Vec<Hash>>>);
 

@@ -1,13 +1,13 @@
-//! Checks the bearer token of each call before its handler runs, on a poll thread. It must not block, and
-//! must not know the tokens: [`TokenSet::contains`] compares them.
+//! Checks the bearer token of each call before its handler runs, on a poll thread. It must not
+//! block, and must not know the tokens: [`TokenSet::contains`] compares them.
 
 use grpcio::{CheckResult, Metadata, RpcContext, RpcStatus, RpcStatusCode, ServerChecker};
 
 use super::token::TokenSet;
 use crate::engine::Streams;
 
-/// Admits calls with a known token. Other calls end with UNAUTHENTICATED and are counted as refused.
-/// grpcio ends calls of unknown methods before it calls any checker.
+/// Admits calls with a known token. Other calls end with UNAUTHENTICATED and are counted as
+/// refused. grpcio ends calls of unknown methods before it calls any checker.
 #[derive(Clone)]
 pub(crate) struct TokenChecker(pub(crate) TokenSet, pub(crate) Streams);
 
@@ -28,8 +28,8 @@ impl ServerChecker for TokenChecker {
     }
 }
 
-/// Returns the reason to refuse a call with these headers, if any. The reason does not help to guess a
-/// token.
+/// Returns the reason to refuse a call with these headers, if any. The reason does not help to
+/// guess a token.
 fn refusal(known: &TokenSet, headers: &Metadata) -> Option<&'static str> {
     let mut given = headers
         .iter()

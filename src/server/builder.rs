@@ -118,12 +118,12 @@ impl ServerBuilder {
         self
     }
 
-    /// Adds a check that runs before the handler of every call, for example of headers, method, peer or
-    /// client certificate. Checks run in the order of their addition. If one returns an error, the call
-    /// ends with that status.
+    /// Adds a check that runs before the handler of every call, for example of headers, method,
+    /// peer or client certificate. Checks run in the order of their addition. If one returns an
+    /// error, the call ends with that status.
     ///
-    /// `check` runs on a poll thread, so it must not block. If it panics, the call ends with INTERNAL.
-    /// A call of an unknown method ends with UNIMPLEMENTED before any check.
+    /// `check` runs on a poll thread, so it must not block. If it panics, the call ends with
+    /// INTERNAL. A call of an unknown method ends with UNIMPLEMENTED before any check.
     pub fn check(
         mut self,
         check: impl Fn(&RpcContext<'_>) -> Result<(), RpcStatus> + Send + Sync + 'static,
@@ -151,12 +151,12 @@ impl ServerBuilder {
         self
     }
 
-    /// Binds the addresses and starts the server. Returns once it accepts calls. Blocks only while files
-    /// are read and host names are resolved.
+    /// Binds the addresses and starts the server. Returns once it accepts calls. Blocks only while
+    /// files are read and host names are resolved.
     ///
     /// # Errors
-    /// [`StartError`], for example if a file is unusable, an address is taken, two services have the same
-    /// method, or no thread can be started.
+    /// [`StartError`], for example if a file is unusable, an address is taken, two services have
+    /// the same method, or no thread can be started.
     pub fn start(self) -> Result<Server, StartError> {
         let mut seen = HashSet::new();
         let methods = self.services.iter().flat_map(Service::methods);
@@ -168,9 +168,9 @@ impl ServerBuilder {
         Server::start(self)
     }
 
-    /// Starts the server and blocks until the process receives SIGTERM or SIGINT, then drains for at most
-    /// `grace`: see [`Server::shutdown`]. A second signal ends the process at once, with exit code 128
-    /// plus the signal's number.
+    /// Starts the server and blocks until the process receives SIGTERM or SIGINT, then drains for
+    /// at most `grace`: see [`Server::shutdown`]. A second signal ends the process at once, with
+    /// exit code 128 plus the signal's number.
     ///
     /// # Errors
     /// As [`ServerBuilder::start`].

@@ -1,5 +1,5 @@
-//! Selects the built-in services of a server ([`crate::services`]) and sets the health of all services.
-//! It must not know their implementation.
+//! Selects the built-in services of a server ([`crate::services`]) and sets the health of all
+//! services. It must not know their implementation.
 
 use grpcio::Service;
 
@@ -34,8 +34,8 @@ impl Default for ServicesConfig {
 }
 
 impl ServicesConfig {
-    /// Returns the built-in services, and a health in which they and `names` are SERVING. Reflection
-    /// describes the services found in `descriptors`.
+    /// Returns the built-in services, and a health in which they and `names` are SERVING.
+    /// Reflection describes the services found in `descriptors`.
     pub(super) fn start(
         &self,
         mut names: Vec<&'static str>,

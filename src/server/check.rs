@@ -1,5 +1,5 @@
-//! Runs a user-defined check of each call before its handler. It must not know the meaning of the check.
-//! Tokens are checked in `security/token_checker.rs`.
+//! Runs a user-defined check of each call before its handler. It must not know the meaning of the
+//! check. Tokens are checked in `security/token_checker.rs`.
 
 use std::sync::Arc;
 

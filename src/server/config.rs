@@ -1,4 +1,5 @@
-//! Configuration of a server, and its validation without a start. It must not know flags or services.
+//! Configuration of a server, and its validation without a start. It must not know flags or
+//! services.
 
 #[cfg(feature = "tls")]
 use std::path::PathBuf;
@@ -30,24 +31,24 @@ pub struct ServerConfig {
     pub workers: WorkersConfig,
     /// Limits of streams.
     pub streams: StreamsConfig,
-    /// Maximum concurrent streams per connection. Further calls wait in the client until a stream ends.
-    /// `None` means no limit.
+    /// Maximum concurrent streams per connection. Further calls wait in the client until a stream
+    /// ends. `None` means no limit.
     pub max_streams_per_connection: Option<u32>,
     /// Maximum request size in bytes. A call with a larger request ends with RESOURCE_EXHAUSTED.
     pub max_request_bytes: usize,
-    /// Delays each call until its first message has arrived. Until then the call occupies memory only.
-    /// Set it to false if the server sends first in a method: such a call would otherwise wait for ever.
-    /// Without the patches in scripts/ccore it has no effect.
+    /// Delays each call until its first message has arrived. Until then the call occupies memory
+    /// only. Set it to false if the server sends first in a method: such a call would otherwise
+    /// wait for ever. Without the patches in scripts/ccore it has no effect.
     pub await_requests: bool,
-    /// Compresses responses with gzip for clients that accept it. Compression runs on the poll threads,
-    /// so large responses delay other calls. Compressed requests are always accepted.
+    /// Compresses responses with gzip for clients that accept it. Compression runs on the poll
+    /// threads, so large responses delay other calls. Compressed requests are always accepted.
     pub gzip: bool,
     /// TLS files. `None` serves unencrypted.
     #[cfg(feature = "tls")]
     pub tls: Option<ServerTls>,
-    /// A file of bearer tokens, one per line. Lines that begin with `#` are comments. A call without a
-    /// listed token ends with UNAUTHENTICATED. A changed file is reloaded; an empty or deleted file
-    /// revokes all tokens.
+    /// A file of bearer tokens, one per line. Lines that begin with `#` are comments. A call
+    /// without a listed token ends with UNAUTHENTICATED. A changed file is reloaded; an empty or
+    /// deleted file revokes all tokens.
     #[cfg(feature = "tls")]
     pub token_file: Option<PathBuf>,
     /// Limits of connections and their memory.
@@ -64,8 +65,8 @@ pub struct ServerConfig {
 }
 
 impl ServerConfig {
-    /// Validates the configuration without binding an address. Blocks while files are read and host names
-    /// are resolved.
+    /// Validates the configuration without binding an address. Blocks while files are read and host
+    /// names are resolved.
     ///
     /// # Errors
     /// [`StartError`] if a file or an address is unusable, or no address is configured.

@@ -33,14 +33,15 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Drained {
     /// Streams still open at the end of the grace period. They ended with UNAVAILABLE.
     pub aborted: usize,
-    /// False if connections stayed open for 5 s after the last stream had ended. They carry no calls.
+    /// False if connections stayed open for 5 s after the last stream had ended. They carry no
+    /// calls.
     pub clean: bool,
 }
 
 impl Server {
-    /// Drains and stops the server: reports NOT_SERVING, refuses new calls, lets open streams finish
-    /// within `grace`, then ends the others with UNAVAILABLE. Blocks for at most `grace`, plus half a
-    /// second if clients do not read, plus 5 s if connections do not close.
+    /// Drains and stops the server: reports NOT_SERVING, refuses new calls, lets open streams
+    /// finish within `grace`, then ends the others with UNAVAILABLE. Blocks for at most `grace`,
+    /// plus half a second if clients do not read, plus 5 s if connections do not close.
     pub fn shutdown(mut self, grace: Duration) -> Drained {
         #[cfg(feature = "metrics")]
         self.ready.set(false);

@@ -1,17 +1,19 @@
-//! Returns free heap memory to the system with `malloc_trim`: soon after many streams have ended, and
-//! while resident memory is high. It must not know streams beyond their number.
+//! Returns free heap memory to the system with `malloc_trim`: soon after many streams have ended,
+//! and while resident memory is high. It must not know streams beyond their number.
 //!
-//! glibc keeps free pages between used ones. After 10,000 concurrent streams a server held 205 MB; one
-//! `malloc_trim` returned 184 MB. A trim only visits free blocks of a page or more, so a trim without
-//! effect is cheap.
+//! glibc keeps free pages between used ones. After 10,000 concurrent streams a server held 205 MB;
+//! one `malloc_trim` returned 184 MB. A trim only visits free blocks of a page or more, so a trim
+//! without effect is cheap.
 //!
 //! Every [`INTERVAL`]:
 //!
 //! | condition | trim |
 //! | --- | --- |
-//! | at least half of [`MIN_PEAK`] or more streams have ended since the last trim | at once; the peak restarts |
-//! | resident memory above twice its minimum plus [`SLACK`], no wait left | at once; then wait 3 intervals, doubled up to 24 while trims return less than an eighth |
+//! | half of [`MIN_PEAK`] or more streams have ended | at once; the peak restarts |
+//! | memory is above twice its minimum plus [`SLACK`], and no wait is left | at once; then a wait |
 //! | otherwise | none |
+//!
+//! The wait is 3 intervals. It doubles, up to 24, while trims return less than an eighth.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -28,18 +30,19 @@ const MIN_PEAK: usize = 200;
 /// Memory is high above twice the observed minimum plus this.
 const SLACK: u64 = 16 << 20;
 
-/// Intervals between two trims while memory is high. The number doubles after a trim that returned less
-/// than an eighth of the memory.
+/// Intervals between two trims while memory is high. The number doubles after a trim that returned
+/// less than an eighth of the memory.
 const MIN_INTERVALS: u32 = 3;
 const MAX_INTERVALS: u32 = 24;
 
 /// Trims the heap periodically until dropped.
 pub(super) struct HeapTrim(Arc<Shared>);
 
-/// glibc derives its trim threshold from the largest block freed so far: it returns the end of a heap
-/// once twice that size is free there. The default of 128 KiB is two large responses. Their pages would
-/// be returned each time their channel is empty, and the page faults that bring them back cost 1.4 times
-/// the CPU of a 64 KiB response. Freeing a block of this size raises the threshold.
+/// glibc derives its trim threshold from the largest block freed so far: it returns the end of a
+/// heap once twice that size is free there. The default of 128 KiB is two large responses. Their
+/// pages would be returned each time their channel is empty, and the page faults that bring them
+/// back cost 1.4 times the CPU of a 64 KiB response. Freeing a block of this size raises the
+/// threshold.
 const THRESHOLD_BLOCK: usize = 4 << 20;
 
 impl HeapTrim {

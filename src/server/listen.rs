@@ -1,9 +1,9 @@
 //! Binds a grpcio server to an [`Address`] and finds the reason of a failure. It must not know the
 //! services.
 //!
-//! The C-core reports a failure without a reason, and it would share a port or take over a socket file
-//! that another server uses. So this file resolves names, binds each address of a name separately, and
-//! after a failure binds again with the standard library to get the reason.
+//! The C-core reports a failure without a reason, and it would share a port or take over a socket
+//! file that another server uses. So this file resolves names, binds each address of a name
+//! separately, and after a failure binds again with the standard library to get the reason.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
@@ -53,8 +53,8 @@ pub type Credentials<'a> = &'a dyn Fn() -> ServerCredentials;
 
 /// Binds `server`, before its start, to `address`, with new `credentials` for each port.
 ///
-/// For a host name, binds all of its addresses that belong to this machine. Blocks while the name is
-/// resolved.
+/// For a host name, binds all of its addresses that belong to this machine. Blocks while the name
+/// is resolved.
 ///
 /// # Errors
 /// [`ListenError`] if no address could be bound, or one address of the name is in use.
@@ -79,8 +79,8 @@ pub fn bind(
     }
 }
 
-/// Checks without binding that a host name resolves, or that the directory of a socket exists. Blocks
-/// while the name is resolved.
+/// Checks without binding that a host name resolves, or that the directory of a socket exists.
+/// Blocks while the name is resolved.
 pub(super) fn check(address: &Address) -> Result<(), ListenError> {
     match address {
         Address::Tcp { host, port } => resolve(host, *port).map(drop),

@@ -1,10 +1,11 @@
-//! Reads the memory limit of this process (the smallest of its control groups and the machine) and its
-//! resident memory, from files of the kernel. It must not know the use of the numbers.
+//! Reads the memory limit of this process (the smallest of its control groups and the machine) and
+//! its resident memory, from files of the kernel. It must not know the use of the numbers.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Returns the limit in bytes, or `None` if the kernel does not report it. Blocks while files are read.
+/// Returns the limit in bytes, or `None` if the kernel does not report it. Blocks while files are
+/// read.
 pub(super) fn memory_limit() -> Option<u64> {
     of_groups().into_iter().chain(machine_memory()).min()
 }
@@ -84,7 +85,8 @@ impl Hierarchy {
         }
     }
 
-    /// The path of a group in this tree, given a line of `/proc/self/cgroup`: `ID:CONTROLLERS:PATH`.
+    /// The path of a group in this tree, given a line of `/proc/self/cgroup`:
+    /// `ID:CONTROLLERS:PATH`.
     fn group(self, line: &str) -> Option<&str> {
         let (id, rest) = line.split_once(':')?;
         let (controllers, path) = rest.split_once(':')?;
@@ -103,8 +105,8 @@ impl Hierarchy {
     }
 }
 
-/// Returns the directory of `group` below its mount. A container may mount only a part of the tree. Then
-/// the mount's root is a prefix of the group's path, or the path leads out of the mount.
+/// Returns the directory of `group` below its mount. A container may mount only a part of the tree.
+/// Then the mount's root is a prefix of the group's path, or the path leads out of the mount.
 fn directory(mount: &Mount<'_>, group: &str) -> PathBuf {
     let below = Path::new(group).strip_prefix(mount.root);
     let below = below.unwrap_or(Path::new(""));
@@ -115,8 +117,8 @@ fn directory(mount: &Mount<'_>, group: &str) -> PathBuf {
     }
 }
 
-/// Returns the smallest limit from `directory` up to `top`. A group without a limit has `max` in its
-/// file, or in version 1 a number beyond any machine's memory.
+/// Returns the smallest limit from `directory` up to `top`. A group without a limit has `max` in
+/// its file, or in version 1 a number beyond any machine's memory.
 fn smallest(top: &Path, directory: &Path, file: &str) -> Option<u64> {
     let groups = directory
         .ancestors()

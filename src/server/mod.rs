@@ -1,5 +1,5 @@
-//! Starts a server for any services. It must not know flags, nor how calls run: that is the engine's
-//! part. The shutdown is in `drain.rs`.
+//! Starts a server for any services. It must not know flags, nor how calls run: that is the
+//! engine's part. The shutdown is in `drain.rs`.
 
 mod builder;
 #[cfg(feature = "services")]
@@ -48,9 +48,9 @@ use heap_trim::HeapTrim;
 use listen::{bind, Bound};
 use observers::Observers;
 
-/// Request slots of all poll threads together, 0.4 KB each. With the patches in scripts/ccore a call
-/// occupies one only briefly, once its request has arrived. Without them it occupies one until the
-/// request has arrived: 20 connections with 1,000 half-open calls each leave slots for others.
+/// Request slots of all poll threads together, 0.4 KB each. With the patches in scripts/ccore a
+/// call occupies one only briefly, once its request has arrived. Without them it occupies one until
+/// the request has arrived: 20 connections with 1,000 half-open calls each leave slots for others.
 const REQUEST_SLOTS: usize = 20_480;
 
 /// Channel arguments that the patches in scripts/ccore add. An unpatched C-core ignores them.

@@ -1,5 +1,5 @@
-//! User-defined services: methods and their handlers, which may block. It must not know addresses or
-//! the server's other services.
+//! User-defined services: methods and their handlers, which may block. It must not know addresses
+//! or the server's other services.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use crate::engine::{CallContext, IntoEncoded, IntoJobs, Job, Jobs, Streams};
 #[cfg(feature = "services")]
 use crate::names::split_method;
 
-/// Methods of one or several gRPC services. Handlers and their producers run on worker threads and may
-/// block. If one panics, its call ends with INTERNAL.
+/// Methods of one or several gRPC services. Handlers and their producers run on worker threads and
+/// may block. If one panics, its call ends with INTERNAL.
 ///
 /// ```
 /// use fanstream::proto::stream::{Request, Response};
@@ -35,7 +35,8 @@ pub struct Service {
     keeps_metadata: bool,
 }
 
-/// Adds a method to a service. Its arguments are the server's streams and the request limit in bytes.
+/// Adds a method to a service. Its arguments are the server's streams and the request limit in
+/// bytes.
 type Add = Box<dyn FnOnce(ServiceBuilder, &Streams, usize) -> ServiceBuilder + Send>;
 
 enum Part {
@@ -69,8 +70,8 @@ impl Service {
         }
     }
 
-    /// Adds a server streaming method. `handler` returns the producers of the responses, as an iterator,
-    /// a [`Job`] or [`Jobs`]. If it returns an error, the call ends with that status.
+    /// Adds a server streaming method. `handler` returns the producers of the responses, as an
+    /// iterator, a [`Job`] or [`Jobs`]. If it returns an error, the call ends with that status.
     ///
     /// The worker that produces a response also encodes it. To encode responses itself, a handler
     /// returns jobs of [`Encoded`].
@@ -91,10 +92,11 @@ impl Service {
         })
     }
 
-    /// Adds a unary method. `handler` returns the response. If it returns an error, the call ends with
-    /// that status.
+    /// Adds a unary method. `handler` returns the response. If it returns an error, the call ends
+    /// with that status.
     ///
-    /// The call counts as a stream in limits and metrics: on the wire it is a stream of one message.
+    /// The call counts as a stream in limits and metrics: on the wire it is a stream of one
+    /// message.
     pub fn unary<Req, Resp>(
         self,
         method: &Method<Req, Resp>,
@@ -110,14 +112,14 @@ impl Service {
         })
     }
 
-    /// Creates a service from grpcio's generated code or a [`ServiceBuilder`]. `make` gets the server's
-    /// streams, so that its handlers can call [`Streams::serve`]. `name` is the full name of the service,
-    /// `package.Service`, for health and reflection.
+    /// Creates a service from grpcio's generated code or a [`ServiceBuilder`]. `make` gets the
+    /// server's streams, so that its handlers can call [`Streams::serve`]. `name` is the full name
+    /// of the service, `package.Service`, for health and reflection.
     ///
     /// The handlers run on poll threads, so they must not block. A call that does not go through
-    /// [`Streams::serve`] counts in no limit and no metric, and a shutdown does not wait for it. If the
-    /// server sends first in a method, set [`await_requests`](super::ServerConfig::await_requests) to
-    /// false.
+    /// [`Streams::serve`] counts in no limit and no metric, and a shutdown does not wait for it. If
+    /// the server sends first in a method, set
+    /// [`await_requests`](super::ServerConfig::await_requests) to false.
     pub fn generated(
         #[cfg_attr(not(feature = "services"), allow(dead_code))] name: &'static str,
         make: impl FnOnce(&Streams) -> grpcio::Service + Send + 'static,
@@ -166,7 +168,8 @@ impl Service {
         self
     }
 
-    /// Returns the full names of its methods, `/package.Service/Method`, except those of generated code.
+    /// Returns the full names of its methods, `/package.Service/Method`, except those of generated
+    /// code.
     pub(super) fn methods(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.parts.iter().filter_map(|part| match part {
             Part::Method { name, .. } => Some(*name),
@@ -197,7 +200,8 @@ impl Service {
         })
     }
 
-    /// Returns true if grpcio decodes some of its requests, so that only the C-core limits their size.
+    /// Returns true if grpcio decodes some of its requests, so that only the C-core limits their
+    /// size.
     pub(super) fn is_generated(&self) -> bool {
         let generated = |part: &Part| matches!(part, Part::Generated { .. });
         self.parts.iter().any(generated)

@@ -13,8 +13,8 @@ use signal_hook::iterator::Signals as Received;
 pub struct Signals(Received);
 
 impl Signals {
-    /// Registers handlers for both signals. The second signal ends the process at once, with exit code
-    /// 128 plus its number.
+    /// Registers handlers for both signals. The second signal ends the process at once, with exit
+    /// code 128 plus its number.
     ///
     /// # Errors
     /// If the system refuses the handlers.

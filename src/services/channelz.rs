@@ -1,5 +1,5 @@
-//! Implements `grpc.channelz.v1.Channelz`: servers, channels and sockets of this process. It converts the
-//! C-core's JSON to messages through their descriptors; it must not know the messages.
+//! Implements `grpc.channelz.v1.Channelz`: servers, channels and sockets of this process. It
+//! converts the C-core's JSON to messages through their descriptors; it must not know the messages.
 
 use std::fmt;
 use std::io::Read;

@@ -1,5 +1,5 @@
-//! Implements `grpc.health.v1.Health`: the status of services, for probes and load balancers. It must not
-//! know when a service is healthy.
+//! Implements `grpc.health.v1.Health`: the status of services, for probes and load balancers. It
+//! must not know when a service is healthy.
 //!
 //! A Watch call:
 //!
@@ -89,7 +89,8 @@ impl Health {
         }))
     }
 
-    /// Applies the per-peer limits of `streams` to all calls. Later calls of this function have no effect.
+    /// Applies the per-peer limits of `streams` to all calls. Later calls of this function have no
+    /// effect.
     pub fn limit_by(&self, streams: &Streams) {
         self.0.limits.set(streams.clone());
     }
@@ -115,8 +116,8 @@ impl Health {
     }
 
     /// Sets every service to NOT_SERVING for good. Watch calls receive that status, then end with
-    /// UNAVAILABLE. Blocks until they have ended, for at most `timeout`. Returns false if some are still
-    /// open.
+    /// UNAVAILABLE. Blocks until they have ended, for at most `timeout`. Returns false if some are
+    /// still open.
     pub fn shut_down(&self, timeout: Duration) -> bool {
         self.change(|services| {
             let all = services.values_mut();
@@ -228,8 +229,8 @@ impl Shared {
 }
 
 impl State {
-    /// Returns the wakers to wake after releasing the lock. A waker may own a call, and the end of a call
-    /// takes the lock.
+    /// Returns the wakers to wake after releasing the lock. A waker may own a call, and the end of
+    /// a call takes the lock.
     fn take_wakers(&mut self) -> Vec<Waker> {
         self.watches.values_mut().filter_map(Option::take).collect()
     }

@@ -1,5 +1,5 @@
-//! Implements `grpc.reflection`, v1 and v1alpha: a server's descriptors, for tools such as grpcurl. It
-//! must not know servers.
+//! Implements `grpc.reflection`, v1 and v1alpha: a server's descriptors, for tools such as grpcurl.
+//! It must not know servers.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -91,8 +91,8 @@ impl Reflection {
         })
     }
 
-    /// Like [`Reflection::of_set`], for files from the function `file_descriptor_proto` of generated code.
-    /// They must include all imports.
+    /// Like [`Reflection::of_set`], for files from the function `file_descriptor_proto` of
+    /// generated code. They must include all imports.
     ///
     /// # Errors
     /// [`DescriptorError`] if an import is missing.
@@ -107,8 +107,8 @@ impl Reflection {
         Reflection::of_set(&set.map_err(|e| DescriptorError(e.to_string()))?)
     }
 
-    /// Exposes only these services and their files, for a set that describes more than the server has.
-    /// Unknown names are ignored.
+    /// Exposes only these services and their files, for a set that describes more than the server
+    /// has. Unknown names are ignored.
     #[must_use]
     pub fn only(mut self, services: &[&str]) -> Reflection {
         self.listed.retain(|name| services.contains(&name.as_str()));
@@ -130,8 +130,8 @@ impl Reflection {
         self
     }
 
-    /// Returns the service in v1 and v1alpha, both to be registered with a server: older tools only know
-    /// v1alpha.
+    /// Returns the service in v1 and v1alpha, both to be registered with a server: older tools only
+    /// know v1alpha.
     pub fn services(&self) -> [Service; 2] {
         let reflection = Arc::new(self.clone());
         let slots = Slots::new(MAX_CALLS);
@@ -223,7 +223,8 @@ impl Reflection {
         }))
     }
 
-    /// Returns the file that declares a service, method, type, field, oneof, enum value or extension.
+    /// Returns the file that declares a service, method, type, field, oneof, enum value or
+    /// extension.
     fn file_with(&self, symbol: &str) -> Option<FileDescriptor> {
         let pool = &self.pool;
         if let Some(message) = pool.get_message_by_name(symbol) {

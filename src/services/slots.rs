@@ -1,4 +1,5 @@
-//! Limits the open calls of one kind, in total and per peer. It must not know the purpose of the calls.
+//! Limits the open calls of one kind, in total and per peer. It must not know the purpose of the
+//! calls.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,6 +1,6 @@
 //! Exports spans to the collector: `opentelemetry-otlp` over a blocking HTTP client, on the batch
-//! processor's thread. If the collector is down, spans are lost and a warning is logged at intervals;
-//! calls are not affected. It must not know calls.
+//! processor's thread. If the collector is down, spans are lost and a warning is logged at
+//! intervals; calls are not affected. It must not know calls.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};

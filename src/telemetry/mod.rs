@@ -1,5 +1,6 @@
-//! Observes each call: writes a log line, and with the feature `otlp` a span, with peer, method, outcome
-//! and counts. It must not know the format or destination of log lines: the subscriber does.
+//! Observes each call: writes a log line, and with the feature `otlp` a span, with peer, method,
+//! outcome and counts. It must not know the format or destination of log lines: the subscriber
+//! does.
 //!
 //! It does nothing per message and never blocks: other threads write the log and export the spans.
 

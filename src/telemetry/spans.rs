@@ -1,5 +1,5 @@
-//! OpenTelemetry spans of calls: their content and their destination. It must not know log lines, nor when
-//! calls begin and end.
+//! OpenTelemetry spans of calls: their content and their destination. It must not know log lines,
+//! nor when calls begin and end.
 
 use std::fmt;
 use std::str::FromStr;
@@ -56,8 +56,8 @@ impl fmt::Display for Collector {
     }
 }
 
-/// Makes spans, which a separate thread sends. Clones share the thread. If spans end faster than it can
-/// send them, some are lost.
+/// Makes spans, which a separate thread sends. Clones share the thread. If spans end faster than it
+/// can send them, some are lost.
 #[derive(Clone, Debug)]
 pub(crate) struct Spans {
     provider: SdkTracerProvider,

@@ -1,7 +1,8 @@
-//! Parses the trace headers of a call ([W3C Trace Context]). Malformed headers are ignored. It must not know
-//! spans.
+//! Parses the trace headers of a call ([W3C Trace Context]). Malformed headers are ignored. It must
+//! not know spans.
 //!
-//! The parser of `opentelemetry_sdk` is not used, because it also accepts signs and ids that are too short.
+//! The parser of `opentelemetry_sdk` is not used, because it also accepts signs and ids that are
+//! too short.
 //!
 //! [W3C Trace Context]: https://www.w3.org/TR/trace-context/
 

@@ -1,5 +1,5 @@
-//! The trace of each call: the parent from the client's headers and, if spans are exported, the span. It
-//! must not know log lines.
+//! The trace of each call: the parent from the client's headers and, if spans are exported, the
+//! span. It must not know log lines.
 
 use grpcio::RpcContext;
 use opentelemetry::trace::SpanContext;

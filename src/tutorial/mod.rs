@@ -1,5 +1,5 @@
-//! The tutorial's `StreamService`: one request, many responses, each produced by a worker. It uses the
-//! library's public API. It must not know addresses or flags.
+//! The tutorial's `StreamService`: one request, many responses, each produced by a worker. It uses
+//! the library's public API. It must not know addresses or flags.
 
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ use crate::server::Service;
 pub struct Tutorial {
     /// Number of responses per request.
     pub responses: u32,
-    /// Response k is due after k steps. With a step of zero, one producer makes all responses in order,
-    /// as fast as the client reads them.
+    /// Response k is due after k steps. With a step of zero, one producer makes all responses in
+    /// order, as fast as the client reads them.
     pub step: Duration,
-    /// Size of each result in bytes: the tutorial's text is cut or padded with dots. `None` keeps the text
-    /// unchanged.
+    /// Size of each result in bytes: the tutorial's text is cut or padded with dots. `None` keeps
+    /// the text unchanged.
     pub size: Option<usize>,
 }
 
@@ -34,8 +34,8 @@ impl Default for Tutorial {
 }
 
 impl Tutorial {
-    /// Returns the jobs of one request. Each job is made when it is due, so a waiting stream occupies little
-    /// memory.
+    /// Returns the jobs of one request. Each job is made when it is due, so a waiting stream
+    /// occupies little memory.
     pub fn jobs(&self, id: i32) -> Jobs<Encoded<Response>> {
         let Tutorial {
             responses,

@@ -1,4 +1,5 @@
-//! Rewrites generated code so that `include!` accepts it and it refers to `fanstream` only. It must not know files.
+//! Rewrites generated code so that `include!` accepts it and it refers to `fanstream` only. It must
+//! not know files.
 
 /// Packages used by the generated code, which `fanstream` re-exports.
 const EXPORTED: [&str; 3] = ["grpcio", "protobuf", "futures"];
@@ -14,8 +15,9 @@ pub(crate) fn make_includable(code: &str) -> String {
     usable
 }
 
-/// Returns true for inner attributes and inner docs, which `include!` refuses (`#![allow(unsafe_code)]` would also
-/// conflict with a crate's `forbid`), and for the outer doc with versions, which may have no item below it.
+/// Returns true for inner attributes and inner docs, which `include!` refuses
+/// (`#![allow(unsafe_code)]` would also conflict with a crate's `forbid`), and for the outer doc
+/// with versions, which may have no item below it.
 fn is_inner(line: &str) -> bool {
     ["#![", "//!", "///"]
         .iter()
@@ -34,7 +36,8 @@ fn usable_line(line: &str) -> String {
     exported(line)
 }
 
-/// Replaces paths such as `::grpcio::` by `::fanstream::grpcio::`, so that the package needs no other dependency.
+/// Replaces paths such as `::grpcio::` by `::fanstream::grpcio::`, so that the package needs no
+/// other dependency.
 fn exported(line: &str) -> String {
     let mut changed = String::with_capacity(line.len() + 16);
     let mut rest = line;

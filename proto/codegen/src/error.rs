@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 /// The code cannot be generated.
 ///
-/// `Debug` prints the message, because a build script whose `main` returns an error prints its `Debug` text.
+/// `Debug` prints the message, because a build script whose `main` returns an error prints its
+/// `Debug` text.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

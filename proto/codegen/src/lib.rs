@@ -1,5 +1,5 @@
-//! Generates Rust code from `.proto` files in the build script of a package that uses `fanstream`. protoc comes with
-//! this package's dependencies, so no installation is needed.
+//! Generates Rust code from `.proto` files in the build script of a package that uses `fanstream`.
+//! protoc comes with this package's dependencies, so no installation is needed.
 //!
 //! `Cargo.toml`, for a proto in `proto/hello.proto`:
 //!
@@ -29,12 +29,14 @@
 //!
 //! The module `proto` then contains
 //! - `hello`: the messages and enums of `hello.proto`;
-//! - `hello_grpc`: for each service its client, its trait, `create_…` and, for each method, `METHOD_…` for
-//!   `fanstream`'s client and server. A file without services has no such module;
-//! - `DESCRIPTORS`: an encoded `FileDescriptorSet` of all files and their imports, with comments, for server reflection.
+//! - `hello_grpc`: for each service its client, its trait, `create_…` and, for each method,
+//!   `METHOD_…` for `fanstream`'s client and server. A file without services has no such module;
+//! - `DESCRIPTORS`: an encoded `FileDescriptorSet` of all files and their imports, with comments, for
+//!   server reflection.
 //!
-//! Modules are named after the files, independent of package and folder. The code refers to `grpcio`, `protobuf` and
-//! `futures` through `fanstream`, so the package needs no dependency on them.
+//! Modules are named after the files, independent of package and folder. The code refers to
+//! `grpcio`, `protobuf` and `futures` through `fanstream`, so the package needs no dependency on
+//! them.
 #![forbid(unsafe_code)]
 #![warn(missing_docs, unreachable_pub)]
 
@@ -82,22 +84,25 @@ impl Protos {
 
     /// Adds an include directory for imports, relative to the package.
     ///
-    /// By default, the directories of the files are used. Google's protos (`google/protobuf/…`) are always found.
+    /// By default, the directories of the files are used. Google's protos (`google/protobuf/…`) are
+    /// always found.
     pub fn include(mut self, directory: impl Into<PathBuf>) -> Protos {
         self.includes.push(directory.into());
         self
     }
 
-    /// Writes to this directory instead of `OUT_DIR`. `fanstream::include_protos!("NAME")` reads the directory `NAME` in
-    /// `OUT_DIR`.
+    /// Writes to this directory instead of `OUT_DIR`. `fanstream::include_protos!("NAME")` reads
+    /// the directory `NAME` in `OUT_DIR`.
     pub fn out_dir(mut self, directory: impl Into<PathBuf>) -> Protos {
         self.out_dir = Some(directory.into());
         self
     }
 
-    /// Generates the code, and tells cargo to rerun the build script when a file changes. Blocks while protoc runs.
+    /// Generates the code, and tells cargo to rerun the build script when a file changes. Blocks
+    /// while protoc runs.
     ///
-    /// Call it in a build script only: it puts the directory of protoc first on the `PATH` of the process.
+    /// Call it in a build script only: it puts the directory of protoc first on the `PATH` of the
+    /// process.
     ///
     /// # Errors
     ///

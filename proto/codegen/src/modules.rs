@@ -1,4 +1,5 @@
-//! Selects the files that become modules, and writes the source that declares them. It must not know the generated code.
+//! Selects the files that become modules, and writes the source that declares them. It must not
+//! know the generated code.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -93,8 +94,9 @@ fn module(proto: &FileDescriptorProto) -> Result<Module, Error> {
     })
 }
 
-/// Returns the modules (and their files) of Google's types that are requests or responses of methods, such as `empty`.
-/// Generated code for methods expects these modules next to it; fields use `protobuf::well_known_types` instead.
+/// Returns the modules (and their files) of Google's types that are requests or responses of
+/// methods, such as `empty`. Generated code for methods expects these modules next to it; fields
+/// use `protobuf::well_known_types` instead.
 fn google_modules(modules: &[Module], set: &FileDescriptorSet) -> BTreeSet<(String, String)> {
     let generated =
         |file: &&FileDescriptorProto| modules.iter().any(|module| module.proto == file.get_name());

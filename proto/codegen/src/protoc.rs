@@ -1,5 +1,5 @@
-//! Runs protoc twice: for the descriptors and error messages, then through `protoc-grpcio` for the code. It must not
-//! know the content of the generated code.
+//! Runs protoc twice: for the descriptors and error messages, then through `protoc-grpcio` for the
+//! code. It must not know the content of the generated code.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -13,7 +13,8 @@ use crate::modules::Module;
 use crate::sources::Sources;
 use crate::Error;
 
-/// Writes the descriptors of the files `names` and their imports to `descriptors.bin`, and returns them.
+/// Writes the descriptors of the files `names` and their imports to `descriptors.bin`, and returns
+/// them.
 pub(crate) fn describe<'a>(
     sources: &Sources,
     names: impl Iterator<Item = &'a String>,

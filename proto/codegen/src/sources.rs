@@ -1,5 +1,5 @@
-//! Maps proto files to protoc's names for them and back, through the include directories. It must not know the content
-//! of the files.
+//! Maps proto files to protoc's names for them and back, through the include directories. It must
+//! not know the content of the files.
 
 use std::cmp::Reverse;
 use std::path::{absolute, Path, PathBuf};
@@ -7,8 +7,8 @@ use std::path::{absolute, Path, PathBuf};
 use crate::Error;
 
 pub(crate) struct Sources {
-    /// Absolute, the deepest first: with `proto` and `proto/vendor`, the name of a file in `proto/vendor` is relative to
-    /// that directory.
+    /// Absolute, the deepest first: with `proto` and `proto/vendor`, the name of a file in
+    /// `proto/vendor` is relative to that directory.
     includes: Vec<PathBuf>,
 }
 

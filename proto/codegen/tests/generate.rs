@@ -1,4 +1,5 @@
-//! The output of a build script: files, their content, and errors. `fanstream` itself tests that the code compiles.
+//! The output of a build script: files, their content, and errors. `fanstream` itself tests that
+//! the code compiles.
 
 use std::fs;
 
