@@ -151,6 +151,6 @@ fn a_token_is_not_sent_in_the_clear_to_another_machine() {
     let header = ["-H", "authorization: Bearer secret"];
     let ended = Process::start(env!("CARGO_BIN_EXE_client"), [&flags[..], &header].concat()).end();
     assert_eq!(ended.code, Some(3), "{ended:?}");
-    let warning = "client: warning: --header: `authorization` is sent in the clear";
+    let warning = "client: warning: --header: `authorization` is sent unencrypted";
     assert!(ended.errors[0].starts_with(warning), "{ended:?}");
 }
