@@ -1,6 +1,6 @@
-//! Hostile clients: what they do costs the server little memory, and other clients hardly notice.
-//! Needs a C-core with the patches in scripts/ccore. `FANSTREAM_LONG=1` makes
-//! the resets last 30 s.
+//! Hostile clients: an attack costs the server little memory, and the calls of other clients stay
+//! fast. Attacks measure latency, so they run one at a time, in a test program of their own. The
+//! C-core needs the patches in scripts/ccore. `FANSTREAM_LONG=1` makes the resets last 30 s.
 
 #![cfg(target_os = "linux")] // memory is read from /proc, and the patches are applied there
 

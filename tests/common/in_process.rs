@@ -6,8 +6,11 @@
 use clap::Parser;
 use fanstream::cli::client::ClientArgs;
 use fanstream::cli::server::ServerArgs;
-use fanstream::client::Client;
+use fanstream::client::{Client, ResponseStream};
+use fanstream::engine::ReceiveError;
+use fanstream::proto::stream::Response;
 use fanstream::server::Server;
+use grpcio::RpcStatus;
 
 use super::wire::{Line, Wire};
 
@@ -49,4 +52,22 @@ impl InProcess {
         let args = ClientArgs::parse_from(all.chain(flags.iter().copied()));
         Client::connect(&args.validate().unwrap().config).unwrap()
     }
+}
+
+/// A call of the tutorial's method.
+pub fn call(client: &Client) -> ResponseStream<Response> {
+    fanstream::tutorial::fetch(client, 1)
+}
+
+/// Reads a call to its end: the number of responses, and the status unless it is OK.
+pub fn fetch(client: &Client) -> (usize, Option<RpcStatus>) {
+    let mut received = 0;
+    for response in call(client) {
+        match response {
+            Ok(_) => received += 1,
+            Err(ReceiveError::Status(status)) => return (received, Some(status)),
+            Err(other) => panic!("{other}"),
+        }
+    }
+    (received, None)
 }

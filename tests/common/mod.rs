@@ -7,6 +7,7 @@ pub mod certificates;
 pub mod collector;
 pub mod harness;
 pub mod http;
+pub mod http2;
 pub mod in_process;
 pub mod process;
 pub mod proxy;

@@ -1,20 +1,13 @@
 //! Settings from files and the environment, and what the programs say of themselves, as a user of
 //! the binaries meets it. What comes before what is covered by the unit tests of `cli::settings`.
 
-mod common {
-    pub mod certificates;
-    pub mod process;
-    pub mod server;
-    pub mod wire;
-}
-
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use common::process::{Ended, Process};
-use common::server::server;
-use common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::process::{Ended, Process};
+use crate::common::server::server;
+use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
 use rstest::rstest;
 use tempfile::TempDir;
 

@@ -1,20 +1,12 @@
 //! What is left of each call of the `server` binary: a log line, and a span at a collector.
 
-mod common {
-    pub mod certificates;
-    pub mod collector;
-    pub mod process;
-    pub mod server;
-    pub mod wire;
-}
-
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use common::collector::{spans, Collector};
-use common::process::Ended;
-use common::server::TestServer;
-use common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::collector::{spans, Collector};
+use crate::common::process::Ended;
+use crate::common::server::TestServer;
+use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use rstest::rstest;

@@ -20,26 +20,24 @@
 //! `PROPTEST_CASES`) sets the number of cases, `FANSTREAM_MODEL_SEED` the first seed; a failure prints both. A million
 //! cases take less than an hour: `FANSTREAM_MODEL_CASES=1000000 cargo test --release --test model -- --nocapture`.
 
-mod model {
-    pub mod adapter;
-    pub mod message;
-    pub mod oracle;
-    mod oracle_tests;
-    pub mod probe;
-    pub mod producer;
-    pub mod reader;
-    pub mod run;
-    pub mod scenario;
-    pub mod search;
-    pub mod strategy;
-}
+mod adapter;
+mod message;
+mod oracle;
+mod oracle_tests;
+mod probe;
+mod producer;
+mod reader;
+mod run;
+mod scenario;
+mod search;
+mod strategy;
 
 use std::fs;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
-use model::reader::LIMIT;
-use model::search::search;
+use reader::LIMIT;
+use search::search;
 
 const CASES: usize = 5_000;
 

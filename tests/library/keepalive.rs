@@ -1,21 +1,12 @@
 //! Keepalive: a pair that fits is left alone however long nothing is said, and either side notices
 //! in time that the other one is gone without a word.
 
-mod common {
-    pub mod certificates;
-    pub mod harness;
-    pub mod in_process;
-    pub mod process;
-    pub mod proxy;
-    pub mod wire;
-}
-
 use std::time::{Duration, Instant};
 
-use common::harness::until;
-use common::in_process::InProcess;
-use common::proxy::Proxy;
-use common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::harness::until;
+use crate::common::in_process::InProcess;
+use crate::common::proxy::Proxy;
+use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
 use fanstream::engine::ReceiveError;
 use fanstream::tutorial::fetch;
 use grpcio::RpcStatusCode;

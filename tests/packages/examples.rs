@@ -1,15 +1,11 @@
 //! Each example runs, ends by itself and prints what it is about.
 
-mod common {
-    pub mod process;
-}
-
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use common::process::Process;
+use crate::common::process::Process;
 use rstest::rstest;
 
 const EXAMPLES: [&str; 9] = [

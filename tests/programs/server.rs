@@ -1,21 +1,14 @@
 //! The `server` binary as its user meets it: what it prints, where it listens, how it ends.
 
-mod common {
-    pub mod certificates;
-    pub mod process;
-    pub mod server;
-    pub mod wire;
-}
-
 use std::fs::Permissions;
 use std::net::{TcpListener, TcpStream, ToSocketAddrs};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::time::{Duration, Instant};
 
-use common::process::{eventually, Ended, Process};
-use common::server::{send_raw, server, TestServer, FETCH};
-use common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::process::{eventually, Ended, Process};
+use crate::common::server::{send_raw, server, TestServer, FETCH};
+use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
 use grpcio::RpcStatusCode;
 use rstest::rstest;
 

@@ -1,11 +1,18 @@
-//! Services of one's own on the library's server, called by the library's client.
+//! The library's server and client: services, limits and keepalive. Tests of flags and output are in
+//! `tests/programs`.
 
 #[path = "../common/mod.rs"]
 mod common;
 
 mod calling;
+mod connection_limits;
+mod half_open_calls;
+mod keepalive;
+mod memory_quota;
 mod metrics;
+mod peer_limits;
 mod serving;
+mod stream_age;
 
 use std::time::Duration;
 

@@ -1,15 +1,8 @@
 //! What the client's binary writes to standard output: the formats to the letter, and at once.
 
-mod common {
-    pub mod certificates;
-    pub mod process;
-    pub mod stub;
-    pub mod wire;
-}
-
-use common::process::{Process, LIMIT};
-use common::stub::{Call, Stub};
-use common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::process::{Process, LIMIT};
+use crate::common::stub::{Call, Stub};
+use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
 use crossbeam_channel::bounded;
 use rstest::rstest;
 

@@ -1,20 +1,12 @@
 //! Reflection, as tools use it: both versions answer alike, and wrong questions get an answer too.
 
-mod common {
-    pub mod certificates;
-    pub mod process;
-    pub mod proxy;
-    pub mod server;
-    pub mod wire;
-}
-
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use common::process::{eventually, LIMIT};
-use common::proxy::Proxy;
-use common::server::TestServer;
-use common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::process::{eventually, LIMIT};
+use crate::common::proxy::Proxy;
+use crate::common::server::TestServer;
+use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
 use fanstream::proto::reflection::{
     ExtensionRequest, ServerReflectionRequest,
     ServerReflectionRequest_oneof_message_request as Asked, ServerReflectionResponse,

@@ -1,15 +1,8 @@
 //! `client health`, `client list` and `client describe`: what they print, and their exit codes.
 
-mod common {
-    pub mod certificates;
-    pub mod process;
-    pub mod server;
-    pub mod wire;
-}
-
-use common::process::{Ended, Process};
-use common::server::TestServer;
-use common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::process::{Ended, Process};
+use crate::common::server::TestServer;
+use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
 use rstest::rstest;
 
 #[track_caller]

@@ -1,24 +1,17 @@
 //! TLS on the server's side: whom it serves, what it says of files that cannot be used, and that
 //! certificates change under streams that do not notice.
 
-mod common {
-    pub mod certificates;
-    pub mod process;
-    pub mod server;
-    pub mod wire;
-}
-
 use std::fs;
 use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::certificates::{write_secret, Authority, Files};
-use common::process::{eventually, Process, LIMIT};
-use common::server::{server, TestServer};
-use common::wire::Wire::{MutualTls, Tls};
-use common::wire::{path, SERVER_NAMES};
+use crate::common::certificates::{write_secret, Authority, Files};
+use crate::common::process::{eventually, Process, LIMIT};
+use crate::common::server::{server, TestServer};
+use crate::common::wire::Wire::{MutualTls, Tls};
+use crate::common::wire::{path, SERVER_NAMES};
 use fanstream::address::Address;
 use fanstream::client::{Client, ClientConfig};
 use fanstream::engine::{receive, Capacity, ReceiveTimeouts, Responses, StreamsConfig};

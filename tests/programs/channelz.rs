@@ -1,15 +1,8 @@
 //! `grpc.channelz.v1.Channelz`: there on demand, and what it tells is what the C-core knows.
 
-mod common {
-    pub mod certificates;
-    pub mod process;
-    pub mod server;
-    pub mod wire;
-}
-
-use common::process::LIMIT;
-use common::server::TestServer;
-use common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::process::LIMIT;
+use crate::common::server::TestServer;
+use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
 use grpcio::{CallOption, Channel, Client, Marshaller, Method, MethodType, RpcStatusCode};
 use rstest::rstest;
 

@@ -1,14 +1,7 @@
 //! Malformed requests: each ends with a status that names the fault, and other calls go on.
 
-mod common {
-    pub mod certificates;
-    pub mod process;
-    pub mod server;
-    pub mod wire;
-}
-
-use common::server::{send_raw, TestServer, FETCH};
-use common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::server::{send_raw, TestServer, FETCH};
+use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
 use grpcio::RpcStatusCode;
 use rstest::rstest;
 

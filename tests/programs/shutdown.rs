@@ -1,19 +1,12 @@
 //! Shutdown: streams may finish within the grace period, the rest end with UNAVAILABLE, and the process
 //! exits in time whatever clients do.
 
-mod common {
-    pub mod certificates;
-    pub mod process;
-    pub mod server;
-    pub mod wire;
-}
-
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::process::eventually;
-use common::server::TestServer;
-use common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::process::eventually;
+use crate::common::server::TestServer;
+use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
 use fanstream::engine::{receive, Capacity, ReceiveError, ReceiveTimeouts, Responses};
 use fanstream::proto::stream::{Request, Response};
 use fanstream::proto::stream_grpc::StreamServiceClient;

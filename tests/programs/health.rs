@@ -1,24 +1,16 @@
 //! `grpc.health.v1.Health`, as probes and load balancers use it: statuses, and Watch calls, which learn
 //! of a drain first and hold nothing up.
 
-mod common {
-    pub mod certificates;
-    pub mod process;
-    pub mod proxy;
-    pub mod server;
-    pub mod wire;
-}
-
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::certificates::write_secret;
-use common::process::LIMIT;
-use common::proxy::Proxy;
-use common::server::{send_raw, TestServer, FETCH};
-use common::wire::path;
-use common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::certificates::write_secret;
+use crate::common::process::LIMIT;
+use crate::common::proxy::Proxy;
+use crate::common::server::{send_raw, TestServer, FETCH};
+use crate::common::wire::path;
+use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
 use fanstream::engine::{receive, Capacity, ReceiveError, ReceiveTimeouts, Responses};
 use fanstream::proto::health::{HealthCheckRequest, HealthCheckResponse, HealthListRequest};
 use fanstream::proto::health_grpc::HealthClient;

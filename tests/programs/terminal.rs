@@ -1,16 +1,9 @@
 //! What is different where somebody looks: colours and the counter, on a pseudo-terminal made by
 //! `script`; and that nothing is where nobody does.
 
-mod common {
-    pub mod certificates;
-    pub mod process;
-    pub mod server;
-    pub mod wire;
-}
-
-use common::process::{Ended, Process};
-use common::server::TestServer;
-use common::wire::Wire::Clear;
+use crate::common::process::{Ended, Process};
+use crate::common::server::TestServer;
+use crate::common::wire::Wire::Clear;
 
 const RED: &str = "\u{1b}[1m\u{1b}[31m";
 const ESCAPE: char = '\u{1b}';

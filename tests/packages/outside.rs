@@ -1,21 +1,18 @@
 //! A package outside of the workspace builds on the library without default features, and serves a
-//! proto of its own over TLS, with metrics and a drain: tests/outside_package.
-
-mod common {
-    pub mod certificates;
-    pub mod http;
-    pub mod process;
-}
+//! proto of its own over TLS, with metrics and a drain: `outside_package`.
 
 use std::env;
 use std::path::Path;
 use std::process::Command;
 
-use common::certificates::Authority;
-use common::http::get;
-use common::process::Process;
+use crate::common::certificates::Authority;
+use crate::common::http::get;
+use crate::common::process::Process;
 
-const PACKAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/outside_package");
+const PACKAGE: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/packages/outside_package"
+);
 
 /// Builds the package into the target directory of this test, so that the C-core is not compiled
 /// again, and returns the program.

@@ -1,20 +1,13 @@
 //! Bearer tokens: calls without one are refused over every wire, and a changed file counts.
 
-mod common {
-    pub mod certificates;
-    pub mod process;
-    pub mod server;
-    pub mod wire;
-}
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::certificates::write_secret;
-use common::process::{eventually, Ended, Process};
-use common::server::{send_raw, TestServer, FETCH};
-use common::wire::path;
-use common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::certificates::write_secret;
+use crate::common::process::{eventually, Ended, Process};
+use crate::common::server::{send_raw, TestServer, FETCH};
+use crate::common::wire::path;
+use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
 use grpcio::RpcStatusCode;
 use rstest::rstest;
 use tempfile::TempDir;

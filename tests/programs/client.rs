@@ -1,21 +1,14 @@
 //! The client's binary as a user meets it: what it prints, how it ends, and when. The servers are
 //! stubs, so nothing here depends on ours.
 
-mod common {
-    pub mod certificates;
-    pub mod process;
-    pub mod stub;
-    pub mod wire;
-}
-
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::time::{Duration, Instant};
 
-use common::process::{Ended, Process, LIMIT};
-use common::stub::{Call, Stub};
-use common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::process::{Ended, Process, LIMIT};
+use crate::common::stub::{Call, Stub};
+use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
 use crossbeam_channel::bounded;
 use grpcio::RpcStatusCode;
 use rstest::rstest;

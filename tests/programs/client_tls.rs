@@ -1,19 +1,12 @@
 //! TLS on the client's side: whom it trusts, what it says when it does not, and what it sends.
 
-mod common {
-    pub mod certificates;
-    pub mod process;
-    pub mod stub;
-    pub mod wire;
-}
-
 use std::path::Path;
 
-use common::certificates::Authority;
-use common::process::{Ended, Process};
-use common::stub::{Call, Stub};
-use common::wire::path;
-use common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::certificates::Authority;
+use crate::common::process::{Ended, Process};
+use crate::common::stub::{Call, Stub};
+use crate::common::wire::path;
+use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
 use crossbeam_channel::bounded;
 use rstest::rstest;
 
@@ -110,7 +103,7 @@ fn headers_reach_the_server(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let flags: Vec<_> = flags.iter().map(String::as_str).collect();
     let ended = client(&stub.address, &flags);
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    let headers = told.recv_timeout(common::process::LIMIT).unwrap();
+    let headers = told.recv_timeout(crate::common::process::LIMIT).unwrap();
     for (name, value) in [("x-tenant", &b"blue"[..]), ("trace-bin", &[255, 0, 1])] {
         let found = headers.iter().find(|(found, _)| found == name);
         assert_eq!(found.unwrap().1, value);

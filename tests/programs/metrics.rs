@@ -1,21 +1,13 @@
 //! What Prometheus, an orchestrator and a person at a dashboard see of the `server` binary.
 
-mod common {
-    pub mod certificates;
-    pub mod http;
-    pub mod process;
-    pub mod server;
-    pub mod wire;
-}
-
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 
-use common::http::{connect, get, send, Reply};
-use common::process::eventually;
-use common::server::{send_raw, server, TestServer, FETCH};
-use common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::http::{connect, get, send, Reply};
+use crate::common::process::eventually;
+use crate::common::server::{send_raw, server, TestServer, FETCH};
+use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
 use grpcio::RpcStatusCode;
 use rstest::rstest;
 

@@ -1,0 +1,59 @@
+//! The memory quota of a server: its default, and the end of streams beyond it.
+
+use fanstream::engine::ReceiveError;
+use grpcio::RpcStatusCode;
+use procfs::Current;
+use rstest::rstest;
+
+use crate::common::in_process::{call, InProcess};
+use crate::common::server::server;
+use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
+
+#[test]
+fn there_is_a_memory_quota_unless_it_is_turned_off() {
+    let quota = |flags: &[&str]| {
+        let flags = [&["--listen", "127.0.0.1:0", "--log-level", "debug"], flags].concat();
+        let server = server(flags);
+        server.line();
+        server.signal("-TERM");
+        let log = server.end().errors.join("\n");
+        let (_, quota) = log.split_once("memory quota: ").expect("the quota");
+        quota.lines().next().unwrap().to_string()
+    };
+    assert_eq!(quota(&["--memory-quota", "none"]), "none");
+    assert_eq!(quota(&["--memory-quota", "64MiB"]), "67108864 bytes");
+    let automatic: u64 = quota(&[]).strip_suffix(" bytes").unwrap().parse().unwrap();
+    let memory = procfs::Meminfo::current().unwrap().mem_total;
+    assert!(
+        (1..=memory / 4).contains(&automatic),
+        "{automatic} of {memory}"
+    );
+}
+
+#[rstest]
+fn beyond_the_memory_quota_streams_end(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let server = InProcess::start(wire, &["--memory-quota", "1MiB", "--step", "1h"]);
+    let client = server.client(&server.address, &[]);
+    // The C-core counts about 2 KiB for each of them.
+    let mut open = Vec::new();
+    let ended = (0..5000).find_map(|_| {
+        let mut stream = call(&client);
+        match stream.next() {
+            Some(Ok(_)) => {
+                open.push(stream);
+                None
+            }
+            ended => ended,
+        }
+    });
+    let Some(Err(ReceiveError::Status(status))) = ended else {
+        panic!("{ended:?}");
+    };
+    let codes = [
+        // A stream that had to make room.
+        RpcStatusCode::RESOURCE_EXHAUSTED,
+        // Its connection.
+        RpcStatusCode::UNAVAILABLE,
+    ];
+    assert!(codes.contains(&status.code()), "{status}");
+}

@@ -1,0 +1,22 @@
+//! The two binaries as a user runs them: flags, settings, output, exit codes and signals, and the
+//! services, metrics and spans of a running server.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod channelz;
+mod client;
+mod client_commands;
+mod client_output;
+mod client_tls;
+mod health;
+mod malformed_requests;
+mod metrics;
+mod reflection;
+mod server;
+mod server_tls;
+mod settings;
+mod shutdown;
+mod telemetry;
+mod terminal;
+mod tokens;
