@@ -1,9 +1,9 @@
 //! Every interleaving of the channel's wake-up protocol and of a call's termination, explored by loom.
 //!
-//! The bug to fear is the lost wake-up: one side goes to sleep just when the other has looked and
-//! seen nobody asleep. loom reports it as a deadlock. The files under test are the real ones, compiled
-//! against loom's primitives; the queue between is a counter with the weakest orderings there are,
-//! so that only the protocol's own fences can save it.
+//! The bug to find is the lost wake-up: one side goes to sleep just after the other side has found it
+//! awake. loom reports it as a deadlock. The test compiles the real source files against loom's
+//! primitives; the queue is a counter with relaxed orderings, so only the protocol's own fences
+//! protect it.
 
 use std::future::poll_fn;
 use std::task::Poll;
@@ -36,7 +36,7 @@ use sync::{AtomicBool, AtomicUsize, Ordering};
 use termination::{Level, Terminator};
 use wake::{Slots, WaitList};
 
-/// A queue that says how many messages are in it, and nothing more.
+/// A queue that only counts its messages.
 #[derive(Default)]
 struct Queue {
     messages: AtomicUsize,

@@ -1,4 +1,5 @@
-//! What an attack costs: the memory of a server, and the time of other clients' calls. It knows no attack.
+//! Measures the cost of an attack: the memory of a server, and the latency of other clients' calls.
+//! It contains no attack.
 
 #![allow(dead_code)] // each test program uses its part of it
 
@@ -22,9 +23,9 @@ pub fn memory(server: &TestServer) -> u64 {
     process.status().unwrap().vmrss.unwrap() * 1024
 }
 
-/// Runs `attack`, and returns its result and how much memory rose meanwhile at most.
+/// Runs `attack`, and returns its result and the largest growth of memory meanwhile.
 pub fn growth_during<T>(server: &TestServer, attack: impl FnOnce() -> T) -> (T, u64) {
-    /// Ends the scope's other thread also when the attack panics.
+    /// Stops the sampling thread, also when the attack panics.
     struct Over<'a>(&'a AtomicBool);
     impl Drop for Over<'_> {
         fn drop(&mut self) {
@@ -49,7 +50,7 @@ pub fn growth_during<T>(server: &TestServer, attack: impl FnOnce() -> T) -> (T, 
     })
 }
 
-/// How long calls took, shortest first.
+/// Latencies of calls, sorted.
 pub struct Latencies(Vec<Duration>);
 
 impl Latencies {
@@ -77,8 +78,8 @@ impl fmt::Display for Latencies {
     }
 }
 
-/// Fetches and health checks in turns, one after another, until `is_over` says so after a call.
-/// All must end well.
+/// Alternates fetches and health checks, one at a time, until `is_over` returns true. Each call must
+/// succeed.
 #[track_caller]
 pub fn calls_until(channel: &Channel, mut is_over: impl FnMut(usize) -> bool) -> Latencies {
     let mut all = Vec::new();

@@ -1,4 +1,4 @@
-//! Certificates for a test, made by it: an authority, and what it vouches for. Files only.
+//! Generates certificates for a test: an authority and the certificates it signs. It only writes files.
 
 #![allow(dead_code)] // each test program uses its part of it
 
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
-/// Somebody whom nobody has to trust.
+/// A certificate authority that only the test trusts.
 pub struct Authority {
     pem: String,
     issuer: Issuer<'static, KeyPair>,
@@ -26,7 +26,7 @@ impl Authority {
     pub fn new() -> Authority {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        // Of its own: OpenSSL looks authorities up by name.
+        // A unique name: OpenSSL looks authorities up by name.
         let name = format!("authority {:016x}", fastrand::u64(..));
         let subject = &mut params.distinguished_name;
         subject.push(DnType::CommonName, name);
@@ -65,7 +65,7 @@ impl Authority {
     }
 }
 
-/// Writes what is for its owner alone, in one go or not at all.
+/// Writes a file that only its owner can read, atomically.
 pub fn write_secret(path: &Path, text: &str) {
     let mut new = path.to_path_buf().into_os_string();
     new.push(".new");

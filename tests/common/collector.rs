@@ -1,4 +1,4 @@
-//! A collector for OTLP over HTTP that keeps what it is sent.
+//! A collector for OTLP over HTTP that keeps each request for the test.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -9,7 +9,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Span};
 use prost::Message;
 
-use super::process::LIMIT;
+use super::process::TEST_TIMEOUT;
 
 pub struct Collector {
     pub url: String,
@@ -34,11 +34,11 @@ impl Collector {
     /// The next batch.
     #[track_caller]
     pub fn batch(&self) -> (String, Vec<ResourceSpans>) {
-        let (head, request) = self.requests.recv_timeout(LIMIT).unwrap();
+        let (head, request) = self.requests.recv_timeout(TEST_TIMEOUT).unwrap();
         (head, request.resource_spans)
     }
 
-    /// What has come and was not looked at.
+    /// True if no batch is left unread.
     pub fn is_empty(&self) -> bool {
         self.requests.is_empty()
     }

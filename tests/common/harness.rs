@@ -1,5 +1,5 @@
-//! The engine between a real server and a real client in one process: a test writes what opens a
-//! call, and iterates what arrives.
+//! The engine between a real server and a real client in one process: a test supplies the function
+//! that opens a call, and iterates the responses.
 
 #![allow(dead_code)] // each test program uses its part of it
 
@@ -20,8 +20,8 @@ use grpcio::{
 
 use super::wire::{Line, Wire};
 
-/// What reaches it hangs: far more than anything here takes, also on a busy machine.
-pub const LIMIT: Duration = Duration::from_secs(30);
+/// The deadline of every wait: a test that reaches it hangs, even on a busy machine.
+pub const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 type Opened = Result<Jobs<Response>, RpcStatus>;
 type Open = Arc<dyn Fn(i32, &CallContext) -> Opened + Send + Sync>;
@@ -83,7 +83,7 @@ impl Harness {
         }
     }
 
-    /// A further channel to it, or to what carries its bytes.
+    /// A further channel, to the server or to a proxy in front of it.
     pub fn connect(
         &self,
         address: &str,
@@ -94,7 +94,7 @@ impl Harness {
 
     pub fn call_over(&self, channel: &Channel, id: i32) -> Responses<Response> {
         let options = CallOption::default();
-        receive_over(channel, id, options, Capacity::default(), LIMIT)
+        receive_over(channel, id, options, Capacity::default(), TEST_TIMEOUT)
     }
 
     pub fn call(&self, id: i32) -> Responses<Response> {
@@ -107,10 +107,10 @@ impl Harness {
         options: CallOption,
         capacity: Capacity,
     ) -> Responses<Response> {
-        self.receive(id, options, capacity, LIMIT)
+        self.receive(id, options, capacity, TEST_TIMEOUT)
     }
 
-    /// Waits no longer than this for each response.
+    /// With these timeouts for each response.
     pub fn call_impatient(&self, id: i32, timeouts: Duration) -> Responses<Response> {
         self.receive(id, CallOption::default(), Capacity::default(), timeouts)
     }
@@ -145,7 +145,7 @@ impl Caller {
 
     pub fn call(&self, id: i32) -> Responses<Response> {
         let options = CallOption::default();
-        receive_over(&self.0, id, options, Capacity::default(), LIMIT)
+        receive_over(&self.0, id, options, Capacity::default(), TEST_TIMEOUT)
     }
 }
 
@@ -202,7 +202,7 @@ pub fn texts(responses: Responses<Response>) -> Vec<String> {
     responses.map(|r| r.unwrap().result).collect()
 }
 
-/// The status that the call ends with instead, and the texts before.
+/// The texts of a call that fails, and its status.
 #[track_caller]
 pub fn failure(responses: &mut Responses<Response>) -> (Vec<String>, RpcStatus) {
     let mut texts = Vec::new();
@@ -218,19 +218,19 @@ pub fn failure(responses: &mut Responses<Response>) -> (Vec<String>, RpcStatus) 
 /// Longer than any test.
 pub const HOUR: Duration = Duration::from_secs(3600);
 
-/// Waits until it holds.
+/// Waits until the condition holds.
 #[track_caller]
 pub fn until(holds: impl Fn() -> bool) {
     super::process::eventually(|| holds().then_some(()));
 }
 
-/// Says its name and counts.
+/// A producer of `n` responses: the name and a number.
 pub fn counting(name: &str, n: usize) -> impl Iterator<Item = Produced<Response>> + Send {
     let name = name.to_string();
     (0..n).map(move |k| Ok(response(format!("{name}{k}"))))
 }
 
-/// A producer that blocks until the test lets go, then ends.
+/// A producer that blocks until the test drops the gate, then ends.
 pub fn blocked(gate: &Receiver<()>) -> impl Iterator<Item = Produced<Response>> + Send {
     let gate = gate.clone();
     std::iter::from_fn(move || {
@@ -239,7 +239,7 @@ pub fn blocked(gate: &Receiver<()>) -> impl Iterator<Item = Produced<Response>> 
     })
 }
 
-/// What a producer that fails yields.
+/// The item of a producer that fails.
 pub fn failing(code: RpcStatusCode, why: &str) -> Produced<Response> {
     Err(RpcStatus::with_message(code, why.into()))
 }

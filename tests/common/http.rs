@@ -1,4 +1,4 @@
-//! HTTP as a test needs it: one request a connection, and a deadline on every wait.
+//! A minimal HTTP client: one request per connection, and a deadline on every wait.
 
 #![allow(dead_code)] // each test program uses its part of it
 
@@ -6,10 +6,10 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// What reaches it hangs: far more than anything here takes, also on a busy machine.
-pub const LIMIT: Duration = Duration::from_secs(30);
+/// The deadline of every wait: a test that reaches it hangs, even on a busy machine.
+pub const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What came back.
+/// An HTTP response.
 #[derive(Debug)]
 pub struct Reply {
     pub status: u16,
@@ -19,8 +19,8 @@ pub struct Reply {
 
 pub fn connect(address: &str) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(LIMIT)).unwrap();
-    stream.set_write_timeout(Some(LIMIT)).unwrap();
+    stream.set_read_timeout(Some(TEST_TIMEOUT)).unwrap();
+    stream.set_write_timeout(Some(TEST_TIMEOUT)).unwrap();
     stream
 }
 
@@ -29,7 +29,7 @@ pub fn get(address: &str, path: &str) -> Reply {
     send(address, &format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"))
 }
 
-/// Sends `request` as it is, and reads to the end.
+/// Sends `request` unchanged, and reads to the end.
 #[track_caller]
 pub fn send(address: &str, request: &str) -> Reply {
     let mut stream = connect(address);

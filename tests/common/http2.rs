@@ -1,5 +1,5 @@
-//! HTTP/2 by hand: a client that sends any frames in any order, as hostile clients do. It answers
-//! PINGs, and remembers how calls ended. It knows nothing of flow control.
+//! An HTTP/2 client that sends any frames in any order, as hostile clients do. It answers PINGs and
+//! records how calls end. It does no flow control.
 
 #![allow(dead_code)] // each test program uses its part of it
 
@@ -41,7 +41,7 @@ pub struct Http2 {
     seen: Arc<Mutex<Seen>>,
 }
 
-/// What the server has said so far.
+/// Frames received from the server so far.
 #[derive(Default)]
 struct Seen {
     ended: HashMap<u32, Ending>,
@@ -73,7 +73,7 @@ impl Http2 {
         let seen = Arc::new(Mutex::new(Seen::default()));
         let (reader, of_reader) = (stream.try_clone()?, seen.clone());
         thread::spawn(move || {
-            // It ends when the connection does, in whatever way.
+            // Returns when the connection ends.
             let _ = read(reader, &of_reader);
             of_reader.lock().unwrap().closed = true;
         });
@@ -124,7 +124,7 @@ impl Http2 {
 
     fn block(&self) -> Vec<u8> {
         if self.indexed {
-            // What the first call added to the table.
+            // Entries that the first call added to the table.
             return (0..6).map(|n| 0x80 | (67 - n)).collect();
         }
         let mut block = Vec::new();
@@ -147,7 +147,7 @@ impl Http2 {
         self.stream.write_all(bytes)
     }
 
-    /// Whether the server has hung up, or said that it will.
+    /// Whether the server has closed the connection or sent GOAWAY.
     pub fn is_over(&self) -> bool {
         let seen = self.seen.lock().unwrap();
         seen.closed || seen.goaway.is_some()
@@ -168,7 +168,7 @@ impl Http2 {
     pub fn ending(&self, call: u32) -> Ending {
         eventually(|| {
             let seen = self.seen.lock().unwrap();
-            assert!(!seen.closed, "the server hung up");
+            assert!(!seen.closed, "the server closed the connection");
             seen.ended.get(&call).cloned()
         })
     }
@@ -176,7 +176,7 @@ impl Http2 {
 
 impl Drop for Http2 {
     fn drop(&mut self) {
-        // Ends the reader. The server may have hung up already.
+        // Ends the reader. The connection may be closed already.
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 }

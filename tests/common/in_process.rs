@@ -1,5 +1,4 @@
-//! The library's server and client in the test's own process, each made from the flags that the
-//! binaries take.
+//! The library's server and client in the test's process, configured by the flags of the binaries.
 
 #![allow(dead_code)] // each test program uses its part of it
 
@@ -40,12 +39,12 @@ impl InProcess {
         }
     }
 
-    /// A client that is connected to `address`: the server's, or that of a proxy before it.
+    /// A client connected to `address`: the server's, or that of a proxy in front of it.
     #[track_caller]
     pub fn client(&self, address: &str, flags: &[&str]) -> Client {
         let of_line = self.line.client_flags();
         let of_line = of_line.iter().map(String::as_str);
-        // Far more than anything here takes, so that nothing waits for ever.
+        // No test waits forever.
         let limits = ["--first-timeout", "30s", "--idle-timeout", "30s"];
         let fixed = ["client", "--addr", address].into_iter().chain(limits);
         let all = fixed.chain(of_line);

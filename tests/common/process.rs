@@ -1,5 +1,5 @@
-//! A program under test: its lines as they come, its exit code, and a deadline on every wait. It
-//! is killed when it is dropped.
+//! A program under test: its lines as they arrive, its exit code, and a deadline on every wait.
+//! Dropping it kills it.
 
 #![allow(dead_code)] // each test program uses its part of it
 
@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
-/// What reaches it hangs: far more than anything here takes, also on a busy machine.
-pub const LIMIT: Duration = Duration::from_secs(30);
+/// The deadline of every wait: a test that reaches it hangs, even on a busy machine.
+pub const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A program that runs.
 pub struct Process {
@@ -21,7 +21,7 @@ pub struct Process {
     errors: Receiver<String>,
 }
 
-/// What a program that has ended left behind.
+/// The exit code and the unread output of a program that has ended.
 #[derive(Debug)]
 pub struct Ended {
     pub code: Option<i32>,
@@ -61,19 +61,19 @@ impl Process {
         assert!(sent.unwrap().success());
     }
 
-    /// The next line of its output.
+    /// The next line of standard output.
     #[track_caller]
     pub fn line(&self) -> String {
-        self.output.recv_timeout(LIMIT).unwrap()
+        self.output.recv_timeout(TEST_TIMEOUT).unwrap()
     }
 
-    /// The next line of its errors.
+    /// The next line of standard error.
     #[track_caller]
     pub fn error_line(&self) -> String {
-        self.errors.recv_timeout(LIMIT).unwrap()
+        self.errors.recv_timeout(TEST_TIMEOUT).unwrap()
     }
 
-    /// Nobody reads its output any more, as of the next line that it writes.
+    /// Closes the reading end of standard output after the next line.
     pub fn close_output(&mut self) {
         let (_, closed) = crossbeam_channel::bounded(0);
         self.output = closed;
@@ -97,7 +97,7 @@ impl Drop for Process {
     }
 }
 
-/// The value of `poll`, as soon as it has one.
+/// Waits until `poll` returns a value.
 #[track_caller]
 pub fn eventually<T>(mut poll: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
@@ -105,12 +105,15 @@ pub fn eventually<T>(mut poll: impl FnMut() -> Option<T>) -> T {
         if let Some(value) = poll() {
             return value;
         }
-        assert!(began.elapsed() < LIMIT, "not within {LIMIT:?}");
+        assert!(
+            began.elapsed() < TEST_TIMEOUT,
+            "not within {TEST_TIMEOUT:?}"
+        );
         thread::sleep(Duration::from_millis(1));
     }
 }
 
-/// Closes the pipe when nobody listens any more.
+/// The lines of a pipe, which is closed when the receiver is dropped.
 fn lines(pipe: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, receiver) = crossbeam_channel::unbounded();
     thread::spawn(move || {
@@ -127,10 +130,12 @@ fn lines(pipe: impl Read + Send + 'static) -> Receiver<String> {
 fn rest(lines: &Receiver<String>) -> Vec<String> {
     let mut rest = Vec::new();
     loop {
-        match lines.recv_timeout(LIMIT) {
+        match lines.recv_timeout(TEST_TIMEOUT) {
             Ok(line) => rest.push(line),
             Err(RecvTimeoutError::Disconnected) => return rest,
-            Err(RecvTimeoutError::Timeout) => panic!("no end within {LIMIT:?}; so far: {rest:?}"),
+            Err(RecvTimeoutError::Timeout) => {
+                panic!("no end within {TEST_TIMEOUT:?}; so far: {rest:?}")
+            }
         }
     }
 }

@@ -1,5 +1,5 @@
-//! A TCP proxy in front of a server: it counts, comes from an address of its choice, and can become
-//! a black hole, which closes nothing and answers nothing. It knows nothing of what it carries.
+//! A TCP proxy in front of a server: it counts bytes and connections, connects from a chosen source
+//! address, and can become a black hole that neither closes nor answers. It never looks at the bytes.
 
 #![allow(dead_code)] // each test program uses its part of it
 
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 
-/// On a port of its own, until it is dropped; then its connections are closed.
+/// A proxy on a free port. Dropping it closes its connections.
 pub struct Proxy {
     /// `host:port`, to connect to.
     pub address: String,
@@ -35,7 +35,7 @@ impl Proxy {
         Proxy::from(Ipv4Addr::LOCALHOST, server)
     }
 
-    /// The server sees this address, which has to be one of this machine, such as 127.0.0.2.
+    /// Connects from `source`, an address of this machine such as 127.0.0.2.
     pub fn from(source: Ipv4Addr, server: &str) -> Proxy {
         let server: SocketAddr = server.parse().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -45,7 +45,7 @@ impl Proxy {
         // It ends with the test program.
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
-                // A server that is gone refuses; then its client is refused too.
+                // If the server refuses, so does the proxy.
                 if let Ok(server) = connect(source, server) {
                     own.carry(client, server);
                 }
@@ -54,17 +54,17 @@ impl Proxy {
         Proxy { address, shared }
     }
 
-    /// From now on, nothing comes through in either direction.
+    /// Discards all further bytes in both directions.
     pub fn swallow(&self) {
         self.shared.swallows.store(true, Ordering::SeqCst);
     }
 
-    /// From now on, nothing is read from either side, as if both had stopped.
+    /// Stops reading from both sides, as if both had stopped.
     pub fn stop(&self) {
         self.shared.stopped.store(true, Ordering::SeqCst);
     }
 
-    /// Connections that there were.
+    /// Connections accepted so far.
     pub fn accepted(&self) -> usize {
         self.shared.accepted.load(Ordering::SeqCst)
     }
@@ -74,12 +74,12 @@ impl Proxy {
         self.shared.open.load(Ordering::SeqCst)
     }
 
-    /// Bytes that came from clients.
+    /// Bytes received from clients.
     pub fn received_from_client(&self) -> usize {
         self.shared.from_client.load(Ordering::SeqCst)
     }
 
-    /// Bytes that came from servers.
+    /// Bytes received from servers.
     pub fn received_from_server(&self) -> usize {
         self.shared.from_server.load(Ordering::SeqCst)
     }
@@ -111,7 +111,7 @@ impl Shared {
         thread::spawn(move || shared.copy(server, client, &shared.from_server, &closed));
     }
 
-    /// Until one side closes; then the other side hears of it, unless there is a black hole.
+    /// Copies until one side closes, then closes the other side, except in a black hole.
     fn copy(
         &self,
         mut from: TcpStream,

@@ -1,4 +1,4 @@
-//! The real `server` binary on a port of its own, and a raw client that can send it anything.
+//! The `server` binary on a free port, and a client that sends raw bytes as messages.
 
 #![allow(dead_code)] // each test program uses its part of it
 
@@ -13,7 +13,7 @@ use grpcio::{
 use super::process::Process;
 use super::wire::{Line, Wire};
 
-/// A server that runs until it is ended or dropped.
+/// A running server, killed when it is dropped.
 pub struct TestServer {
     pub process: Process,
     /// Where it listens, `host:port`.
@@ -48,14 +48,14 @@ impl TestServer {
 
     pub fn channel(&self) -> Channel {
         let poll = Arc::new(Environment::new(1));
-        // A connection of its own.
+        // Not shared with other channels.
         let builder = ChannelBuilder::new(poll)
             .max_receive_message_len(-1)
             .use_local_subchannel_pool(true);
         self.line.connect(builder, &self.address)
     }
 
-    /// The client's binary, with what it needs to connect.
+    /// The `client` binary, with the flags to connect.
     pub fn client(&self, flags: &[&str]) -> Process {
         let of_line = self.line.client_flags();
         let of_line = of_line.iter().map(String::as_str);
@@ -67,7 +67,7 @@ impl TestServer {
     }
 }
 
-/// The server's binary, with these flags and no others.
+/// The `server` binary, with exactly these flags.
 pub fn server<'a>(flags: impl IntoIterator<Item = &'a str>) -> Process {
     Process::start(env!("CARGO_BIN_EXE_server"), flags)
 }
@@ -84,7 +84,7 @@ const BYTES: Marshaller<Vec<u8>> = Marshaller {
     },
 };
 
-/// A server streaming method whose messages are bytes.
+/// A server-streaming method whose messages are bytes.
 pub fn raw_method(name: &'static str) -> Method<Vec<u8>, Vec<u8>> {
     Method {
         ty: MethodType::ServerStreaming,
@@ -94,7 +94,7 @@ pub fn raw_method(name: &'static str) -> Method<Vec<u8>, Vec<u8>> {
     }
 }
 
-/// Sends `request` as it is, and returns how many responses came and how the call ended.
+/// Sends `request` unchanged, and returns the number of responses and the status.
 pub fn send_raw(channel: &Channel, method: &'static str, request: Vec<u8>) -> (usize, RpcStatus) {
     let method = raw_method(method);
     let options = CallOption::default().timeout(Duration::from_secs(30));

@@ -1,5 +1,4 @@
-//! A StreamService whose answers a test writes as a closure. It does nothing on its own, and
-//! shares no code with the server of the library.
+//! A StreamService that a test answers with a closure. It shares no code with the library's server.
 
 #![allow(dead_code)] // each test program uses its part of it
 
@@ -20,17 +19,17 @@ use grpcio::{
 
 use super::wire::{Line, Wire};
 
-/// A server on a port of its own, until it is dropped; then open calls are cancelled.
+/// A server on a free port. Dropping it cancels open calls.
 pub struct Stub {
     pub address: String,
     line: Line,
     _server: Server,
 }
 
-/// A call that the stub is to answer. The closure runs on a thread of the call and may block.
+/// A call for the closure to answer. The closure runs on the call's own thread and may block.
 pub struct Call {
     pub id: i32,
-    /// Calls for the same id that came before.
+    /// The number of earlier calls for the same id.
     pub attempt: usize,
     pub headers: Vec<(String, Vec<u8>)>,
     /// `None` once the client has ended the call: grpcio panics when such a sink is used again.
@@ -61,7 +60,7 @@ impl Stub {
         Stub::bind(wire.lay(), "127.0.0.1:0", |builder| builder)
     }
 
-    /// What the client's binary needs to connect.
+    /// Flags of the `client` binary to connect.
     pub fn client_flags(&self) -> Vec<String> {
         let address = ["--addr".into(), self.address.clone()];
         address
@@ -91,7 +90,7 @@ impl Stub {
 }
 
 impl Call {
-    /// False when the call is over.
+    /// Returns false if the call is over.
     pub fn respond(&mut self, result: &str) -> bool {
         let response = Response {
             result: result.to_string(),
@@ -109,25 +108,25 @@ impl Call {
 
     pub fn end(self) {
         if let Some(mut sink) = self.sink {
-            let _ = block_on(sink.close()); // the client may be gone
+            let _ = block_on(sink.close()); // the call may be over
         }
     }
 
     pub fn fail(self, code: RpcStatusCode, message: &str) {
         if let Some(sink) = self.sink {
             let status = RpcStatus::with_message(code, message.to_string());
-            let _ = block_on(sink.fail(status)); // the client may be gone
+            let _ = block_on(sink.fail(status)); // the call may be over
         }
     }
 
-    /// Blocks until the client has cancelled the call, or is gone.
+    /// Blocks until the client has cancelled the call or closed its connection.
     pub fn wait_until_over(self) {
         let Some(mut sink) = self.sink else {
             return;
         };
         block_on(poll_fn(|cx| match sink.poll_ready_unpin(cx) {
             Poll::Ready(Err(_)) => Poll::Ready(()),
-            // The end of the call wakes it all the same.
+            // The end of the call wakes the task.
             _ => Poll::Pending,
         }));
     }

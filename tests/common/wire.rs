@@ -1,4 +1,4 @@
-//! What is between client and server. Every test of an RPC takes a [`Wire`] and runs over each:
+//! The transport between client and server. Every test of an RPC takes a [`Wire`] and runs over each:
 //! `#[rstest] fn it_works(#[values(Clear, Tls, MutualTls)] wire: Wire)`.
 
 #![allow(dead_code)] // each test program uses its part of it
@@ -21,7 +21,7 @@ pub enum Wire {
 }
 
 impl Wire {
-    /// With certificates of its own.
+    /// Sets the transport up, with new certificates.
     pub fn lay(self) -> Line {
         let certificates = (self != Wire::Clear).then(|| {
             let directory = tempfile::tempdir().unwrap();
@@ -40,10 +40,10 @@ impl Wire {
     }
 }
 
-/// All that a server here is called; `localhost` is also what a Unix-domain socket is.
+/// Names in the server's certificate; a Unix-domain socket counts as `localhost`.
 pub const SERVER_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
-/// A wire between one server and its clients. Its files are gone when it is dropped.
+/// The transport between one server and its clients. Dropping it deletes the files.
 pub struct Line {
     wire: Wire,
     certificates: Option<Certificates>,
@@ -62,7 +62,7 @@ impl Certificates {
 }
 
 impl Line {
-    /// For the server's binary.
+    /// Flags of the `server` binary.
     pub fn server_flags(&self) -> Vec<String> {
         let Some(certificates) = &self.certificates else {
             return Vec::new();
@@ -80,7 +80,7 @@ impl Line {
         flags
     }
 
-    /// For the client's binary.
+    /// Flags of the `client` binary.
     pub fn client_flags(&self) -> Vec<String> {
         let Some(certificates) = &self.certificates else {
             return Vec::new();
@@ -98,7 +98,7 @@ impl Line {
         flags
     }
 
-    /// For a server of grpcio; not made by the library, which is under test.
+    /// Credentials of a grpcio server, made without the library under test.
     pub fn server_credentials(&self) -> ServerCredentials {
         let Some(certificates) = &self.certificates else {
             return ServerCredentials::insecure();
@@ -115,7 +115,7 @@ impl Line {
         builder.build()
     }
 
-    /// A channel of grpcio, likewise.
+    /// A grpcio channel, made likewise.
     pub fn connect(&self, builder: ChannelBuilder, address: &str) -> Channel {
         let Some(certificates) = &self.certificates else {
             return builder.connect(address);
@@ -132,7 +132,7 @@ impl Line {
     }
 }
 
-/// As a flag has it.
+/// The path as the value of a flag.
 pub fn path(path: &std::path::Path) -> String {
     path.to_str().unwrap().into()
 }

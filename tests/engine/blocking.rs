@@ -1,4 +1,4 @@
-//! Producers that block or compute: how many threads they get.
+//! Number of threads for producers that block or compute.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
@@ -12,9 +12,9 @@ use crate::common::wire::Wire::Clear;
 
 const STREAMS: i32 = 64;
 
-/// With a thread for each they take 60 ms; two at a time, 2 s.
+/// With one thread each they take 60 ms; two at a time, 2 s.
 #[test]
-fn streams_that_block_briefly_block_beside_each_other() {
+fn briefly_blocking_streams_run_in_parallel() {
     let server = Harness::start(Clear, |_, _| {
         let blocks = (0..20).map(|_| {
             thread::sleep(Duration::from_millis(3));
@@ -32,9 +32,9 @@ fn streams_that_block_briefly_block_beside_each_other() {
     assert!(took < Duration::from_secs(1), "{took:?}");
 }
 
-/// More threads than processors gain a computation nothing.
+/// More threads than processors do not speed up a computation.
 #[test]
-fn streams_that_compute_get_no_more_threads_than_processors() {
+fn computing_streams_get_one_thread_per_processor() {
     let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let seen = most.clone();
     let server = Harness::start(Clear, move |_, _| {
@@ -57,6 +57,6 @@ fn streams_that_compute_get_no_more_threads_than_processors() {
     let processors = thread::available_parallelism().unwrap().get();
     let most = seen.load(Ordering::SeqCst);
     println!("{most} threads computed at once, on {processors} processors");
-    // One that the kernel stops for long may be taken for blocked.
+    // A thread that the kernel preempts for long may count as blocked.
     assert!(most <= processors + 2, "{most} threads computed at once");
 }

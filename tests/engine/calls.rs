@@ -1,4 +1,4 @@
-//! What the engine delivers and how calls end, as whoever calls a server would notice it.
+//! Delivery of responses and the status of a call, as its client sees them.
 
 use std::time::{Duration, Instant};
 
@@ -38,7 +38,7 @@ fn a_call_without_jobs_ends_with_ok_at_once(#[values(Clear, Tls, MutualTls)] wir
 }
 
 #[rstest]
-fn a_job_is_never_early_and_waits_for_no_other_call(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_job_starts_on_time(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let server = Harness::start(wire, |id, _| {
         let delay = if id == 1 { 100 } else { 0 };
         Ok(Job::after(Duration::from_millis(delay), counting("x", 1)).into())
@@ -51,9 +51,7 @@ fn a_job_is_never_early_and_waits_for_no_other_call(#[values(Clear, Tls, MutualT
 }
 
 #[rstest]
-fn a_failure_comes_after_what_was_made_before_it_and_once(
-    #[values(Clear, Tls, MutualTls)] wire: Wire,
-) {
+fn a_failure_follows_all_earlier_responses(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let server = Harness::start(wire, |_, _| {
         let failing = failing(RpcStatusCode::DATA_LOSS, "the disk is gone");
         let producer = counting("a", 3).chain([failing]).chain(counting("b", 3));
@@ -69,7 +67,7 @@ fn a_failure_comes_after_what_was_made_before_it_and_once(
 }
 
 #[rstest]
-fn a_failure_waits_for_no_other_producer(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_failure_ends_the_call_at_once(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let (release, gate) = bounded::<()>(0);
     let server = Harness::start(wire, move |_, _| {
         let failing = failing(RpcStatusCode::ABORTED, "first");
@@ -98,9 +96,7 @@ fn a_request_can_be_refused(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn a_panic_is_internal_for_its_own_call_and_nothing_for_others(
-    #[values(Clear, Tls, MutualTls)] wire: Wire,
-) {
+fn a_panic_is_internal_for_its_own_call_only(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     struct PanicsWhenDropped;
     impl Drop for PanicsWhenDropped {
         fn drop(&mut self) {
@@ -135,7 +131,7 @@ fn a_panic_is_internal_for_its_own_call_and_nothing_for_others(
 }
 
 #[rstest]
-fn nothing_that_a_call_does_blocks_the_poll_thread(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn user_code_never_blocks_the_poll_thread(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     struct BlocksWhenDropped(Receiver<()>);
     impl Drop for BlocksWhenDropped {
         fn drop(&mut self) {
@@ -161,7 +157,7 @@ fn nothing_that_a_call_does_blocks_the_poll_thread(#[values(Clear, Tls, MutualTl
             _ => Ok(Job::now(counting("x", 10)).into()),
         }
     });
-    // All on the server's one poll thread.
+    // All calls share the server's only poll thread.
     let blocked = [server.call(0), server.call(1)];
     let mut dropped = server.call(2);
     assert_eq!(dropped.next().unwrap().unwrap().result, "now0");
@@ -176,7 +172,9 @@ fn nothing_that_a_call_does_blocks_the_poll_thread(#[values(Clear, Tls, MutualTl
 }
 
 #[rstest]
-fn producers_keep_their_order_and_nothing_is_lost(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn each_producers_responses_arrive_complete_and_in_order(
+    #[values(Clear, Tls, MutualTls)] wire: Wire,
+) {
     const EACH: usize = 20_000;
     let server = Harness::start(wire, |_, _| {
         let jobs: Vec<_> = (0..5)
@@ -195,7 +193,7 @@ fn producers_keep_their_order_and_nothing_is_lost(#[values(Clear, Tls, MutualTls
 }
 
 #[rstest]
-fn one_message_through_a_channel_of_one(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_channel_of_one_message_works(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let streams = StreamsConfig {
         capacity: Capacity::messages(1),
         ..StreamsConfig::default()
@@ -207,7 +205,7 @@ fn one_message_through_a_channel_of_one(#[values(Clear, Tls, MutualTls)] wire: W
 }
 
 #[rstest]
-fn a_lone_message_is_not_held_back_by_a_producer_that_blocks(
+fn a_lone_message_is_flushed_while_its_producer_blocks(
     #[values(Clear, Tls, MutualTls)] wire: Wire,
 ) {
     let (release, gate) = bounded::<()>(0);

@@ -1,5 +1,5 @@
-//! Messages in the form in which they travel: what a handler gets and gives with
-//! `engine::codec`, seen from a client that sends and reads bytes.
+//! Encoded messages: requests and responses of `engine::codec`, seen by a client that sends and reads
+//! bytes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,10 +19,10 @@ use grpcio::{
 use protobuf::Message;
 use rstest::rstest;
 
-const LIMIT: usize = 100;
+const MAX_REQUEST_BYTES: usize = 100;
 const METHOD: Method<Raw<Request>, Encoded<Response>> = server_streaming(FETCH);
 
-/// A server that decodes requests of up to [`LIMIT`] bytes on a worker, and answers with texts of
+/// A server that decodes requests of up to [`MAX_REQUEST_BYTES`] bytes on a worker, and answers with texts of
 /// `0`, `1`, … times the id.
 fn start(wire: Wire) -> (Server, Channel) {
     start_with(wire, |id| {
@@ -38,7 +38,9 @@ fn start_with(
     let streams = Streams::new(workers, StreamsConfig::default());
     let fetch = move |ctx: RpcContext<'_>, request: Raw<Request>, sink: ServerStreamingSink<_>| {
         let jobs = jobs.clone();
-        streams.serve(&ctx, sink, move |_| Ok(jobs(request.decode(LIMIT)?.id)));
+        streams.serve(&ctx, sink, move |_| {
+            Ok(jobs(request.decode(MAX_REQUEST_BYTES)?.id))
+        });
     };
     let service = ServiceBuilder::new()
         .add_server_streaming_handler(&METHOD, fetch)
@@ -64,9 +66,9 @@ fn text(k: usize, id: i32) -> Response {
     }
 }
 
-/// A worker encodes what a handler gives as it is, of pull and push jobs alike.
+/// A worker encodes the responses of pull and push jobs.
 #[rstest]
-fn messages_are_encoded_on_the_way(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn messages_are_encoded_on_a_worker(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let (_server, channel) = start_with(wire, |id| {
         let push = Job::push(move |sender| {
             let _ = sender.send(text(1, id));
@@ -84,14 +86,14 @@ fn messages_are_encoded_on_the_way(#[values(Clear, Tls, MutualTls)] wire: Wire) 
         fetch(&channel, 7),
         (1..5).map(|k| text(k, 7)).collect::<Vec<_>>()
     );
-    // A heartbeat too.
+    // Heartbeats are encoded too.
     let (_server, channel) = start_with(wire, |id| {
         let late = Job::after(Duration::from_millis(15), std::iter::once(Ok(text(2, id))));
         let beats = Jobs::from(late).with_heartbeat(Duration::from_millis(10), move || text(1, id));
         IntoEncoded::encode_jobs(beats)
     });
     assert!(fetch(&channel, 7).ends_with(&[text(2, 7)]));
-    // What is encoded already stays as it is.
+    // An encoded message stays unchanged.
     let (_server, channel) = start_with(wire, |id| {
         let producer = (0..3).map(move |k| Encoded::new(&text(k, id)));
         IntoEncoded::encode_jobs(producer.into_jobs())
@@ -102,7 +104,7 @@ fn messages_are_encoded_on_the_way(#[values(Clear, Tls, MutualTls)] wire: Wire) 
     );
 }
 
-/// With the generated client, which knows nothing of the codec.
+/// Calls with the generated client, which knows nothing of the codec.
 fn fetch(channel: &Channel, id: i32) -> Vec<Response> {
     let request = Request {
         id,
@@ -113,9 +115,9 @@ fn fetch(channel: &Channel, id: i32) -> Vec<Response> {
     responses.map(Result::unwrap).collect()
 }
 
-/// A request for id 1 of exactly so many bytes, most of them in a field that nobody knows.
+/// A request for id 1 of exactly this size, most of it in an unknown field.
 fn request_of(bytes: usize) -> Vec<u8> {
-    // The id; then field 15, of a length that one byte can tell.
+    // The id, then field 15 with a one-byte length.
     let mut request = vec![0x08, 0x01, 0x7a, u8::try_from(bytes - 4).unwrap()];
     assert!(request[3] < 0x80);
     request.resize(bytes, 0);
@@ -123,7 +125,7 @@ fn request_of(bytes: usize) -> Vec<u8> {
 }
 
 #[rstest]
-fn what_was_encoded_is_decoded(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn encoded_messages_decode_to_the_same_value(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let (_server, channel) = start(wire);
     assert_eq!(
         fetch(&channel, -77),
@@ -142,11 +144,11 @@ fn an_encoded_message_has_the_length_of_its_bytes() {
 }
 
 #[rstest]
-fn the_limit_is_exact(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn the_size_limit_of_requests_is_exact(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let (_server, channel) = start(wire);
-    let (responses, status) = send_raw(&channel, FETCH, request_of(LIMIT));
+    let (responses, status) = send_raw(&channel, FETCH, request_of(MAX_REQUEST_BYTES));
     assert_eq!((responses, status.code()), (3, RpcStatusCode::OK));
-    let (responses, status) = send_raw(&channel, FETCH, request_of(LIMIT + 1));
+    let (responses, status) = send_raw(&channel, FETCH, request_of(MAX_REQUEST_BYTES + 1));
     assert_eq!(responses, 0);
     assert_eq!(status.code(), RpcStatusCode::RESOURCE_EXHAUSTED);
     assert_eq!(
@@ -156,9 +158,9 @@ fn the_limit_is_exact(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn what_is_no_request_is_internal(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_malformed_request_is_internal(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let (_server, channel) = start(wire);
-    // Cut short; a field of another type; an end of a group that never began.
+    // Truncated; a field of another type; the end of a group that never began.
     for wrong in [vec![0x08], vec![0x0a, 0x01, b'1'], vec![0x14]] {
         let (responses, status): (_, RpcStatus) = send_raw(&channel, FETCH, wrong);
         assert_eq!((responses, status.code()), (0, RpcStatusCode::INTERNAL));

@@ -1,4 +1,4 @@
-//! What a producer can know of its call, and the headers that it can set.
+//! `CallContext`: deadline, drain, peer, headers and response headers.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,7 +15,9 @@ use grpcio::{
 };
 use rstest::rstest;
 
-use crate::common::harness::{counting, failure, response, texts, until, Caller, Harness, LIMIT};
+use crate::common::harness::{
+    counting, failure, response, texts, until, Caller, Harness, TEST_TIMEOUT,
+};
 use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
 
 fn metadata(name: &str, value: &str) -> Metadata {
@@ -30,7 +32,7 @@ fn get(metadata: &Metadata, name: &str) -> Option<String> {
 }
 
 #[rstest]
-fn the_time_left_is_the_clients(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn the_time_left_follows_the_clients_deadline(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let server = Harness::start(wire, |_, call| {
         let left = call.time_left().map(|left| left.as_millis());
         Ok(Job::now([Ok(response(format!("{left:?}")))].into_iter()).into())
@@ -49,9 +51,9 @@ fn no_time_is_left_after_the_deadline(#[values(Clear, Tls, MutualTls)] wire: Wir
     let server = Harness::start(wire, move |_, call| {
         let _ = tell.send(call.clone());
         let (call, began) = (call.clone(), Instant::now());
-        // Works until its time is up, as a producer may that has no other end.
+        // Works until the deadline.
         let work = std::iter::from_fn(move || {
-            while !call.is_over() && began.elapsed() < LIMIT {
+            while !call.is_over() && began.elapsed() < TEST_TIMEOUT {
                 std::thread::sleep(Duration::from_millis(1));
             }
             None
@@ -61,14 +63,12 @@ fn no_time_is_left_after_the_deadline(#[values(Clear, Tls, MutualTls)] wire: Wir
     let options = CallOption::default().timeout(Duration::from_millis(100));
     let (_, status) = failure(&mut server.call_with(1, options, Capacity::default()));
     assert_eq!(status.code(), RpcStatusCode::DEADLINE_EXCEEDED);
-    let call: CallContext = told.recv_timeout(LIMIT).unwrap();
+    let call: CallContext = told.recv_timeout(TEST_TIMEOUT).unwrap();
     until(|| call.time_left() == Some(Duration::ZERO) && call.is_over());
 }
 
 #[rstest]
-fn a_long_stream_sees_the_drain_and_says_where_it_stopped(
-    #[values(Clear, Tls, MutualTls)] wire: Wire,
-) {
+fn a_producer_sees_the_drain_and_can_end_its_stream(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let server = Harness::start(wire, |_, call| {
         let call = call.clone();
         let mut stopped = false;
@@ -92,7 +92,7 @@ fn a_long_stream_sees_the_drain_and_says_where_it_stopped(
         .streams
         .refuse(RpcStatus::new(RpcStatusCode::UNAVAILABLE));
     assert_eq!(texts(responses).pop().unwrap(), "stopped here");
-    assert!(server.streams.wait_until_none(LIMIT));
+    assert!(server.streams.wait_until_none(TEST_TIMEOUT));
 }
 
 #[rstest]
@@ -127,7 +127,7 @@ fn the_first_response_headers_reach_the_client(#[values(Clear, Tls, MutualTls)] 
 }
 
 #[rstest]
-fn after_the_first_message_response_headers_are_too_late(
+fn response_headers_are_too_late_after_the_first_message(
     #[values(Clear, Tls, MutualTls)] wire: Wire,
 ) {
     let (release, gate) = bounded::<()>(0);
@@ -156,7 +156,7 @@ fn response_headers_are_too_late_once_the_call_is_over() {
         Ok(Vec::new().into())
     });
     assert!(texts(server.call(1)).is_empty());
-    let call: CallContext = told.recv_timeout(LIMIT).unwrap();
+    let call: CallContext = told.recv_timeout(TEST_TIMEOUT).unwrap();
     assert!(call.is_over() && !call.set_response_headers(metadata("late", "yes")));
 }
 
@@ -178,7 +178,7 @@ impl StreamService for WithoutMetadata {
 }
 
 #[test]
-fn without_metadata_a_call_keeps_none_and_counts_as_all_others() {
+fn a_call_without_metadata_works_and_is_counted() {
     let workers = Workers::new(WorkersConfig::default()).unwrap();
     let streams = Streams::new(workers, StreamsConfig::default());
     let service = create_stream_service(WithoutMetadata(streams.clone()));

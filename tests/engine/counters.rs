@@ -1,4 +1,4 @@
-//! What the engine counts: all of it, once, at any moment, and never less than a moment before.
+//! Counters of the engine: complete, exact and monotonic at any moment.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -11,7 +11,7 @@ use rstest::rstest;
 
 const METHOD: &str = "/protobuf.StreamService/FetchResponse";
 
-/// The only method there is.
+/// The counters of the only method.
 #[track_caller]
 fn counted(streams: &Streams) -> MethodSnapshot {
     let snapshot = streams.snapshot();
@@ -26,7 +26,7 @@ fn handled(method: &MethodSnapshot) -> u64 {
 }
 
 #[rstest]
-fn sums_never_go_down_and_end_up_right(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn counters_are_monotonic_and_exact(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     const ROUNDS: u64 = 20;
     const CALLS: u64 = 20;
     const MESSAGES: u64 = 50;
@@ -45,7 +45,7 @@ fn sums_never_go_down_and_end_up_right(#[values(Clear, Tls, MutualTls)] wire: Wi
                 for (now, before) in numbers(&now).iter().zip(numbers(&before)) {
                     assert!(*now >= before, "{now} after {before}");
                 }
-                // Every call is open or has ended, and never both.
+                // A call is either open or ended.
                 assert_eq!(now.started, handled(&now) + now.open as u64);
                 before = now;
             }
@@ -72,7 +72,7 @@ fn sums_never_go_down_and_end_up_right(#[values(Clear, Tls, MutualTls)] wire: Wi
 }
 
 #[rstest]
-fn every_call_counts_under_its_status(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn calls_are_counted_by_status(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let server = Harness::start(wire, |id, _| {
         let code = RpcStatusCode::from(id);
         match id {

@@ -1,4 +1,4 @@
-//! Faults of user code and bad luck in time: each costs its own call, and nothing else.
+//! Faults of user code and unlucky timing: each one affects only its own call.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,7 +17,7 @@ use grpcio::{
 use rstest::rstest;
 
 use crate::common::harness::{
-    blocked, counting, failure, response, texts, until, Caller, Harness, HOUR, LIMIT,
+    blocked, counting, failure, response, texts, until, Caller, Harness, HOUR, TEST_TIMEOUT,
 };
 use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
 
@@ -38,7 +38,7 @@ fn bad(gate: &crossbeam_channel::Receiver<()>) -> impl Iterator<Item = Produced<
 }
 
 #[rstest]
-fn an_error_that_is_ok_is_internal_and_drops_no_response(
+fn an_error_with_code_ok_is_internal_and_loses_no_response(
     #[values(Clear, Tls, MutualTls)] wire: Wire,
 ) {
     let server = Harness::start(wire, |_, _| {
@@ -49,11 +49,9 @@ fn an_error_that_is_ok_is_internal_and_drops_no_response(
     assert_eq!(status.code(), RpcStatusCode::INTERNAL);
 }
 
-/// Dropped together, two panics at once would abort the process.
+/// Two panics at once would abort the process.
 #[rstest]
-fn producers_that_panic_when_dropped_end_their_call_and_nothing_else(
-    #[values(Clear, Tls, MutualTls)] wire: Wire,
-) {
+fn a_panic_in_drop_ends_only_its_call(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let (release, gate) = bounded::<()>(0);
     let server = Harness::start(wire, move |id, _| {
         Ok(match id {
@@ -81,7 +79,7 @@ fn producers_that_panic_when_dropped_end_their_call_and_nothing_else(
 }
 
 #[rstest]
-fn after_an_abort_no_producer_is_called(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn no_producer_runs_after_an_abort(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let aborted = Arc::new(AtomicBool::new(false));
     let late = Arc::new(AtomicUsize::new(0));
     let (seen, counter) = (aborted.clone(), late.clone());
@@ -103,15 +101,13 @@ fn after_an_abort_no_producer_is_called(#[values(Clear, Tls, MutualTls)] wire: W
     aborted.store(true, Ordering::SeqCst);
     assert_eq!(failure(&mut call).1.code(), RpcStatusCode::UNAVAILABLE);
     until(|| server.streams.open() == 0);
-    // The message that was in the making, at the most.
+    // At most the message being made.
     assert!(late.load(Ordering::SeqCst) <= 1);
 }
 
-/// Cancelled calls whose producers still block count until these come back.
+/// Cancelled calls count until their blocked producers return.
 #[rstest]
-fn a_cancelled_call_keeps_its_place_while_its_producer_blocks(
-    #[values(Clear, Tls, MutualTls)] wire: Wire,
-) {
+fn a_cancelled_call_counts_while_its_producer_blocks(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let (release, gate) = bounded::<()>(0);
     let blocking = Arc::new(AtomicUsize::new(0));
     let counter = blocking.clone();
@@ -143,19 +139,17 @@ fn a_cancelled_call_keeps_its_place_while_its_producer_blocks(
     assert_eq!((server.streams.open(), snapshot().lingering), (4, 4));
     let (_, status) = failure(&mut server.call(0));
     assert_eq!(status.code(), RpcStatusCode::RESOURCE_EXHAUSTED);
-    // They hold up no shutdown: their clients have seen the end.
-    assert!(server.streams.wait_until_none(LIMIT));
+    // They do not delay shutdown: their clients have seen the end.
+    assert!(server.streams.wait_until_none(TEST_TIMEOUT));
     drop(release);
     until(|| server.streams.open() == 0);
     assert_eq!(texts(server.call(0)), ["x0"]);
 }
 
-/// Open-and-cancel with producers that block: other calls are served, and all comes back.
+/// Open-and-cancel with blocking producers: other calls are served, and all resources are freed.
 /// `FANSTREAM_LONG=1` makes ten times as many calls block ten times as long.
 #[rstest]
-fn open_and_cancel_holds_up_others_no_longer_than_a_block(
-    #[values(Clear, Tls, MutualTls)] wire: Wire,
-) {
+fn open_and_cancel_delays_others_by_at_most_one_block(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let (calls, block) = match std::env::var_os("FANSTREAM_LONG") {
         None => (1_000, Duration::from_millis(100)),
         Some(_) => (10_000, Duration::from_secs(1)),
@@ -178,7 +172,7 @@ fn open_and_cancel_holds_up_others_no_longer_than_a_block(
     let mut longest = Duration::ZERO;
     for id in 1..=calls {
         let mut cancelled = server.call(id);
-        // Every other one is cancelled as soon as it is made.
+        // Every other call is cancelled at once.
         if id % 2 == 0 {
             until(|| server.streams.open() > 0);
         }
@@ -196,7 +190,7 @@ fn open_and_cancel_holds_up_others_no_longer_than_a_block(
     assert!(back < Duration::from_secs(2), "{back:?}");
 }
 
-/// A message of a service made by hand, with a fault on the poll thread.
+/// A message with a fault on the poll thread.
 struct Faulty(Fault);
 
 #[derive(Clone, Copy, PartialEq)]
@@ -299,14 +293,14 @@ fn faulty_server(recorder: &Recorder) -> (Server, Streams, Caller) {
 }
 
 #[test]
-fn faults_on_the_poll_thread_are_internal_for_their_own_call() {
+fn poll_thread_faults_are_internal_for_their_own_call() {
     let recorder = Recorder::default();
     let (_server, streams, client) = faulty_server(&recorder);
     for id in [1, 2, 3, 4] {
         let (_, status) = failure(&mut client.call(id));
         assert_eq!(status.code(), RpcStatusCode::INTERNAL, "{id}");
         assert!(!status.message().contains("while"), "{}", status.message());
-        // The one poll thread still serves.
+        // The only poll thread still serves.
         assert_eq!(texts(client.call(0)), ["fine", "fine"]);
     }
     until(|| streams.open() == 0);
@@ -320,7 +314,7 @@ fn faults_on_the_poll_thread_are_internal_for_their_own_call() {
 }
 
 #[test]
-fn an_observer_that_panics_costs_no_call() {
+fn a_panicking_observer_fails_no_call() {
     let recorder = Recorder {
         panics: true,
         ..Recorder::default()

@@ -1,4 +1,4 @@
-//! How a call's jobs are fed to the workers: lazily, in time, and never more than the call can hold.
+//! Feeding of a call's jobs to the workers: lazy, on time, and bounded by the call's channel.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
@@ -11,16 +11,15 @@ use fanstream::proto::stream::Response;
 use grpcio::CallOption;
 use rstest::rstest;
 
-use crate::common::harness::{counting, response, texts, until, Harness, LIMIT};
+use crate::common::harness::{counting, response, texts, until, Harness, TEST_TIMEOUT};
 use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
 
-/// Responses of this size fill the reader's windows and the channel soon.
+/// Responses of this size fill the windows and the channel soon.
 const LARGE: usize = 64 * 1024;
 
-/// A channel of a megabyte has room for so many of them; the HTTP/2 windows, the C-core's buffers and
-/// the client's channel take some more: the windows grow, on a busy machine up to twice of what they
-/// are otherwise.
-const HELD_AT_MOST: usize = 300;
+/// A channel of a megabyte, the HTTP/2 windows, the C-core's buffers and the client's channel hold no
+/// more. The windows grow, on a busy machine to twice their usual size.
+const MAX_HELD: usize = 300;
 
 fn counted(made: &Arc<AtomicUsize>) -> impl Iterator<Item = Produced<Response>> + Send {
     let made = made.clone();
@@ -30,9 +29,9 @@ fn counted(made: &Arc<AtomicUsize>) -> impl Iterator<Item = Produced<Response>> 
     })
 }
 
-/// Waits until the number does not change for a while.
+/// Waits until the number stops changing.
 pub fn settled(number: impl Fn() -> usize) -> usize {
-    let deadline = Instant::now() + LIMIT;
+    let deadline = Instant::now() + TEST_TIMEOUT;
     let mut last = (number(), Instant::now());
     while last.1.elapsed() < Duration::from_millis(500) {
         assert!(Instant::now() < deadline, "it still grows: {}", last.0);
@@ -45,11 +44,11 @@ pub fn settled(number: impl Fn() -> usize) -> usize {
     last.0
 }
 
-/// Jobs that come due while the reader does not read must wait unmade.
+/// Jobs that come due while the reader stalls must not start.
 #[rstest]
 #[case::lazy(true)]
 #[case::at(false)]
-fn due_jobs_wait_for_a_reader_that_does_not_read(
+fn due_jobs_wait_for_a_stalled_reader(
     #[values(Clear, Tls, MutualTls)] wire: Wire,
     #[case] lazy: bool,
 ) {
@@ -67,7 +66,7 @@ fn due_jobs_wait_for_a_reader_that_does_not_read(
     let mut unread = server.call_with(1, CallOption::default(), small);
     unread.next().unwrap().unwrap();
     let held = settled(|| made.load(Ordering::SeqCst));
-    assert!(held < HELD_AT_MOST, "{held} responses wait for the reader");
+    assert!(held < MAX_HELD, "{held} responses wait for the reader");
     for _ in 0..held {
         unread.next().unwrap().unwrap();
     }
@@ -76,7 +75,7 @@ fn due_jobs_wait_for_a_reader_that_does_not_read(
     until(|| server.streams.open() == 0);
 }
 
-/// Producers that start faster than they end are bounded too.
+/// Producers that start faster than they end are bounded.
 #[rstest]
 fn a_call_starts_no_more_than_256_producers(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let started = Arc::new(AtomicUsize::new(0));
@@ -113,7 +112,7 @@ fn a_response_does_not_wait_for_the_job_behind_it(#[values(Clear, Tls, MutualTls
             Job::now(counting(&format!("job{k} "), 1))
         })))
     });
-    let mut call = server.call_impatient(1, LIMIT);
+    let mut call = server.call_impatient(1, TEST_TIMEOUT);
     assert_eq!(call.next().unwrap().unwrap().result, "job0 0");
     drop(release);
     assert_eq!(texts(call), ["job1 0"]);
@@ -131,13 +130,13 @@ fn a_job_does_not_wait_for_the_producer_before_it(#[values(Clear, Tls, MutualTls
             }))
         })))
     });
-    let mut call = server.call_impatient(1, LIMIT);
+    let mut call = server.call_impatient(1, TEST_TIMEOUT);
     assert_eq!(call.next().unwrap().unwrap().result, "job1 0");
     drop(release);
     assert_eq!(texts(call), ["job0 0"]);
 }
 
-/// One worker has to serve the other call beside a feed that is always due.
+/// The only worker serves another call beside a feed that is always due.
 #[rstest]
 #[case::lazy(true)]
 #[case::at(false)]
@@ -164,7 +163,7 @@ fn an_endless_feed_lets_other_calls_run(
     until(|| server.streams.open() == 0);
 }
 
-/// A long producer and a feed that is always due share their one worker.
+/// A long producer and a feed that is always due share the only worker.
 #[rstest]
 fn an_endless_feed_lets_started_producers_run(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let workers = WorkersConfig {

@@ -12,7 +12,7 @@ use grpcio::{CallOption, RpcStatusCode};
 use rstest::rstest;
 
 use crate::common::harness::{
-    blocked, counting, failure, response, texts, until, Harness, HOUR, LIMIT,
+    blocked, counting, failure, response, texts, until, Harness, HOUR, TEST_TIMEOUT,
 };
 use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
 use crate::feeding::settled;
@@ -24,7 +24,7 @@ fn beat() -> Response {
 }
 
 #[rstest]
-fn a_quiet_stream_beats_until_its_end(
+fn a_quiet_stream_sends_heartbeats_until_its_end(
     #[values(Clear, Tls, MutualTls)] wire: Wire,
     #[values(false, true)] ordered: bool,
 ) {
@@ -53,7 +53,7 @@ fn a_quiet_stream_beats_until_its_end(
 
 /// The interval counts from the last message.
 #[rstest]
-fn a_busy_stream_has_no_beat(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_busy_stream_sends_no_heartbeat(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let server = Harness::start(wire, |_, _| {
         let ticks = counting("x", 60).inspect(|_| thread::sleep(Duration::from_millis(10)));
         let jobs = Jobs::from(Job::now(ticks));
@@ -64,7 +64,7 @@ fn a_busy_stream_has_no_beat(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn nothing_beats_while_messages_wait_for_the_reader(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_stalled_reader_gets_no_heartbeats(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let beats = Arc::new(AtomicUsize::new(0));
     let counter = beats.clone();
     let server = Harness::start(wire, move |_, _| {
@@ -93,7 +93,7 @@ fn nothing_beats_while_messages_wait_for_the_reader(#[values(Clear, Tls, MutualT
 }
 
 #[rstest]
-fn a_beat_that_panics_ends_its_call(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_panicking_heartbeat_ends_its_call(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let server = Harness::start(wire, |_, _| {
         let jobs = Jobs::from(Job::after(HOUR, counting("never", 1)));
         Ok(jobs.with_heartbeat(INTERVAL, || panic!("while it beats")))
@@ -104,7 +104,7 @@ fn a_beat_that_panics_ends_its_call(#[values(Clear, Tls, MutualTls)] wire: Wire)
     until(|| server.streams.open() == 0);
 }
 
-/// Not only when it would next look at its call.
+/// At once, not only at the next interval.
 #[rstest]
 fn a_heartbeat_ends_with_its_call(
     #[values(Clear, Tls, MutualTls)] wire: Wire,
@@ -128,14 +128,14 @@ fn a_heartbeat_ends_with_its_call(
         true => drop(responses),
         false => assert!(responses.next().is_none()),
     }
-    // One is in the function that opens calls.
+    // The function that opens calls holds one reference.
     until(|| Arc::strong_count(&held) == 2);
     until(|| server.streams.open() == 0 && server.workers.status().scheduled == 0);
 }
 
-/// It is user code of the call: the call does not end around it.
+/// The heartbeat function is user code of the call, so the call ends after it.
 #[test]
-fn a_call_waits_for_a_beat_in_the_making() {
+fn a_call_waits_for_a_running_heartbeat_function() {
     let (release, gate) = bounded::<()>(0);
     let (tell, told) = bounded(10);
     let server = Harness::start(Clear, move |_, _| {
@@ -148,7 +148,7 @@ fn a_call_waits_for_a_beat_in_the_making() {
         }))
     });
     let mut responses = server.call(1);
-    told.recv_timeout(LIMIT).unwrap();
+    told.recv_timeout(TEST_TIMEOUT).unwrap();
     assert_eq!(responses.next().unwrap().unwrap().result, "x0");
     drop(release);
     assert_eq!(responses.next().unwrap().unwrap().result, "beat");

@@ -1,12 +1,11 @@
-//! What a call may hold, and that it is given back: slow readers, calls that are over, turns, limits
-//! and drains, as whoever calls a server would notice them.
+//! Bounds and release of a call's resources: slow readers, ended calls, fairness, limits and drains.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::common::harness::{
-    blocked, counting, failure, response, texts, until, Harness, HOUR, LIMIT,
+    blocked, counting, failure, response, texts, until, Harness, HOUR, TEST_TIMEOUT,
 };
 use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
 use crossbeam_channel::bounded;
@@ -16,9 +15,7 @@ use grpcio::{CallOption, RpcStatus, RpcStatusCode};
 use rstest::rstest;
 
 #[rstest]
-fn a_reader_that_does_not_read_holds_one_channel_and_no_worker(
-    #[values(Clear, Tls, MutualTls)] wire: Wire,
-) {
+fn a_stalled_reader_holds_one_channel_and_no_worker(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     const MESSAGE: usize = 64 << 10;
     let made = Arc::new(AtomicUsize::new(0));
     let count = made.clone();
@@ -39,19 +36,19 @@ fn a_reader_that_does_not_read_holds_one_channel_and_no_worker(
     });
     let mut stalled = server.call_with(0, CallOption::default(), Capacity::messages(1));
     assert_eq!(stalled.next().unwrap().unwrap().result.len(), MESSAGE);
-    // The one worker is free for others, again and again.
+    // The only worker stays free for other calls.
     for _ in 0..20 {
         assert_eq!(texts(server.call(1)).len(), 100);
     }
     until(|| server.workers.status().idle == 1);
     let made = made.load(Ordering::SeqCst) * MESSAGE;
-    // The channel; and what the HTTP/2 window and the sockets hold, some 8 MiB between them.
+    // The channel, plus some 8 MiB in the HTTP/2 window and the sockets.
     let bound = Capacity::default().bytes + (24 << 20);
     assert!(made <= bound, "{made} bytes were made for nobody");
 }
 
 #[rstest]
-fn a_parked_producer_goes_on_when_the_reader_does(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_parked_producer_resumes_with_its_reader(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let server = Harness::start(wire, |_, _| {
         Ok(Job::now((0..1000).map(|_| Ok(response(".".repeat(64 << 10))))).into())
     });
@@ -62,7 +59,7 @@ fn a_parked_producer_goes_on_when_the_reader_does(#[values(Clear, Tls, MutualTls
     assert_eq!(texts(slow).len(), 999);
 }
 
-/// Counts how often it is called; says so when it is dropped.
+/// Counts its calls, and holds `alive` until it is dropped.
 fn watched(
     calls: &Arc<AtomicUsize>,
     alive: &Arc<()>,
@@ -75,8 +72,7 @@ fn watched(
     })
 }
 
-/// A call of producers in every state: one that never ends, which soon is parked, and one that
-/// is not due for an hour.
+/// A call with an endless producer, which is soon parked, and one that is not due for an hour.
 fn endless(wire: Wire, calls: &Arc<AtomicUsize>, alive: &Arc<()>) -> Harness {
     let (calls, alive) = (calls.clone(), alive.clone());
     Harness::start(wire, move |_, _| {
@@ -91,7 +87,7 @@ fn endless(wire: Wire, calls: &Arc<AtomicUsize>, alive: &Arc<()>) -> Harness {
 #[track_caller]
 fn assert_all_is_over(server: &Harness, calls: &Arc<AtomicUsize>, alive: &Arc<()>) {
     until(|| server.streams.open() == 0);
-    // The server holds one reference of its own.
+    // The server holds one reference.
     until(|| Arc::strong_count(alive) == 2);
     assert_eq!(server.workers.status().scheduled, 0);
     let then = calls.load(Ordering::SeqCst);
@@ -100,9 +96,7 @@ fn assert_all_is_over(server: &Harness, calls: &Arc<AtomicUsize>, alive: &Arc<()
 }
 
 #[rstest]
-fn a_cancelled_call_frees_all_it_held_and_calls_no_producer_again(
-    #[values(Clear, Tls, MutualTls)] wire: Wire,
-) {
+fn a_cancelled_call_is_freed_and_runs_no_producer(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let (calls, alive) = Default::default();
     let server = endless(wire, &calls, &alive);
     let mut responses = server.call(1);
@@ -110,7 +104,7 @@ fn a_cancelled_call_frees_all_it_held_and_calls_no_producer_again(
     responses.cancel();
     assert!(responses.next().is_none());
     assert_all_is_over(&server, &calls, &alive);
-    // Dropped instead of cancelled, and not read at all.
+    // Dropped without a read or a cancel.
     let before = calls.load(Ordering::SeqCst);
     let unread = server.call(1);
     until(|| calls.load(Ordering::SeqCst) > before);
@@ -119,7 +113,7 @@ fn a_cancelled_call_frees_all_it_held_and_calls_no_producer_again(
 }
 
 #[rstest]
-fn a_call_past_its_deadline_frees_all_it_held(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_call_past_its_deadline_is_freed(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let (calls, alive) = Default::default();
     let server = endless(wire, &calls, &alive);
     let options = CallOption::default().timeout(Duration::from_millis(200));
@@ -130,9 +124,7 @@ fn a_call_past_its_deadline_frees_all_it_held(#[values(Clear, Tls, MutualTls)] w
 }
 
 #[rstest]
-fn an_aborted_call_ends_with_that_status_though_nobody_reads(
-    #[values(Clear, Tls, MutualTls)] wire: Wire,
-) {
+fn an_aborted_call_ends_even_with_a_stalled_reader(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let (calls, alive) = Default::default();
     let server = endless(wire, &calls, &alive);
     let mut responses = server.call(1);
@@ -146,7 +138,7 @@ fn an_aborted_call_ends_with_that_status_though_nobody_reads(
 }
 
 #[rstest]
-fn a_producer_can_watch_for_the_end_of_its_call(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_producer_can_poll_for_the_end_of_its_call(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let (tell, told) = bounded(1);
     let server = Harness::start(wire, move |_, watch| {
         let (watch, tell) = (watch.clone(), tell.clone());
@@ -164,11 +156,11 @@ fn a_producer_can_watch_for_the_end_of_its_call(#[values(Clear, Tls, MutualTls)]
     let mut responses = server.call(1);
     assert!(responses.next().unwrap().is_ok());
     drop(responses);
-    told.recv_timeout(LIMIT).unwrap();
+    told.recv_timeout(TEST_TIMEOUT).unwrap();
 }
 
 #[rstest]
-fn calls_take_turns_however_many_producers_they_have(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn workers_are_shared_fairly_between_calls(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let workers = WorkersConfig {
         max_threads: 1,
         ..WorkersConfig::default()
@@ -184,7 +176,7 @@ fn calls_take_turns_however_many_producers_they_have(#[values(Clear, Tls, Mutual
                 let made = made.clone();
                 Job::now(counting("g", 100).inspect(move |_| {
                     made.fetch_add(1, Ordering::SeqCst);
-                    // Dear enough that all of them would take long.
+                    // Slow enough that all of them would take long.
                     std::thread::sleep(Duration::from_micros(100));
                 }))
             })
@@ -193,20 +185,20 @@ fn calls_take_turns_however_many_producers_they_have(#[values(Clear, Tls, Mutual
     });
     let mut first = server.call(0);
     assert!(first.next().unwrap().is_ok());
-    // 1,000 messages in turns of 64 beside turns of a millisecond.
+    // 1,000 messages in slices of 64 beside slices of a millisecond.
     assert_eq!(texts(server.call(1)).len(), 1000);
     let made = greedy.load(Ordering::SeqCst);
     assert!(made < 50_000, "{made} of the greedy call's came first");
 }
 
 #[rstest]
-fn waiting_takes_no_threads(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn delayed_jobs_need_no_threads(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let server = Harness::start(wire, |_, _| {
         Ok(Job::after(Duration::from_secs(3), counting("x", 1)).into())
     });
     let at_rest = server.workers.status().threads;
     let calls: Vec<_> = (0..500).map(|id| server.call(id)).collect();
-    // On a busy machine opening them all may take a thread more for half a second.
+    // On a busy machine, opening them all may need one more thread for half a second.
     until(|| {
         let status = server.workers.status();
         status.scheduled == 500 && status.threads == at_rest
@@ -217,9 +209,7 @@ fn waiting_takes_no_threads(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn a_stream_too_many_is_refused_at_once_and_the_next_is_not(
-    #[values(Clear, Tls, MutualTls)] wire: Wire,
-) {
+fn a_stream_beyond_the_maximum_is_refused(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let (release, gate) = bounded::<()>(0);
     let streams = StreamsConfig {
         max_streams: 1,
@@ -244,9 +234,7 @@ fn a_stream_too_many_is_refused_at_once_and_the_next_is_not(
 }
 
 #[rstest]
-fn a_draining_server_refuses_new_calls_and_lets_old_ones_finish(
-    #[values(Clear, Tls, MutualTls)] wire: Wire,
-) {
+fn a_draining_server_refuses_new_calls_only(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let server = Harness::start(wire, |_, _| {
         Ok(Job::after(Duration::from_millis(100), counting("x", 1)).into())
     });
@@ -258,11 +246,13 @@ fn a_draining_server_refuses_new_calls_and_lets_old_ones_finish(
     assert_eq!(refused.message(), "draining");
     assert!(!server.streams.wait_until_none(Duration::ZERO));
     assert_eq!(texts(open), ["x0"]);
-    assert!(server.streams.wait_until_none(LIMIT));
+    assert!(server.streams.wait_until_none(TEST_TIMEOUT));
 }
 
 #[rstest]
-fn patience_is_for_one_response_and_ends_the_call(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn the_receive_timeout_is_per_response_and_ends_the_call(
+    #[values(Clear, Tls, MutualTls)] wire: Wire,
+) {
     let server = Harness::start(wire, |_, _| {
         Ok(Job::after(HOUR, counting("never", 1)).into())
     });

@@ -1,4 +1,4 @@
-//! The engine, as a server and its clients notice it.
+//! The engine between a real server and real clients in one process.
 
 #[path = "../common/mod.rs"]
 mod common;

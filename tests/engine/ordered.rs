@@ -1,4 +1,4 @@
-//! Ordered calls: producers that run in parallel and deliver one after the other.
+//! Ordered calls: producers run in parallel, and their messages arrive in job order.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
@@ -12,12 +12,12 @@ use grpcio::{CallOption, RpcStatusCode};
 use rstest::rstest;
 
 use crate::common::harness::{
-    blocked, counting, failing, failure, response, texts, until, Harness, HOUR, LIMIT,
+    blocked, counting, failing, failure, response, texts, until, Harness, HOUR, TEST_TIMEOUT,
 };
 use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
 use crate::feeding::settled;
 
-/// What `jobs` jobs deliver in their order, each counting to `each`.
+/// The messages of `jobs` jobs in order, each counting to `each`.
 fn in_order(jobs: usize, each: usize) -> Vec<String> {
     let of_job = |job| (0..each).map(move |k| format!("{job}:{k}"));
     (0..jobs).flat_map(of_job).collect()
@@ -28,7 +28,7 @@ fn job(number: usize, each: usize) -> impl Iterator<Item = Produced<Response>> +
 }
 
 #[rstest]
-fn messages_come_in_the_order_of_the_jobs_though_producers_take_turns(
+fn messages_arrive_in_job_order(
     #[values(Clear, Tls, MutualTls)] wire: Wire,
     #[values(1, 7, 256)] capacity: usize,
     #[values(1, 64)] max_threads: usize,
@@ -59,7 +59,7 @@ fn messages_come_in_the_order_of_the_jobs_though_producers_take_turns(
 /// Some are empty, some short, some much longer than a slice.
 const EACH: [usize; 4] = [0, 1, 3, 200];
 
-/// One after the other they would take 2 s.
+/// In sequence they would take 2 s.
 #[rstest]
 fn producers_run_in_parallel(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let server = Harness::start(wire, |_, _| {
@@ -75,9 +75,7 @@ fn producers_run_in_parallel(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn a_producer_makes_one_message_ahead_and_no_more_than_255_do(
-    #[values(Clear, Tls, MutualTls)] wire: Wire,
-) {
+fn at_most_255_producers_make_one_message_ahead(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let (release, gate) = bounded::<()>(0);
     let made = Arc::new(AtomicUsize::new(0));
     let counter = made.clone();
@@ -100,16 +98,19 @@ fn a_producer_makes_one_message_ahead_and_no_more_than_255_do(
     assert_eq!(texts(responses), in_order(1_000, 2));
 }
 
-/// It waits behind messages that come after it in time.
+/// A failure waits behind messages made later.
 #[rstest]
 #[case::status(false)]
 #[case::panic(true)]
-fn a_failure_waits_for_its_turn(#[values(Clear, Tls, MutualTls)] wire: Wire, #[case] panics: bool) {
+fn a_failure_is_delivered_in_order(
+    #[values(Clear, Tls, MutualTls)] wire: Wire,
+    #[case] panics: bool,
+) {
     let (tell, told) = unbounded::<()>();
     let server = Harness::start(wire, move |_, _| {
         let (tell, told) = (tell.clone(), told.clone());
         let slow = job(0, 3).inspect(move |_| {
-            let _ = told.recv_timeout(LIMIT);
+            let _ = told.recv_timeout(TEST_TIMEOUT);
         });
         let fails = std::iter::once_with(move || {
             (0..3).for_each(|_| tell.send(()).unwrap());
@@ -134,9 +135,9 @@ fn a_failure_waits_for_its_turn(#[values(Clear, Tls, MutualTls)] wire: Wire, #[c
     until(|| server.streams.open() == 0);
 }
 
-/// With one worker, so that a push job that began before its turn would wait for ever.
+/// With one worker, a push job that started out of order would wait forever.
 #[rstest]
-fn push_jobs_keep_the_order_too(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn push_jobs_are_delivered_in_order(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let workers = WorkersConfig {
         max_threads: 1,
         ..WorkersConfig::default()
@@ -170,9 +171,9 @@ fn push_jobs_keep_the_order_too(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     until(|| server.streams.open() == 0);
 }
 
-/// Its held messages and waiting producers are dropped at once, also those that panic then.
+/// Held messages and waiting producers are dropped at once, even if dropping panics.
 #[rstest]
-fn a_call_that_is_over_holds_nothing_of_the_line(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn an_ended_call_drops_its_held_messages(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     struct PanicsWhenDropped(Arc<AtomicUsize>);
     impl Drop for PanicsWhenDropped {
         fn drop(&mut self) {
@@ -201,7 +202,7 @@ fn a_call_that_is_over_holds_nothing_of_the_line(#[values(Clear, Tls, MutualTls)
     until(|| alive.load(Ordering::SeqCst) == 19);
     drop(responses);
     until(|| alive.load(Ordering::SeqCst) == 0);
-    assert!(server.streams.wait_until_none(LIMIT));
+    assert!(server.streams.wait_until_none(TEST_TIMEOUT));
     drop(release);
     until(|| server.streams.open() == 0);
 }

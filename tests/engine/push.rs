@@ -1,4 +1,4 @@
-//! Push jobs: code that sends by itself, from a worker, another thread or a callback.
+//! Push jobs: user code that sends messages, from a worker, another thread or a callback.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,21 +15,21 @@ use grpcio::{CallOption, RpcStatus, RpcStatusCode};
 use rstest::rstest;
 
 use crate::common::harness::{
-    blocked, counting, failing, failure, response, texts, until, Harness, HOUR, LIMIT,
+    blocked, counting, failing, failure, response, texts, until, Harness, HOUR, TEST_TIMEOUT,
 };
 use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
 use crate::feeding::settled;
 
 type Sender = StreamSender<Response>;
 
-/// Sends texts until it is refused; returns how many were taken.
+/// Sends texts until one is refused; returns the number of accepted ones.
 fn send_counting(sender: &Sender, n: usize) -> usize {
     (0..n)
         .take_while(|k| sender.send(response(k.to_string())).is_ok())
         .count()
 }
 
-/// True once a sender has found the channel full.
+/// True after a sender has found the channel full.
 fn has_stalled(server: &Harness) -> bool {
     server
         .streams
@@ -44,7 +44,7 @@ fn numbers(n: usize) -> Vec<String> {
 }
 
 #[rstest]
-fn what_is_pushed_arrives_in_order_and_the_end_of_the_function_is_the_end(
+fn pushed_messages_arrive_in_order_until_the_function_returns(
     #[values(Clear, Tls, MutualTls)] wire: Wire,
 ) {
     let server = Harness::start(wire, |_, _| {
@@ -74,7 +74,7 @@ fn a_call_lasts_until_the_last_sender_is_dropped(#[values(Clear, Tls, MutualTls)
     let mut both = [(); 2].map(|()| responses.next().unwrap().unwrap().result);
     both.sort();
     assert_eq!(both, ["beside0", "first"]);
-    let sender = given.recv_timeout(LIMIT).unwrap();
+    let sender = given.recv_timeout(TEST_TIMEOUT).unwrap();
     let clone = sender.clone();
     drop(sender);
     clone.try_send(response("from elsewhere")).unwrap();
@@ -86,7 +86,7 @@ fn a_call_lasts_until_the_last_sender_is_dropped(#[values(Clear, Tls, MutualTls)
 }
 
 #[rstest]
-fn senders_wait_for_a_slow_reader(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_slow_reader_blocks_senders(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     const MESSAGES: usize = 2_000;
     let sent = Arc::new(AtomicUsize::new(0));
     let counter = sent.clone();
@@ -104,13 +104,13 @@ fn senders_wait_for_a_slow_reader(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let unread = server.call_with(1, CallOption::default(), Capacity::messages(1));
     until(|| has_stalled(&server));
     let held = settled(|| sent.load(Ordering::SeqCst));
-    // The channel, and HTTP/2 windows that have grown.
+    // The channel and the grown HTTP/2 windows.
     assert!(held < MESSAGES / 5, "{held} messages wait for the reader");
     assert_eq!(texts(unread).len(), MESSAGES);
 }
 
 #[rstest]
-fn a_sender_that_waits_ends_at_once_with_its_call(
+fn a_blocked_sender_ends_with_its_call(
     #[values(Clear, Tls, MutualTls)] wire: Wire,
     #[values(true, false)] cancels: bool,
 ) {
@@ -127,7 +127,7 @@ fn a_sender_that_waits_ends_at_once_with_its_call(
             let _ = gate.recv();
             failing(RpcStatusCode::ABORTED, "beside it")
         });
-        // First, while the channel has room for what it may make.
+        // It starts first, while the channel has room.
         Ok(vec![Job::now(fails), push].into())
     });
     let unread = server.call_with(1, CallOption::default(), Capacity::messages(1));
@@ -136,11 +136,11 @@ fn a_sender_that_waits_ends_at_once_with_its_call(
         true => drop(unread),
         false => drop(release),
     }
-    assert_eq!(told.recv_timeout(LIMIT), Ok(true));
+    assert_eq!(told.recv_timeout(TEST_TIMEOUT), Ok(true));
 }
 
 #[rstest]
-fn a_failure_comes_after_what_was_pushed_before_it(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_failure_follows_all_earlier_messages(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let server = Harness::start(wire, |id, _| {
         let status = RpcStatus::with_message(RpcStatusCode::DATA_LOSS, "gone".into());
         let push = Job::push(move |sender| {
@@ -159,7 +159,7 @@ fn a_failure_comes_after_what_was_pushed_before_it(#[values(Clear, Tls, MutualTl
             }
             Ok(())
         });
-        // It is not started, and must not keep the call.
+        // It never starts, and must not keep the call open.
         Ok(vec![push, Job::after(HOUR, counting("never", 1))].into())
     });
     let internal = RpcStatusCode::INTERNAL;
@@ -172,7 +172,7 @@ fn a_failure_comes_after_what_was_pushed_before_it(#[values(Clear, Tls, MutualTl
     until(|| server.streams.open() == 0);
 }
 
-/// It holds the call's place among the streams, as a producer that still blocks, and nothing else.
+/// Like a blocked producer, it only keeps counting as an open stream.
 #[rstest]
 fn a_forgotten_sender_keeps_no_ended_call_open(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let forgotten = Arc::new(Mutex::new(Vec::<Sender>::new()));
@@ -189,7 +189,7 @@ fn a_forgotten_sender_keeps_no_ended_call_open(#[values(Clear, Tls, MutualTls)] 
     let mut responses = server.call(1);
     assert_eq!(responses.next().unwrap().unwrap().result, "hello");
     drop(responses);
-    assert!(server.streams.wait_until_none(LIMIT));
+    assert!(server.streams.wait_until_none(TEST_TIMEOUT));
     until(|| forgotten.lock().unwrap().len() == 1);
     let mut senders = forgotten.lock().unwrap();
     assert!(senders[0].is_closed());
@@ -201,7 +201,7 @@ fn a_forgotten_sender_keeps_no_ended_call_open(#[values(Clear, Tls, MutualTls)] 
 }
 
 #[rstest]
-fn no_more_than_256_push_jobs_are_begun(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn at_most_256_push_jobs_run(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let kept = Arc::new(Mutex::new(Vec::<Sender>::new()));
     let keep = kept.clone();
     let server = Harness::start(wire, move |_, _| {
@@ -223,14 +223,14 @@ fn no_more_than_256_push_jobs_are_begun(#[values(Clear, Tls, MutualTls)] wire: W
     kept.lock().unwrap().drain(..10);
     until(|| begun() == 256);
     drop(responses);
-    assert!(server.streams.wait_until_none(LIMIT));
+    assert!(server.streams.wait_until_none(TEST_TIMEOUT));
     kept.lock().unwrap().clear();
     until(|| server.streams.open() == 0);
 }
 
-/// A push job cannot be interrupted, so one that would only wait is not begun.
+/// A push job cannot be interrupted, so it does not start while it would only wait.
 #[rstest]
-fn push_jobs_wait_for_room_before_they_begin(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn push_jobs_start_only_with_room_in_the_channel(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let begun = Arc::new(AtomicUsize::new(0));
     let counter = begun.clone();
     let streams = StreamsConfig {
@@ -253,7 +253,7 @@ fn push_jobs_wait_for_room_before_they_begin(#[values(Clear, Tls, MutualTls)] wi
     until(|| has_stalled(&server));
     let held = settled(|| begun.load(Ordering::SeqCst));
     let sent = server.streams.snapshot().methods[0].messages as usize;
-    // Two fill the channel, and the writer holds one; a few may have seen the same room.
+    // Two fill the channel and the writer holds one; a few may have seen the same free room.
     assert!(held - sent < 10, "{held} begun, {sent} sent");
     for _ in 0..held {
         unread.next().unwrap().unwrap();
@@ -264,7 +264,7 @@ fn push_jobs_wait_for_room_before_they_begin(#[values(Clear, Tls, MutualTls)] wi
 }
 
 #[test]
-fn a_push_job_is_begun_when_it_is_due_and_never_for_a_call_that_is_over() {
+fn a_push_job_starts_on_time_and_never_after_its_call() {
     let (release, gate) = bounded::<()>(0);
     let begun = Arc::new(AtomicUsize::new(0));
     let counter = begun.clone();
@@ -288,7 +288,7 @@ fn a_push_job_is_begun_when_it_is_due_and_never_for_a_call_that_is_over() {
     let mut cancelled = server.call(1);
     assert_eq!(cancelled.next().unwrap().unwrap().result, "x0");
     drop(cancelled);
-    assert!(server.streams.wait_until_none(LIMIT));
+    assert!(server.streams.wait_until_none(TEST_TIMEOUT));
     drop(release);
     until(|| server.streams.open() == 0);
     assert_eq!(begun.load(Ordering::SeqCst), 1);

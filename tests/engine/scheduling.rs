@@ -1,5 +1,5 @@
-//! Many streams with more to send than they can: they take turns, and one whose connection is
-//! blocked does not keep the others from theirs.
+//! Fairness between streams that have more to send than they can: a blocked connection does not delay
+//! the others.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -14,7 +14,7 @@ use fanstream::engine::{Capacity, Job};
 use grpcio::{CallOption, RpcStatusCode};
 use rstest::rstest;
 
-/// Messages of a call: many turns.
+/// Messages of a call, enough for many turns of the writer.
 const MESSAGES: usize = 2_000;
 
 fn endless(wire: Wire) -> Harness {
@@ -25,7 +25,7 @@ fn endless(wire: Wire) -> Harness {
 }
 
 #[rstest]
-fn busy_streams_get_all_that_is_theirs_in_order(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn busy_streams_arrive_complete_and_in_order(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let server = Harness::start(wire, |id, _| {
         let texts = (0..MESSAGES).map(move |k| Ok(response(format!("{id} {k}"))));
         Ok(Job::now(texts).into())
@@ -44,9 +44,7 @@ fn busy_streams_get_all_that_is_theirs_in_order(#[values(Clear, Tls, MutualTls)]
 }
 
 #[rstest]
-fn busy_streams_that_end_or_do_not_read_leave_the_rest_alone(
-    #[values(Clear, Tls, MutualTls)] wire: Wire,
-) {
+fn ended_and_stalled_streams_do_not_disturb_busy_ones(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let server = endless(wire);
     let small = Capacity::messages(4);
     let unread: Vec<_> = (0..10)
@@ -65,10 +63,10 @@ fn busy_streams_that_end_or_do_not_read_leave_the_rest_alone(
 }
 
 #[rstest]
-fn a_blocked_connection_holds_up_no_other(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_blocked_connection_delays_no_other(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let server = endless(wire);
     let dam = Dam::before(&server.address);
-    // A window so large that the sockets are full before flow control ends it.
+    // With a large window, the sockets fill up before flow control stops the stream.
     let through = server.connect(&dam.address, |channel| {
         channel.stream_initial_window_size(1 << 30)
     });
@@ -90,7 +88,7 @@ fn a_blocked_connection_holds_up_no_other(#[values(Clear, Tls, MutualTls)] wire:
     until(|| server.streams.open() == 0);
 }
 
-/// Carries the bytes between one client and a server; once closed, those of the server pile up.
+/// Forwards bytes between one client and a server; once closed, the server's bytes pile up.
 struct Dam {
     address: String,
     closed: Arc<AtomicBool>,

@@ -1,10 +1,10 @@
-//! Readers that read nothing: at the write-stall timeout their streams end and all that they held
-//! is freed, whatever state they are in, and no other stream notices.
+//! Stalled readers: at the write-stall timeout their streams end and are freed, in any state, without
+//! effect on other streams.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::common::harness::{failure, response, texts, until, Harness, HOUR, LIMIT};
+use crate::common::harness::{failure, response, texts, until, Harness, HOUR, TEST_TIMEOUT};
 use crate::common::in_process::InProcess;
 use crate::common::proxy::Proxy;
 use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
@@ -21,7 +21,7 @@ use rstest::rstest;
 
 const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The latest that a stalled stream is gone, and some time for a busy machine.
+/// The latest end of a stalled stream.
 const GONE: Duration = TIMEOUT.saturating_mul(3).checked_div(2).unwrap();
 const SLACK: Duration = Duration::from_secs(2);
 
@@ -38,7 +38,7 @@ fn server(wire: Wire, open: impl Fn(i32) -> Jobs<Response> + Send + Sync + 'stat
     })
 }
 
-/// As large messages as there is room for, for ever.
+/// An endless producer of large messages.
 fn endless(alive: &Arc<()>) -> impl Iterator<Item = Produced<Response>> + Send {
     let alive = alive.clone();
     std::iter::repeat_with(move || {
@@ -47,7 +47,7 @@ fn endless(alive: &Arc<()>) -> impl Iterator<Item = Produced<Response>> + Send {
     })
 }
 
-/// A call of which one message is read, and no more.
+/// A call of which only one message is read.
 #[track_caller]
 fn stalled(server: &Harness, id: i32) -> Responses<Response> {
     let mut stalled = server.call_with(id, CallOption::default(), Capacity::messages(1));
@@ -55,14 +55,14 @@ fn stalled(server: &Harness, id: i32) -> Responses<Response> {
     stalled
 }
 
-/// The end that a reader sees that comes back when it is too late.
+/// The status that a reader sees when it resumes too late.
 #[track_caller]
 fn end(mut late: Responses<Response>) -> RpcStatus {
     failure(&mut late).1
 }
 
 #[rstest]
-fn a_reader_that_reads_nothing_loses_its_stream(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_stalled_reader_loses_its_stream(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let alive = Arc::new(());
     let held = alive.clone();
     let server = server(wire, move |_| {
@@ -71,7 +71,7 @@ fn a_reader_that_reads_nothing_loses_its_stream(#[values(Clear, Tls, MutualTls)]
     });
     let began = Instant::now();
     let stalled = stalled(&server, 1);
-    // All but the test's own and the server's.
+    // The test and the server hold one reference each.
     until(|| Arc::strong_count(&alive) == 2);
     assert!(began.elapsed() >= TIMEOUT, "after {:?}", began.elapsed());
     until(|| server.streams.open() == 0);
@@ -103,19 +103,17 @@ fn a_slow_reader_keeps_its_stream(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let began = Instant::now();
     while began.elapsed() < 3 * TIMEOUT {
         assert!(slow.next().unwrap().is_ok());
-        // The time that this reader takes.
+        // This reader is slow on purpose.
         std::thread::sleep(TIMEOUT / 20);
     }
     assert_eq!(server.server.streams().open(), 1);
 }
 
 #[rstest]
-fn a_stream_that_only_has_its_end_to_send_is_no_exception(
-    #[values(Clear, Tls, MutualTls)] wire: Wire,
-) {
+fn a_stream_with_only_its_status_left_can_stall_too(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let server = server(wire, |_| {
         let few = (0..20).map(|_| Ok(response("small")));
-        // More than any window: it waits behind those that are not read.
+        // Larger than any window, so the status waits behind unread messages.
         let last = std::iter::once_with(|| Ok(response(".".repeat(32 << 20))));
         Job::now(few.chain(last)).into()
     });
@@ -132,12 +130,10 @@ fn a_stream_that_only_has_its_end_to_send_is_no_exception(
 }
 
 #[rstest]
-fn a_client_that_has_stopped_altogether_holds_no_stream(
-    #[values(Clear, Tls, MutualTls)] wire: Wire,
-) {
+fn a_stopped_client_process_holds_no_stream(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let server = InProcess::start(wire, &flags());
     let proxy = Proxy::to(&server.address);
-    // It reads as fast as it can, until nothing comes any more.
+    // Reads as fast as possible, until nothing arrives.
     let client = server.client(&proxy.address, &[]);
     let mut responses = fanstream::tutorial::fetch(&client, 1);
     assert!(responses.next().unwrap().is_ok());
@@ -150,7 +146,7 @@ fn a_client_that_has_stopped_altogether_holds_no_stream(
 
 #[rstest]
 fn many_stalled_streams_end_together(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    // More than are looked at under one lock.
+    // More than the enforcer checks under one lock.
     const STALLED: usize = 600;
     let server = InProcess::start(wire, &flags());
     let stub = small_windows(&server);
@@ -163,15 +159,15 @@ fn many_stalled_streams_end_together(#[values(Clear, Tls, MutualTls)] wire: Wire
     drop(stalled);
 }
 
-/// Of a server whose streams each hold little.
+/// Flags of a server with small buffers per stream.
 fn flags() -> Vec<&'static str> {
     let flags = "--write-stall-timeout 1s --step 0s --responses 100000 --size 64KiB \
                  --channel-capacity 2";
     flags.split_whitespace().collect()
 }
 
-/// A client whose C-core holds little for each stream, and so tells the server at every message
-/// that it was read: with the windows that it would open by itself, after some megabytes.
+/// A client with small windows, so that the server learns of every message that is read. Default
+/// windows report progress only after some megabytes.
 fn small_windows(server: &InProcess) -> StreamServiceClient {
     let builder = ChannelBuilder::new(Arc::new(Environment::new(1)))
         .http2_bdp_probe(false)
@@ -180,7 +176,7 @@ fn small_windows(server: &InProcess) -> StreamServiceClient {
 }
 
 fn call(stub: &StreamServiceClient) -> ClientSStreamReceiver<Response> {
-    let options = CallOption::default().timeout(LIMIT);
+    let options = CallOption::default().timeout(TEST_TIMEOUT);
     stub.fetch_response_opt(&Request::default(), options)
         .unwrap()
 }

@@ -1,4 +1,4 @@
-//! Failures of single producers that the call outlives.
+//! Tolerated failures: a producer fails and its call continues.
 
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -9,7 +9,9 @@ use fanstream::proto::stream::Response;
 use grpcio::{RpcStatus, RpcStatusCode};
 use rstest::rstest;
 
-use crate::common::harness::{counting, failing, failure, response, texts, until, Harness, LIMIT};
+use crate::common::harness::{
+    counting, failing, failure, response, texts, until, Harness, TEST_TIMEOUT,
+};
 use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
 
 fn lost(what: &str) -> RpcStatus {
@@ -17,7 +19,7 @@ fn lost(what: &str) -> RpcStatus {
 }
 
 #[rstest]
-fn a_tolerated_failure_ends_its_producer_only(
+fn a_tolerated_failure_ends_only_its_producer(
     #[values(Clear, Tls, MutualTls)] wire: Wire,
     #[values(false, true)] ordered: bool,
 ) {
@@ -77,7 +79,7 @@ fn a_panic_is_not_tolerated(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     until(|| server.streams.open() == 0);
 }
 
-/// The test drops the last sender, and its thread must not run code that was given to the call.
+/// The test drops the last sender, and the test's thread must not run the call's user code.
 #[test]
 fn the_function_is_dropped_on_a_worker() {
     struct TellsItsThread(crossbeam_channel::Sender<Option<String>>);
@@ -99,10 +101,10 @@ fn the_function_is_dropped_on_a_worker() {
         }))
     });
     let call = server.call(1);
-    let sender = given.recv_timeout(LIMIT).unwrap();
+    let sender = given.recv_timeout(TEST_TIMEOUT).unwrap();
     sender.fail(lost("tolerated"));
     drop(sender);
     assert!(texts(call).is_empty());
-    let name = told.recv_timeout(LIMIT).unwrap();
+    let name = told.recv_timeout(TEST_TIMEOUT).unwrap();
     assert_eq!(name.as_deref(), Some("fanstream-work"));
 }

@@ -1,4 +1,4 @@
-//! The client: the settings of a call, gzip, timeouts and responses that are missing.
+//! The client: settings of a call, gzip, timeouts and missing responses.
 
 use std::thread;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::common::proxy::Proxy;
 use crate::{builder, client, failed, local, request, response, COUNT, ECHO, SECOND};
 
 #[test]
-fn settings_of_one_call() {
+fn a_call_can_have_its_own_settings() {
     let server = builder()
         .add_service(Service::new().server_streaming(&COUNT, |call, _: Request| {
             let headers = call.headers().unwrap();
@@ -51,11 +51,11 @@ fn settings_of_one_call() {
     eventually(|| (server.streams().open() == 0).then_some(()));
 }
 
-/// Returns its request.
+/// Echoes its request.
 const BACK: Method<Response, Response> = method(MethodType::Unary, "/test.Echo/Back");
 
 #[test]
-fn gzip_there_and_back() {
+fn gzip_compresses_requests_and_responses() {
     let config = ServerConfig {
         gzip: true,
         ..ServerConfig::default()
@@ -98,7 +98,7 @@ fn an_ok_without_a_response_is_an_error() {
 }
 
 #[test]
-fn a_timeout_reaches_the_handler_as_it_is() {
+fn a_timeout_reaches_the_handler_unchanged() {
     let limit = 2 * SECOND;
     let service = Service::new().unary(&ECHO, move |call, _| {
         let left = call.time_left().unwrap_or_default();

@@ -12,7 +12,7 @@ use crate::common::server::TestServer;
 use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
 
 #[rstest]
-fn calls_go_on_over_a_new_connection_when_one_is_old(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn an_old_connection_is_replaced_without_failed_calls(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let flags = [
         "--max-connection-age",
         "200ms",
@@ -30,12 +30,12 @@ fn calls_go_on_over_a_new_connection_when_one_is_old(#[values(Clear, Tls, Mutual
         assert_eq!(received, 5);
         (proxy.accepted() >= 4).then_some(())
     });
-    // Those that are old are gone.
+    // Old connections are closed.
     until(|| proxy.open() <= 1);
 }
 
 #[rstest]
-fn a_stream_longer_than_the_grace_of_its_connection_is_cut(
+fn a_stream_is_cut_after_the_age_grace_of_its_connection(
     #[values(Clear, Tls, MutualTls)] wire: Wire,
 ) {
     let flags = [
@@ -55,15 +55,15 @@ fn a_stream_longer_than_the_grace_of_its_connection_is_cut(
 }
 
 #[rstest]
-fn an_idle_connection_is_closed_and_the_next_call_makes_another(
+fn an_idle_connection_is_closed_and_the_next_call_reconnects(
     #[values(Clear, Tls, MutualTls)] wire: Wire,
 ) {
     let flags = ["--max-connection-idle", "1s", "--step", "400ms"];
     let server = InProcess::start(wire, &flags);
     let proxy = Proxy::to(&server.address);
-    // The client may not know yet that it is closed when it calls again.
+    // The client may call before it knows that the connection is closed.
     let client = server.client(&proxy.address, &["--retries", "3"]);
-    // Longer than that, but not idle.
+    // A call longer than the idle time keeps its connection.
     assert!(fetch(&client).1.is_none());
     assert_eq!(proxy.accepted(), 1);
     until(|| proxy.open() == 0);
@@ -72,9 +72,7 @@ fn an_idle_connection_is_closed_and_the_next_call_makes_another(
 }
 
 #[rstest]
-fn a_connection_has_a_thousand_streams_and_others_their_own(
-    #[values(Clear, Tls, MutualTls)] wire: Wire,
-) {
+fn a_connection_has_at_most_a_thousand_streams(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let server = InProcess::start(wire, &["--step", "1h"]);
     let streams = server.server.streams();
     let client = server.client(&server.address, &[]);
@@ -83,7 +81,7 @@ fn a_connection_has_a_thousand_streams_and_others_their_own(
     let mut other = call(&server.client(&server.address, &[]));
     assert!(other.next().unwrap().is_ok());
     assert_eq!(streams.open(), 1001);
-    // The last call waits in its client until another one ends.
+    // The last call waits in the client until another call ends.
     drop(open.swap_remove(0));
     for stream in &mut open {
         assert!(stream.next().unwrap().is_ok());

@@ -30,7 +30,7 @@ fn half_open(channel: &Channel) -> impl Sized {
 }
 
 #[rstest]
-fn half_open_calls_hold_up_nobody(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn half_open_calls_block_no_other_call(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let server = TestServer::start(wire, &["--grace", "0s"]);
     let channels: Vec<_> = (0..3).map(|_| server.channel()).collect();
     let health = |channel: &Channel| {
@@ -41,7 +41,7 @@ fn half_open_calls_hold_up_nobody(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let mut calls = Vec::new();
     for channel in &channels {
         calls.extend((0..990).map(|_| half_open(channel)));
-        // Behind all of them on the same connection.
+        // A later call on the same connection.
         assert!(health(channel).is_ok());
     }
     assert!(health(&server.channel()).is_ok());
@@ -53,7 +53,7 @@ fn half_open_calls_hold_up_nobody(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[test]
-fn half_open_calls_leave_no_memory_behind() {
+fn memory_of_half_open_calls_is_freed() {
     let server = TestServer::start(Clear, &[]);
     let memory = || {
         let process = procfs::process::Process::new(server.process.id()).unwrap();
@@ -72,7 +72,7 @@ fn half_open_calls_leave_no_memory_behind() {
         .flat_map(|channel| (0..990).map(|_| half_open(channel)))
         .collect();
     until(|| memory() > before + 90);
-    // Closes their connections.
+    // Closes the connections.
     drop(proxy);
     until(|| memory() < before + 60);
 }

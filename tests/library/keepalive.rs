@@ -1,5 +1,5 @@
-//! Keepalive: a pair that fits is left alone however long nothing is said, and either side notices
-//! in time that the other one is gone without a word.
+//! Keepalive: matching settings keep an idle stream open, and each side detects in time that the other
+//! one has vanished.
 
 use std::time::{Duration, Instant};
 
@@ -12,18 +12,16 @@ use fanstream::tutorial::fetch;
 use grpcio::RpcStatusCode;
 use rstest::rstest;
 
-/// Interval and timeout together, of one second each, which is the least.
-const NOTICED: Duration = Duration::from_secs(2);
+/// Interval plus timeout, both at their minimum of one second.
+const DETECTED: Duration = Duration::from_secs(2);
 
-/// What a busy machine may add.
+/// Tolerance for a busy machine.
 const SLACK: Duration = Duration::from_secs(3);
 
 const PINGS: [&str; 4] = ["--keepalive-interval", "1s", "--keepalive-timeout", "1s"];
 
 #[rstest]
-fn a_pair_that_fits_says_nothing_for_as_long_as_it_likes(
-    #[values(Clear, Tls, MutualTls)] wire: Wire,
-) {
+fn matching_settings_keep_an_idle_stream_open(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let silent = ["--step", "7s", "--responses", "2"];
     let permit = ["--keepalive-permit", "1s"];
     let server = InProcess::start(wire, &[&PINGS[..], &permit, &silent].concat());
@@ -33,7 +31,7 @@ fn a_pair_that_fits_says_nothing_for_as_long_as_it_likes(
     assert!(responses.next().unwrap().is_ok());
     let sent = proxy.received_from_client();
     assert!(responses.next().unwrap().is_ok());
-    // It did ping: each is of 17 bytes, and the server's own ones are answered in as many.
+    // The client sent PINGs of 17 bytes, and acknowledgements of the server's, also of 17 bytes.
     let sent = proxy.received_from_client() - sent;
     assert!(sent >= 5 * 17, "{sent} bytes");
     assert!(responses.next().is_none());
@@ -41,9 +39,7 @@ fn a_pair_that_fits_says_nothing_for_as_long_as_it_likes(
 }
 
 #[rstest]
-fn a_client_that_pings_more_often_than_it_may_is_cut_off(
-    #[values(Clear, Tls, MutualTls)] wire: Wire,
-) {
+fn too_frequent_pings_end_the_connection(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let flags = ["--keepalive-permit", "1h", "--step", "1h"];
     let server = InProcess::start(wire, &flags);
     let client = server.client(&server.address, &PINGS);
@@ -58,7 +54,7 @@ fn a_client_that_pings_more_often_than_it_may_is_cut_off(
 }
 
 #[rstest]
-fn a_client_notices_a_server_that_is_gone(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_client_detects_a_dead_server(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let server = InProcess::start(wire, &["--keepalive-permit", "1s", "--step", "1h"]);
     let proxy = Proxy::to(&server.address);
     let client = server.client(&proxy.address, &PINGS);
@@ -72,11 +68,11 @@ fn a_client_notices_a_server_that_is_gone(#[values(Clear, Tls, MutualTls)] wire:
     };
     assert_eq!(status.code(), RpcStatusCode::UNAVAILABLE);
     let took = began.elapsed();
-    assert!(took < NOTICED + SLACK, "after {took:?}");
+    assert!(took < DETECTED + SLACK, "after {took:?}");
 }
 
 #[rstest]
-fn a_server_notices_a_client_that_is_gone(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_server_detects_a_dead_client(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let server = InProcess::start(wire, &[&PINGS[..], &["--step", "1h"]].concat());
     let proxy = Proxy::to(&server.address);
     let client = server.client(&proxy.address, &[]);
@@ -86,5 +82,5 @@ fn a_server_notices_a_client_that_is_gone(#[values(Clear, Tls, MutualTls)] wire:
     let began = Instant::now();
     until(|| server.server.streams().open() == 0);
     let took = began.elapsed();
-    assert!(took < NOTICED + SLACK, "after {took:?}");
+    assert!(took < DETECTED + SLACK, "after {took:?}");
 }

@@ -10,7 +10,7 @@ use crate::common::server::server;
 use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
 
 #[test]
-fn there_is_a_memory_quota_unless_it_is_turned_off() {
+fn the_memory_quota_is_on_by_default() {
     let quota = |flags: &[&str]| {
         let flags = [&["--listen", "127.0.0.1:0", "--log-level", "debug"], flags].concat();
         let server = server(flags);
@@ -31,7 +31,7 @@ fn there_is_a_memory_quota_unless_it_is_turned_off() {
 }
 
 #[rstest]
-fn beyond_the_memory_quota_streams_end(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn streams_end_beyond_the_memory_quota(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let server = InProcess::start(wire, &["--memory-quota", "1MiB", "--step", "1h"]);
     let client = server.client(&server.address, &[]);
     // The C-core counts about 2 KiB for each of them.
@@ -50,9 +50,9 @@ fn beyond_the_memory_quota_streams_end(#[values(Clear, Tls, MutualTls)] wire: Wi
         panic!("{ended:?}");
     };
     let codes = [
-        // A stream that had to make room.
+        // The stream was ended to free memory.
         RpcStatusCode::RESOURCE_EXHAUSTED,
-        // Its connection.
+        // Its connection was closed.
         RpcStatusCode::UNAVAILABLE,
     ];
     assert!(codes.contains(&status.code()), "{status}");

@@ -20,9 +20,9 @@ fn assert_refused(status: Option<RpcStatus>, why: &str) {
 }
 
 #[rstest]
-fn a_peer_has_so_many_streams_and_another_one_its_own(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn the_stream_limit_is_per_peer(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let server = InProcess::start(wire, &["--max-streams-per-peer", "2", "--step", "1h"]);
-    // Over a connection each, and still one peer.
+    // Three connections, one peer.
     let clients = [(); 3].map(|()| server.client(&server.address, &[]));
     let open: Vec<_> = clients[..2].iter().map(call).collect();
     until(|| server.server.streams().open() == 2);
@@ -36,7 +36,7 @@ fn a_peer_has_so_many_streams_and_another_one_its_own(#[values(Clear, Tls, Mutua
 }
 
 #[rstest]
-fn a_peer_calls_so_often_and_another_one_as_often(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn the_rate_limit_is_per_peer(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let flags = [
         "--rate-per-peer",
         "60/m",
@@ -57,14 +57,14 @@ fn a_peer_calls_so_often_and_another_one_as_often(#[values(Clear, Tls, MutualTls
     if began.elapsed() < Duration::from_secs(1) {
         assert_refused(fetch(&client).1, "more often than 60 calls per 1m");
     }
-    // One a second comes back, and our client's retries find it.
+    // One call per second is allowed again, and retries find it.
     let patient = server.client(&server.address, &["--retries", "20"]);
     assert!(fetch(&patient).1.is_none());
 }
 
-/// Health, reflection and channelz are no way around the limits.
+/// Health, reflection and channelz do not bypass the limits.
 #[rstest]
-fn calls_of_services_for_tools_count_for_their_peer(
+fn calls_of_the_other_services_count_for_their_peer(
     #[values(Clear, Tls, MutualTls)] wire: Wire,
     #[values(
         "/grpc.health.v1.Health/Check",

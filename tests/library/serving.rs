@@ -45,13 +45,13 @@ fn unary_and_streaming_methods_of_several_services() {
         failed(client.unary(&UNKNOWN, request(1))).0,
         RpcStatusCode::UNIMPLEMENTED
     );
-    // A unary method that is called as a stream has one response.
+    // A unary method called as a stream has one response.
     let responses: Vec<_> = client.call(&ECHO, request(1)).collect();
     assert_eq!(responses.len(), 1);
 }
 
 #[test]
-fn a_method_is_served_once() {
+fn a_duplicate_method_is_an_error() {
     let twice = builder()
         .add_service(echo())
         .add_service(echo())
@@ -65,7 +65,7 @@ fn a_method_is_served_once() {
 }
 
 #[test]
-fn without_an_address_nothing_starts() {
+fn a_server_needs_an_address() {
     let error = Server::builder().add_service(echo()).start().unwrap_err();
     assert!(matches!(error, StartError::NoAddress));
 }
@@ -112,12 +112,12 @@ fn blocking_handlers_block_no_other_call() {
             scope.spawn(move || client.unary(&ECHO, request(id)).unwrap());
         }
     });
-    // One after another they would take 9.6 s.
+    // In sequence they would take 9.6 s.
     assert!(began.elapsed() < 4 * SECOND, "{:?}", began.elapsed());
 }
 
 #[test]
-fn a_check_sees_every_call_and_refuses() {
+fn a_check_runs_for_every_call_and_can_refuse_it() {
     let checked = Arc::new(AtomicUsize::new(0));
     let seen = checked.clone();
     let server = builder()
@@ -180,7 +180,7 @@ fn health_and_reflection_know_the_services() {
     server.health().set("test.Echo", ServingStatus::NOT_SERVING);
     let now = client.health("test.Echo").unwrap();
     assert_eq!(now, ServingStatus::NOT_SERVING);
-    // `test.Echo` has no descriptor, so it cannot be shown.
+    // `test.Echo` has no descriptor, so reflection does not list it.
     let protos = client.protos().unwrap();
     let listed = protos.services();
     assert!(listed.contains(&"protobuf.StreamService".to_string()));
@@ -188,7 +188,7 @@ fn health_and_reflection_know_the_services() {
     assert!(!listed.contains(&"test.Echo".to_string()));
 }
 
-/// grpcio's generated trait, with an answer on the poll thread.
+/// An implementation of grpcio's generated trait that answers on the poll thread.
 #[derive(Clone)]
 struct Generated;
 
@@ -228,7 +228,7 @@ fn generated_services_are_served_beside_others() {
     assert_eq!(client.unary(&ECHO, request(2)).unwrap().result, "2");
     let health = client.health("protobuf.StreamService").unwrap();
     assert_eq!(health, ServingStatus::SERVING);
-    // The limit of requests is theirs too.
+    // The size limit of requests applies to both.
     let mut large = request(1);
     large
         .mut_unknown_fields()
@@ -239,7 +239,7 @@ fn generated_services_are_served_beside_others() {
     assert_eq!(failed(client.unary(&ECHO, large)).0, exhausted);
 }
 
-/// The codes of the calls that have ended.
+/// Records the codes of ended calls.
 #[derive(Clone, Default)]
 struct Codes(Arc<Mutex<Vec<RpcStatusCode>>>);
 
@@ -255,7 +255,7 @@ impl CallObserver for Codes {
     }
 }
 
-/// Panics instead.
+/// An observer that panics.
 struct Panics;
 
 impl Observer for Panics {

@@ -31,9 +31,7 @@ fn ticking(alive: &Arc<()>) -> impl Iterator<Item = Produced<Response>> + Send {
 }
 
 #[rstest]
-fn an_old_stream_ends_in_order_and_is_to_be_called_again(
-    #[values(Clear, Tls, MutualTls)] wire: Wire,
-) {
+fn an_old_stream_ends_with_a_retriable_status(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     const AGE: Duration = Duration::from_millis(500);
     let alive = Arc::new(());
     let held = alive.clone();
@@ -62,7 +60,7 @@ fn an_old_stream_ends_in_order_and_is_to_be_called_again(
 }
 
 #[rstest]
-fn what_an_old_stream_has_made_still_arrives(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn queued_responses_of_an_old_stream_still_arrive(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     const AGE: Duration = Duration::from_millis(100);
     let server = Harness::with(wire, WorkersConfig::default(), aging(AGE), |_, _| {
         let later = Job::after(HOUR, counting("never", 1));
@@ -79,7 +77,7 @@ fn what_an_old_stream_has_made_still_arrives(#[values(Clear, Tls, MutualTls)] wi
 }
 
 #[rstest]
-fn streams_that_began_together_do_not_end_together(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn ends_of_streams_with_the_same_start_are_spread(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     const AGE: Duration = Duration::from_secs(1);
     let server = Harness::with(wire, WorkersConfig::default(), aging(AGE), |_, _| {
         Ok(Job::after(HOUR, counting("never", 1)).into())
@@ -91,13 +89,13 @@ fn streams_that_began_together_do_not_end_together(#[values(Clear, Tls, MutualTl
     let first = began.elapsed();
     until(|| server.streams.open() == 0);
     assert!(first >= AGE * 9 / 10, "{first:?}");
-    // All within a twentieth is less likely than one in a million.
+    // The probability that all ends fall within a twentieth is below one in a million.
     assert!(began.elapsed() - first > AGE / 20, "{:?}", began.elapsed());
     drop(calls);
 }
 
 #[test]
-fn an_old_stream_that_nobody_reads_is_cut() {
+fn an_old_stream_with_a_stalled_reader_is_cut() {
     let alive = Arc::new(());
     let held = alive.clone();
     let age = aging(Duration::from_millis(100));

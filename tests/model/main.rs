@@ -36,15 +36,15 @@ use std::fs;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
-use reader::LIMIT;
+use reader::TEST_TIMEOUT;
 use search::search;
 
 const CASES: usize = 5_000;
 
-/// Threads, and descriptors, that may be left.
-const FEW: usize = 64;
+/// The most threads, and descriptors, that may be left.
+const MAX_LEFT: usize = 64;
 
-/// Ends that any large number of cases has: without one of them the scenarios have become too tame.
+/// Statuses that any large number of cases must include; otherwise the scenarios are too weak.
 const ENDS: [&str; 10] = [
     "OK",
     "given up",
@@ -59,11 +59,11 @@ const ENDS: [&str; 10] = [
 ];
 
 #[test]
-fn the_engine_keeps_its_promises() {
+fn the_engine_conforms_to_the_model() {
     let cases = number("FANSTREAM_MODEL_CASES").or_else(|| number("PROPTEST_CASES"));
     let cases = cases.map_or(CASES, |n| n as usize);
     let seed = number("FANSTREAM_MODEL_SEED").unwrap_or_else(|| fastrand::u64(..) >> 16);
-    // Not captured: a process that aborts reports nothing else.
+    // Not captured: an aborting process reports nothing else.
     let _ = writeln!(io::stderr(), "model: {cases} cases from seed {seed}");
     let began = Instant::now();
     match search(seed, cases) {
@@ -78,12 +78,12 @@ fn the_engine_keeps_its_promises() {
         }
     }
     let done = Instant::now();
-    // Of the hundreds of servers nothing is left but the clients' poll threads and what the C-core keeps.
+    // Only the clients' poll threads and the C-core's own resources are left of the hundreds of servers.
     let left = || (entries("/proc/self/task"), entries("/proc/self/fd"));
-    while left().0 > FEW || left().1 > FEW {
+    while left().0 > MAX_LEFT || left().1 > MAX_LEFT {
         let left = left();
         assert!(
-            done.elapsed() < LIMIT,
+            done.elapsed() < TEST_TIMEOUT,
             "threads and descriptors left: {left:?}"
         );
         std::thread::sleep(Duration::from_millis(20));

@@ -1,5 +1,5 @@
-//! The oracle objects: a call that is all right, and then one thing that is not. Without this a model that allows too
-//! much would look like an engine that does all well.
+//! Tests of the oracle: a correct call with one fault added must be a violation. A model that allows too much would make
+//! a faulty engine look correct.
 
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::probe::{Probe, ServerEnd};
 use super::reader::Observation;
 use super::scenario::*;
 
-/// A call of two jobs with three messages each, and all that was seen of it.
+/// A call of two jobs with three messages each, and its observations.
 struct Case {
     server: ServerPlan,
     event: Event,
@@ -89,7 +89,7 @@ impl Case {
         self.server_end = Some(server_end(code));
     }
 
-    /// A job has failed like that.
+    /// Records the failure of a job.
     fn fails(&mut self, job: usize, code: Code, message: &str) {
         self.probe.fail(Some(job), Some((code, message.into())));
         self.probe.jobs[job].ended.store(false, SeqCst);

@@ -1,5 +1,5 @@
-//! What is seen of one call from the inside: by its producers, its messages and the server's observer. It records and
-//! objects at once to what is never right; whether the end of the call is right the oracle judges later.
+//! Observations of one call from the inside: by its producers, its messages and the server's observer. It reports
+//! forbidden events at once; the oracle judges the end of the call later.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::SeqCst};
@@ -12,10 +12,10 @@ use grpcio::RpcStatusCode;
 use super::adapter::CallContext;
 use super::scenario::CallPlan;
 
-/// What was made is at its client within so much time, also on a busy machine.
+/// The longest time until a message reaches its client, even on a busy machine.
 const DELIVERED: Duration = Duration::from_secs(5);
 
-/// How much there is of something, and the most there ever was.
+/// A count of live objects, and its maximum.
 #[derive(Debug, Default)]
 pub struct Gauge {
     now: AtomicUsize,
@@ -23,14 +23,14 @@ pub struct Gauge {
 }
 
 impl Gauge {
-    /// Returns how much there was before.
+    /// Returns the count before.
     pub fn add(&self, n: usize) -> usize {
         let before = self.now.fetch_add(n, SeqCst);
         self.most.fetch_max(before + n, SeqCst);
         before
     }
 
-    /// Returns how much there is left.
+    /// Returns the count after.
     pub fn sub(&self, n: usize) -> usize {
         self.now.fetch_sub(n, SeqCst) - n
     }
@@ -44,16 +44,16 @@ impl Gauge {
     }
 }
 
-/// What the calls of one server share.
+/// State shared by the calls of one server.
 #[derive(Debug, Default)]
 pub struct Common {
     poll_threads: Mutex<Vec<ThreadId>>,
-    /// Calls whose `open` or producers run at the moment.
+    /// Calls whose `open` or producers are running.
     pub busy: Gauge,
 }
 
 impl Common {
-    /// This thread is a poll thread of the server.
+    /// Records this thread as a poll thread of the server.
     pub fn note_poll_thread(&self) {
         let mut known = lock(&self.poll_threads);
         let own = thread::current().id();
@@ -67,7 +67,7 @@ impl Common {
     }
 }
 
-/// What one job did.
+/// Observations of one job.
 #[derive(Debug, Default)]
 pub struct JobProbe {
     /// Messages that its producer has returned, or is about to.
@@ -80,7 +80,7 @@ pub struct JobProbe {
     pub late: AtomicU32,
 }
 
-/// Something that a call may end with.
+/// A failure that may end a call.
 #[derive(Clone, Debug)]
 pub struct Failure {
     pub at: Instant,
@@ -90,7 +90,7 @@ pub struct Failure {
     pub status: Option<(RpcStatusCode, String)>,
 }
 
-/// What the server's observer is told.
+/// The end of a call as the server's observer sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct ServerEnd {
     pub code: RpcStatusCode,
@@ -115,7 +115,7 @@ pub struct Probe {
     pub began: Instant,
     pub jobs: Vec<JobProbe>,
     pub opened: AtomicU32,
-    /// Jobs that the feed has handed out, and whether it has come to its end.
+    /// Jobs that the feed has yielded, and whether it has ended.
     pub handed_out: AtomicU32,
     pub feed_ended: AtomicBool,
     /// A `Drop` has panicked.
@@ -209,7 +209,7 @@ impl Probe {
         lock(&self.log).ends.push(end);
     }
 
-    /// How often the server's observer saw the call arrive, and with what it saw it end.
+    /// The number of arrivals that the server's observer saw, and the ends.
     pub fn observed(&self) -> (u32, Vec<ServerEnd>) {
         let log = lock(&self.log);
         (log.arrivals, log.ends.clone())
@@ -222,7 +222,7 @@ impl Probe {
         let _ = self.context.set(context.clone());
     }
 
-    /// Nothing that the call makes can reach its client any more, as the engine tells the producers.
+    /// Whether the engine reports the call as over to its producers.
     pub fn is_over(&self) -> bool {
         self.context.get().is_some_and(CallContext::is_over)
     }
@@ -234,7 +234,7 @@ impl Probe {
         }
     }
 
-    /// Code of the call's own runs until the guard is dropped: it may block, so never on a poll thread.
+    /// Marks user code of the call until the guard is dropped. It may block, so it must not run on a poll thread.
     pub fn enter(&self, what: &str) -> Inside<'_> {
         self.check_thread(what);
         let mut running = lock(&self.running);
@@ -269,7 +269,7 @@ impl Drop for Inside<'_> {
 /// An opening that is dropped, called or not.
 pub const OPENING: &str = "the drop of an opening";
 
-/// Part of an opening, a feed or a producer, to see when that is dropped.
+/// Part of an opening, a feed or a producer that counts its drop.
 #[derive(Debug)]
 pub struct Held {
     pub probe: Arc<Probe>,

@@ -1,4 +1,4 @@
-//! Openings, feeds and producers that do what a plan says, and tell the probe.
+//! Openings, feeds and producers that follow a plan and report to the probe.
 
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::Arc;
@@ -47,7 +47,7 @@ pub fn opening(
     }
 }
 
-/// Hands out the jobs one by one.
+/// Yields the jobs one by one.
 struct Feed {
     next: usize,
     held: Held,

@@ -1,5 +1,5 @@
-//! A client that reads one call as its plan says, and writes down what it saw. It objects at once to messages that are
-//! out of order, twice there or not what was sent; the rest is for the oracle.
+//! A client that reads one call as planned and records its observations. It reports reordered, duplicate and altered
+//! messages at once; the oracle judges the rest.
 
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::Arc;
@@ -10,19 +10,19 @@ use super::adapter::{End, Engine};
 use super::probe::Probe;
 use super::scenario::{Count, Pace, ServerPlan};
 
-/// Longer than anything here takes: what is waited for so long hangs.
-pub const LIMIT: Duration = Duration::from_secs(15);
+/// The deadline of every wait: a wait that reaches it hangs.
+pub const TEST_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How long a reader stalls where nothing but itself ends the call.
+/// The length of a stall if only the reader can end the call.
 const STALL: Duration = Duration::from_millis(50);
 
-/// What a client saw of its call.
+/// A client's observations of its call.
 #[derive(Clone, Debug)]
 pub struct Observation {
     pub ended: Instant,
-    /// Messages of each job: the first so many, in order.
+    /// The number of messages read of each job, in order from the first.
     pub received: Vec<u32>,
-    /// `None` when it gave the call up, as its plan has it.
+    /// `None` if the plan gave the call up.
     pub end: Option<End>,
     /// The longest time between two responses, or before the first or the end.
     pub longest_gap: Duration,
@@ -30,7 +30,7 @@ pub struct Observation {
 
 pub fn read(engine: &Engine, server: &ServerPlan, probe: &Arc<Probe>) -> Observation {
     let plan = &probe.plan.reader;
-    let timeout = plan.timeout_ms.map_or(LIMIT, Duration::from_millis);
+    let timeout = plan.timeout_ms.map_or(TEST_TIMEOUT, Duration::from_millis);
     let mut call = engine.call(probe, timeout);
     let mut received = vec![0; probe.jobs.len()];
     let mut longest_gap = Duration::ZERO;
@@ -101,7 +101,7 @@ pub fn read(engine: &Engine, server: &ServerPlan, probe: &Arc<Probe>) -> Observa
     }
 }
 
-/// Reads nothing, until the call is over on the server or, where nothing ends it there, for a while.
+/// Reads nothing until the server ends the call, or for `STALL` if nothing ends it there.
 fn stall(server: &ServerPlan, probe: &Probe) {
     let endless = |job: &super::scenario::JobPlan| job.count == Count::Endless && job.size >= 1024;
     let must_end = server.max_age_ms.is_some()
@@ -113,7 +113,7 @@ fn stall(server: &ServerPlan, probe: &Probe) {
         if began.elapsed() > STALL && (!must_end || probe.opened.load(SeqCst) == 0) {
             return;
         }
-        if began.elapsed() > LIMIT {
+        if began.elapsed() > TEST_TIMEOUT {
             probe.object("a reader that stalls keeps its stream");
             return;
         }

@@ -1,5 +1,5 @@
-//! Runs a batch: starts the server, lets all its clients call, does what the event says, and looks on meanwhile. When
-//! all calls have ended nothing of them may be left. It decides nothing about single calls: the oracle does.
+//! Runs a batch: starts the server and all its clients, triggers the event, and checks that nothing is left after the
+//! last call. The oracle judges single calls.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -10,17 +10,17 @@ use std::time::{Duration, Instant};
 use super::adapter::{End, Engine};
 use super::oracle::{judge, Surroundings, ABORT};
 use super::probe::{lock, Common, Probe};
-use super::reader::{read, Observation, LIMIT};
+use super::reader::{read, Observation, TEST_TIMEOUT};
 use super::scenario::*;
 
-/// The longest that a poll thread may take to answer, on a busy machine.
+/// The longest time for a poll thread to answer, on a busy machine.
 const ANSWER: Duration = Duration::from_secs(3);
 
-/// What came of a batch.
+/// The outcome of a batch.
 #[derive(Debug, Default)]
 pub struct Outcome {
     pub violations: Vec<String>,
-    /// How many calls ended how.
+    /// The number of calls by their end.
     pub ends: BTreeMap<String, usize>,
 }
 
@@ -67,16 +67,16 @@ pub fn run(batch: &Batch) -> Outcome {
     }
     for_all(&engine, batch, &common, &calls, &mut violations);
     if !shut_down && violations.is_empty() {
-        violations.extend(engine.shut_down(LIMIT, LIMIT).err());
+        violations.extend(engine.shut_down(TEST_TIMEOUT, TEST_TIMEOUT).err());
     }
     if !violations.is_empty() {
-        // It may hang, and dropping it would too.
+        // It may hang, and so would dropping it.
         std::mem::forget(engine);
     }
     Outcome { violations, ends }
 }
 
-/// All calls at the same time, until each has ended for its client; and when the event was.
+/// Runs all calls concurrently to their ends, and returns the time of the event.
 fn run_calls(
     engine: &Engine,
     batch: &Batch,
@@ -134,7 +134,7 @@ fn run_calls(
                 at(after_ms);
                 answers.store(false, SeqCst);
                 event_at = Some(Instant::now());
-                let down = engine.shut_down(Duration::from_millis(grace_ms), LIMIT);
+                let down = engine.shut_down(Duration::from_millis(grace_ms), TEST_TIMEOUT);
                 down.unwrap_or_else(&object);
             }
         }
@@ -149,7 +149,7 @@ fn run_calls(
     (calls, event_at)
 }
 
-/// What a call held is freed soon after its end, and the pool has nothing more to do.
+/// Checks that the calls are freed soon after their ends and that the workers are idle.
 fn nothing_is_left(engine: &Engine, calls: &Calls, violations: &mut Vec<String>) {
     let mut wait = Wait::new(violations);
     wait.until("no stream is open", || engine.open() == 0);
@@ -169,7 +169,7 @@ fn nothing_is_left(engine: &Engine, calls: &Calls, violations: &mut Vec<String>)
     wait.until("no task is scheduled", || engine.pool().scheduled == 0);
 }
 
-/// What holds for all calls together.
+/// Checks that concern all calls together.
 fn for_all(
     engine: &Engine,
     batch: &Batch,
@@ -235,7 +235,7 @@ fn name_of(seen: &Observation) -> String {
     }
 }
 
-/// A call that is served by any server that still serves.
+/// A plain call that any running server answers.
 fn plain() -> CallPlan {
     CallPlan {
         start_ms: 0,
@@ -262,7 +262,7 @@ fn plain() -> CallPlan {
     }
 }
 
-/// Waits for several things, for no longer than [`LIMIT`] in all.
+/// Waits for several conditions, for no longer than [`TEST_TIMEOUT`] in all.
 struct Wait<'a> {
     began: Instant,
     violations: &'a mut Vec<String>,
@@ -278,8 +278,8 @@ impl Wait<'_> {
 
     fn until(&mut self, what: &str, holds: impl Fn() -> bool) {
         while !holds() {
-            if self.began.elapsed() > LIMIT {
-                let objection = format!("after {LIMIT:?} still not: {what}");
+            if self.began.elapsed() > TEST_TIMEOUT {
+                let objection = format!("after {TEST_TIMEOUT:?} still not: {what}");
                 self.violations.push(objection);
                 return;
             }

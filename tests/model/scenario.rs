@@ -1,11 +1,11 @@
-//! A scenario as plain data: one server, the calls that it serves at the same time, and one event that concerns all
-//! of them. It knows neither the engine nor how a scenario is made up, run or judged.
+//! A scenario as plain data: one server, its concurrent calls, and one event that concerns all of them. It knows nothing
+//! of the engine, and nothing of how scenarios are generated, run or judged.
 
 use std::time::Duration;
 
 use grpcio::RpcStatusCode;
 
-/// One server and the calls that it serves at the same time. Each call is a case.
+/// One server and its concurrent calls. Each call is a case.
 #[derive(Clone, Debug)]
 pub struct Batch {
     pub server: ServerPlan,
@@ -13,7 +13,7 @@ pub struct Batch {
     pub calls: Vec<CallPlan>,
 }
 
-/// How the server and the connections to it are configured.
+/// Configuration of the server and its connections.
 #[derive(Clone, Debug)]
 pub struct ServerPlan {
     /// The most worker threads.
@@ -54,7 +54,7 @@ impl ServerPlan {
     }
 }
 
-/// What happens to all calls of a batch.
+/// An event for all calls of a batch.
 #[derive(Clone, Debug)]
 pub enum Event {
     Nothing,
@@ -111,7 +111,7 @@ pub struct JobPlan {
     pub blocks: Option<Block>,
     pub end: JobEnd,
     pub drop: DropPlan,
-    /// One message that is unlike the others: which one, and how.
+    /// One faulty message: its number and its fault.
     pub poison: Option<(u32, Poison)>,
 }
 
@@ -139,7 +139,7 @@ impl JobPlan {
     }
 }
 
-/// How many messages a producer makes.
+/// The number of messages of a producer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Count {
     Of(u32),
@@ -155,7 +155,7 @@ pub struct Block {
     pub until_read: bool,
 }
 
-/// How a producer ends after its messages.
+/// The end of a producer after its messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobEnd {
     Ends,
@@ -165,7 +165,7 @@ pub enum JobEnd {
     Panics,
 }
 
-/// What dropping a producer does.
+/// The effect of dropping a producer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DropPlan {
     Nothing,
@@ -173,7 +173,7 @@ pub enum DropPlan {
     Panics,
 }
 
-/// What is wrong with a message.
+/// The fault of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Poison {
     EncodingFails,
@@ -188,7 +188,7 @@ pub enum Poison {
 pub struct ReaderPlan {
     pub pace: Pace,
     pub deadline_ms: Option<u64>,
-    /// How long it waits for one response.
+    /// The receive timeout of one response.
     pub timeout_ms: Option<u64>,
     /// Messages in its channel.
     pub capacity: usize,
@@ -196,7 +196,7 @@ pub struct ReaderPlan {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
-    /// Reads all as it comes.
+    /// Reads everything at once.
     Fast,
     Slow {
         every: u32,

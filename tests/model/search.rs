@@ -1,5 +1,5 @@
-//! Looks for a batch that breaks a promise: several batches at a time, each from a seed of its own, and shrinks the
-//! first one that does. It knows nothing of what is in a batch.
+//! Searches for a batch with a violation: runs several batches at a time, each from its own seed, and shrinks the first
+//! one that fails. It knows nothing of the contents of a batch.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -16,38 +16,38 @@ use super::run::run;
 use super::scenario::Batch;
 use super::strategy::batch;
 
-/// Batches at a time: they mostly wait.
+/// Concurrent batches: they mostly wait.
 const LANES: usize = 8;
 
-/// Runs of each smaller batch before it counts as one that breaks nothing: what fails may need some luck.
+/// Runs of each smaller batch before it counts as passing: a failure may be rare.
 const TRIES: usize = 20;
 
-/// No further run after so long.
+/// No further run starts after this time.
 const TRY_FOR: Duration = Duration::from_millis(1500);
 
-/// So many calls are shown, whether they did wrong or not.
+/// The most calls in a report.
 const FEW: usize = 4;
 
-/// No more violations are listed.
+/// The most violations in a report.
 const MANY: usize = 8;
 
 /// Unless `PROPTEST_MAX_SHRINK_TIME` says so.
 const SHRINK_MS: u32 = 120_000;
 
-/// How the calls ended that were made.
+/// The number of calls by their end.
 pub type Ends = BTreeMap<String, usize>;
 
-/// A batch that breaks a promise.
+/// A batch with a violation.
 pub struct Failure {
     pub seed: u64,
-    /// As it was made up.
+    /// The generated batch.
     pub found: String,
-    /// What is left of it.
+    /// The smallest batch that still fails.
     pub shrunk: Batch,
     pub why: String,
 }
 
-/// Runs batches from `seed` on until they have made so many calls.
+/// Runs batches from `seed` on, until `cases` calls have been made.
 pub fn search(seed: u64, cases: usize) -> Result<Ends, Box<Failure>> {
     silence_planned_panics();
     let next = Mutex::new((seed, 0));
@@ -89,7 +89,7 @@ pub fn search(seed: u64, cases: usize) -> Result<Ends, Box<Failure>> {
 
 type Tree = Box<dyn ValueTree<Value = Batch>>;
 
-/// The next batch; which ones there are depends on nothing but the first seed.
+/// The next batch; the sequence depends only on the first seed.
 fn take(
     next: &Mutex<(u64, usize)>,
     cases: usize,
@@ -119,12 +119,12 @@ fn take(
     Some((seed, tree, runner))
 }
 
-/// The smallest batch that still breaks a promise, and how; none where it takes luck.
+/// The smallest batch that still fails, and its violation; none if the failure is too rare.
 fn shrink(runner: &mut TestRunner, tree: Tree, found: &str) -> (Option<Batch>, String) {
     let runs = AtomicUsize::new(0);
     let sought: Vec<_> = found.lines().map(kind).collect();
     let again = runner.run_one(tree, |batch| {
-        // It is known to fail as it is.
+        // The unshrunk batch is known to fail.
         if runs.fetch_add(1, SeqCst) == 0 {
             return Err(TestCaseError::fail(found.to_string()));
         }
@@ -134,7 +134,7 @@ fn shrink(runner: &mut TestRunner, tree: Tree, found: &str) -> (Option<Batch>, S
                 break;
             }
             let mut violations = run(&batch).violations;
-            // Another one would lead astray.
+            // A different violation would mislead the search.
             violations.retain(|violation| sought.contains(&kind(violation)));
             if !violations.is_empty() {
                 return Err(TestCaseError::fail(listed(&violations)));
@@ -153,7 +153,7 @@ fn listed(violations: &[String]) -> String {
     listed.collect::<Vec<_>>().join("\n")
 }
 
-/// What is wrong, without the numbers.
+/// The kind of a violation: its text without numbers.
 fn kind(violation: &str) -> String {
     let what = violation.split(';').next().unwrap_or_default();
     what.chars().filter(|c| !c.is_ascii_digit()).collect()
@@ -185,7 +185,7 @@ impl Failure {
     }
 }
 
-/// The panics that a plan has are no news.
+/// Hides planned panics from the output.
 fn silence_planned_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

@@ -1,5 +1,5 @@
-//! Makes scenarios up: proptest strategies, so that what fails is shrunk. Every value shrinks towards the plainest
-//! call: one job, due at once, of few small messages, with a fast reader. It knows nothing of the engine.
+//! Generates scenarios with proptest strategies, so that failures shrink. Every value shrinks towards the simplest call:
+//! one job, due at once, of few small messages, with a fast reader. It knows nothing of the engine.
 
 use grpcio::RpcStatusCode;
 use proptest::collection::vec;
@@ -8,17 +8,17 @@ use proptest::prelude::*;
 
 use super::scenario::*;
 
-/// The most bytes of a call that has an end.
+/// The most bytes of a finite call.
 const MOST_BYTES: usize = 1 << 20;
 
-/// Later than any call here ends.
+/// Later than the end of any call here.
 const HOUR_MS: u64 = 3_600_000;
 
-/// The longest that one producer blocks in all.
+/// The longest total block of one producer.
 const MOST_BLOCKED_MS: u64 = 10;
 
 pub fn batch() -> BoxedStrategy<Batch> {
-    // Calls first: the fewer there are the sooner the rest is shrunk.
+    // Calls come first: with fewer calls, the rest shrinks sooner.
     let crowded = proptest::bool::weighted(0.06);
     (vec(call(), 1..=48), event(), server(), crowded)
         .prop_map(|(mut calls, event, mut server, crowded)| {
@@ -35,7 +35,7 @@ pub fn batch() -> BoxedStrategy<Batch> {
         .boxed()
 }
 
-/// Few streams are allowed, and calls end while their producers block, so that others come meanwhile.
+/// Allows few streams, and ends calls while their producers block and others arrive.
 fn crowd(server: &mut ServerPlan, calls: &mut [CallPlan]) {
     server.max_streams = Some(1 + calls.len() / 8);
     server.rate_per_peer = None;
@@ -227,7 +227,7 @@ fn dropping() -> BoxedStrategy<DropPlan> {
     .boxed()
 }
 
-/// None of those that the C-core or the engine use for ends of their own.
+/// A code that neither the C-core nor the engine uses for its own ends.
 fn code() -> BoxedStrategy<RpcStatusCode> {
     prop_oneof![
         Just(RpcStatusCode::DATA_LOSS),
@@ -258,7 +258,7 @@ fn reader() -> BoxedStrategy<ReaderPlan> {
         .boxed()
 }
 
-/// Bounds the cost of a call, and sees to it that it ends.
+/// Bounds the cost of a call, and ensures that it ends.
 fn normal(mut call: CallPlan, in_order: bool) -> CallPlan {
     let lazy = matches!(call.open.outcome, OpenOutcome::Lazy { .. });
     if lazy || in_order {
@@ -308,7 +308,7 @@ fn normal(mut call: CallPlan, in_order: bool) -> CallPlan {
     call
 }
 
-/// A feed that waits for its reader holds a thread, and its producers need another one.
+/// A feed that waits for its reader occupies a thread, and its producers need another one.
 fn at_most_one_feed_waits(server: &ServerPlan, calls: &mut [CallPlan]) {
     let mut allowed = server.workers > 1;
     for call in calls {

@@ -1,4 +1,4 @@
-//! Each example runs, ends by itself and prints what it is about.
+//! Each example runs to its end and prints the expected output.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ const EXAMPLES: [&str; 9] = [
     "tls_and_tokens",
 ];
 
-/// The directory of the examples' programs. A test program alone does not have cargo build them.
+/// The directory of the example programs. `cargo test --test packages` does not build them.
 fn programs() -> &'static Path {
     static PROGRAMS: OnceLock<PathBuf> = OnceLock::new();
     PROGRAMS.get_or_init(|| {
@@ -81,7 +81,7 @@ fn file_lines_prints_a_file_and_a_status() {
 }
 
 #[test]
-fn drain_says_where_it_stopped() {
+fn drain_prints_its_position() {
     let output = output("drain");
     assert_eq!(output[0], "started at 0");
     assert!(

@@ -1,5 +1,5 @@
-//! A package outside of the workspace builds on the library without default features, and serves a
-//! proto of its own over TLS, with metrics and a drain: `outside_package`.
+//! `outside_package`, a package outside the workspace, uses the library without default features and
+//! serves its own proto over TLS, with metrics and a drain.
 
 use std::env;
 use std::path::Path;
@@ -14,8 +14,8 @@ const PACKAGE: &str = concat!(
     "/tests/packages/outside_package"
 );
 
-/// Builds the package into the target directory of this test, so that the C-core is not compiled
-/// again, and returns the program.
+/// Builds the package into the target directory of this test, which avoids a second build of the
+/// C-core, and returns the path of the program.
 fn build() -> String {
     let own = env::current_exe().unwrap();
     let profile = own.ancestors().nth(2).unwrap();
@@ -33,7 +33,7 @@ fn build() -> String {
 }
 
 #[test]
-fn it_builds_serves_and_drains() {
+fn an_outside_package_builds_serves_and_drains() {
     let outside = build();
     let directory = tempfile::tempdir().unwrap();
     let authority = Authority::new();
@@ -55,7 +55,7 @@ fn it_builds_serves_and_drains() {
     let started = r#"grpc_method="Watch""#;
     assert!(page.contains(started), "{page}");
 
-    // It knows that the server drains, and comes to its end.
+    // The producer sees the drain and ends.
     server.signal("-TERM");
     assert_eq!(many.end().code, Some(0));
     let server = server.end();

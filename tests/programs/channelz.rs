@@ -1,13 +1,13 @@
-//! `grpc.channelz.v1.Channelz`: there on demand, and what it tells is what the C-core knows.
+//! `grpc.channelz.v1.Channelz`: served with `--channelz`, with the data of the C-core.
 
-use crate::common::process::LIMIT;
+use crate::common::process::TEST_TIMEOUT;
 use crate::common::server::TestServer;
 use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
 use grpcio::{CallOption, Channel, Client, Marshaller, Method, MethodType, RpcStatusCode};
 use rstest::rstest;
 
 #[rstest]
-fn channelz_is_there_on_demand(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn channelz_is_served_only_with_its_flag(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let server = TestServer::start(wire, &["--channelz"]);
     let described = server.client(&["describe", "grpc.channelz.v1.Channelz.GetServers"]);
     assert_eq!(described.end().code, Some(0));
@@ -17,7 +17,7 @@ fn channelz_is_there_on_demand(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let (status, first) = channelz(&channel, "/grpc.channelz.v1.Channelz/GetServers", &[]);
     assert_eq!(status, RpcStatusCode::OK);
     assert!(first.windows(8).any(|part| part == b"chttp2 l"), "listener");
-    // One of its sockets is the channel's, from this machine.
+    // One of its sockets is that of the test's channel.
     let socket = |id: &[u8]| channelz(&channel, "/grpc.channelz.v1.Channelz/GetSocket", id);
     let mut sockets = (1..100).map(|id| socket(&[8, id]));
     let found = sockets.find(|(status, socket)| {
@@ -52,7 +52,7 @@ fn channelz(channel: &Channel, name: &'static str, request: &[u8]) -> (RpcStatus
         req_mar: BYTES,
         resp_mar: BYTES,
     };
-    let options = CallOption::default().timeout(LIMIT);
+    let options = CallOption::default().timeout(TEST_TIMEOUT);
     let client = Client::new(channel.clone());
     match client.unary_call(&method, &request.to_vec(), options) {
         Ok(response) => (RpcStatusCode::OK, response),

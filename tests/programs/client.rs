@@ -1,12 +1,12 @@
-//! The client's binary as a user meets it: what it prints, how it ends, and when. The servers are
-//! stubs, so nothing here depends on ours.
+//! The `client` binary: usage, connecting, deadlines, retries, ids and exit codes. The servers are
+//! stubs, so the tests do not depend on the library's server.
 
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::time::{Duration, Instant};
 
-use crate::common::process::{Ended, Process, LIMIT};
+use crate::common::process::{Ended, Process, TEST_TIMEOUT};
 use crate::common::stub::{Call, Stub};
 use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
 use crossbeam_channel::bounded;
@@ -23,7 +23,7 @@ fn run(stub: &Stub, arguments: &[&str]) -> Ended {
     start(stub, arguments).end()
 }
 
-/// With no more than an address.
+/// Runs the client with an address and these arguments.
 fn run_at(address: &str, arguments: &[&str]) -> Ended {
     let address = ["--addr", address];
     let all = address.iter().chain(arguments);
@@ -43,20 +43,20 @@ fn assert_complete(ended: &Ended, output: &[&str]) {
     assert_eq!(ended.code, Some(0), "{ended:?}");
 }
 
-/// Two responses, for any id.
+/// Answers with two responses.
 fn two(mut call: Call) {
     call.respond(&format!("a {}", call.id));
     call.respond(&format!("b {}", call.id));
     call.end();
 }
 
-/// A server that nobody will miss: nothing listens on this port.
-const NOBODY: &str = "127.0.0.1:1";
+/// Nothing listens on this port.
+const UNUSED_ADDRESS: &str = "127.0.0.1:1";
 
 // --- Usage -------------------------------------------------------------------------------------
 
 #[test]
-fn wrong_usage_names_the_flag_and_what_was_given() {
+fn wrong_usage_names_the_flag_and_its_value() {
     for (flag, value) in [
         ("--timeout", "soon"),
         ("--id", "2147483648"),
@@ -74,7 +74,7 @@ fn wrong_usage_names_the_flag_and_what_was_given() {
 }
 
 #[test]
-fn help_teaches() {
+fn help_has_examples_exit_codes_and_defaults() {
     let ended = Process::start(env!("CARGO_BIN_EXE_client"), ["--help"]).end();
     let help = ended.output.join("\n");
     assert_eq!(ended.code, Some(0));
@@ -92,15 +92,19 @@ fn help_teaches() {
 
 #[test]
 fn a_refused_connection() {
-    let ended = run_at(NOBODY, &[]);
-    let error = format!("client: UNAVAILABLE: cannot connect to {NOBODY}: connection refused");
+    let ended = run_at(UNUSED_ADDRESS, &[]);
+    let error =
+        format!("client: UNAVAILABLE: cannot connect to {UNUSED_ADDRESS}: connection refused");
     assert_fails(&ended, 3, &error);
     assert!(ended.output.is_empty());
 }
 
 #[test]
 fn a_refused_connection_with_retries_is_still_refused() {
-    let ended = run_at(NOBODY, &["--retries", "2", "--quiet", "--format", "json"]);
+    let ended = run_at(
+        UNUSED_ADDRESS,
+        &["--retries", "2", "--quiet", "--format", "json"],
+    );
     assert_eq!(ended.code, Some(3), "{ended:?}");
     assert_eq!(ended.errors.len(), 1);
     assert!(ended.output[0].starts_with(r#"{"responses":0,"bytes":0,"first_ms":null,"#));
@@ -116,7 +120,7 @@ fn a_host_that_does_not_exist() {
 }
 
 #[test]
-fn a_listener_that_never_answers() {
+fn a_listener_that_does_not_answer_is_unavailable() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let ended = run_at(&address, &["--connect-timeout", "200ms"]);
@@ -132,8 +136,8 @@ fn a_listener_that_never_answers() {
     assert_fails(&ended, 4, &error);
 }
 
-/// The client, already turned away once when the server starts.
-fn turned_away_once(wire: Wire, arguments: &[&str]) -> Ended {
+/// Starts the server after the client's first connection attempt has failed.
+fn run_before_the_server_starts(wire: Wire, arguments: &[&str]) -> Ended {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socket");
     let address = format!("unix:{}", path.display());
@@ -151,21 +155,21 @@ fn turned_away_once(wire: Wire, arguments: &[&str]) -> Ended {
 }
 
 #[rstest]
-fn wait_for_ready_waits_for_a_server_that_comes_later(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let ended = turned_away_once(wire, &["--wait-for-ready", "--format", "text"]);
+fn wait_for_ready_waits_until_the_server_starts(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let ended = run_before_the_server_starts(wire, &["--wait-for-ready", "--format", "text"]);
     assert_complete(&ended, &["a 1", "b 1"]);
 }
 
 #[rstest]
-fn retries_connect_to_a_server_that_comes_later(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let ended = turned_away_once(wire, &["--retries", "9", "--format", "text"]);
+fn retries_reach_a_server_that_starts_later(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    let ended = run_before_the_server_starts(wire, &["--retries", "9", "--format", "text"]);
     assert_complete(&ended, &["a 1", "b 1"]);
 }
 
 // --- How a call ends ---------------------------------------------------------------------------
 
 #[rstest]
-fn another_status_with_its_message(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_status_is_printed_with_its_message(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let stub = Stub::start(wire, |call| {
         call.fail(RpcStatusCode::NOT_FOUND, "no such id")
     });
@@ -175,7 +179,7 @@ fn another_status_with_its_message(#[values(Clear, Tls, MutualTls)] wire: Wire) 
 }
 
 #[rstest]
-fn a_status_cannot_write_lines_of_its_own(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn line_breaks_in_a_status_message_are_removed(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let stub = Stub::start(wire, |call| {
         call.fail(RpcStatusCode::ABORTED, "one\nclient: two")
     });
@@ -184,7 +188,7 @@ fn a_status_cannot_write_lines_of_its_own(#[values(Clear, Tls, MutualTls)] wire:
 }
 
 #[rstest]
-fn a_server_that_drains_can_be_connected_to(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_draining_server_still_accepts_connections(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let stub = Stub::start(wire, |call| {
         call.fail(RpcStatusCode::UNAVAILABLE, "draining")
     });
@@ -201,7 +205,7 @@ fn a_server_without_the_service(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn the_deadline(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_call_ends_at_its_deadline(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let stub = Stub::start(wire, |mut call| {
         call.respond("one");
         call.wait_until_over();
@@ -213,7 +217,7 @@ fn the_deadline(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn the_deadline_ends_retries(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn the_deadline_covers_retries(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let stub = Stub::start(wire, |call| call.fail(RpcStatusCode::UNAVAILABLE, "busy"));
     let began = Instant::now();
     let ended = run(&stub, &["--timeout", "300ms", "--retries", "1000000"]);
@@ -222,7 +226,7 @@ fn the_deadline_ends_retries(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn no_first_response(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn the_first_timeout_ends_a_call_without_a_response(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let stub = Stub::start(wire, Call::wait_until_over);
     let ended = run(&stub, &["--first-timeout", "200ms"]);
     let error = "client: id 1: DEADLINE_EXCEEDED: no response within 200ms";
@@ -230,7 +234,7 @@ fn no_first_response(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn no_further_response(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn the_idle_timeout_ends_a_call_between_responses(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let stub = Stub::start(wire, |mut call| {
         call.respond("one");
         call.wait_until_over();
@@ -244,7 +248,7 @@ fn no_further_response(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 // --- Retries -----------------------------------------------------------------------------------
 
 #[rstest]
-fn retries_until_the_server_has_time(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_busy_server_is_retried(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let stub = Stub::start(wire, |call| match call.attempt {
         0 => call.fail(RpcStatusCode::UNAVAILABLE, "draining"),
         1 => call.fail(RpcStatusCode::RESOURCE_EXHAUSTED, "busy"),
@@ -257,7 +261,7 @@ fn retries_until_the_server_has_time(#[values(Clear, Tls, MutualTls)] wire: Wire
 }
 
 #[rstest]
-fn no_retry_of_what_will_not_get_better(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_permanent_failure_is_not_retried(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let stub = Stub::start(wire, |call| match call.attempt {
         0 => call.fail(RpcStatusCode::INVALID_ARGUMENT, "never"),
         _ => two(call),
@@ -267,7 +271,7 @@ fn no_retry_of_what_will_not_get_better(#[values(Clear, Tls, MutualTls)] wire: W
 }
 
 #[rstest]
-fn no_retry_after_a_first_response(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_call_with_a_response_is_not_retried(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let stub = Stub::start(wire, |mut call| match call.attempt {
         0 => {
             call.respond("one");
@@ -283,7 +287,7 @@ fn no_retry_after_a_first_response(#[values(Clear, Tls, MutualTls)] wire: Wire) 
 // --- Ids ---------------------------------------------------------------------------------------
 
 #[rstest]
-fn ids_reach_the_server_as_they_are(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn ids_reach_the_server_unchanged(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let stub = Stub::start(wire, two);
     let extremes = ["--id=-2147483648,2147483647", "--id", "-5"];
     let arguments = [
@@ -295,16 +299,18 @@ fn ids_reach_the_server_as_they_are(#[values(Clear, Tls, MutualTls)] wire: Wire)
 }
 
 #[rstest]
-fn several_ids_are_fetched_at_the_same_time(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn several_ids_are_fetched_concurrently(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let (arrived, all) = bounded(3);
     let (open, gate) = bounded::<()>(0);
     let stub = Stub::start(wire, move |call| {
         arrived.send(call.id).unwrap();
-        let _ = gate.recv_timeout(LIMIT); // opened by being dropped
+        let _ = gate.recv_timeout(TEST_TIMEOUT); // until the test drops `open`
         two(call);
     });
     let client = start(&stub, &["--id", "1-3", "--format", "text"]);
-    let mut ids: Vec<_> = (0..3).map(|_| all.recv_timeout(LIMIT).unwrap()).collect();
+    let mut ids: Vec<_> = (0..3)
+        .map(|_| all.recv_timeout(TEST_TIMEOUT).unwrap())
+        .collect();
     ids.sort_unstable();
     assert_eq!(ids, [1, 2, 3]);
     drop(open);
@@ -314,12 +320,12 @@ fn several_ids_are_fetched_at_the_same_time(#[values(Clear, Tls, MutualTls)] wir
 }
 
 #[rstest]
-fn of_several_failures_that_of_the_first_id_decides(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn the_failure_of_the_first_id_sets_the_exit_code(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let (open, gate) = bounded::<()>(0);
     let stub = Stub::start(wire, move |call| match call.id {
         1 => two(call),
         2 => {
-            let _ = gate.recv_timeout(LIMIT); // opened by being dropped
+            let _ = gate.recv_timeout(TEST_TIMEOUT); // until the test drops `open`
             call.fail(RpcStatusCode::DATA_LOSS, "later");
         }
         _ => call.fail(RpcStatusCode::DEADLINE_EXCEEDED, "sooner"),
@@ -340,7 +346,7 @@ fn of_several_failures_that_of_the_first_id_decides(#[values(Clear, Tls, MutualT
 }
 
 #[rstest]
-fn enough_cancels_the_rest(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn take_cancels_the_remaining_calls(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let (cancelled, seen) = bounded(1);
     let (open, gate) = bounded::<()>(0);
     let stub = Stub::start(wire, move |mut call| {
@@ -349,13 +355,13 @@ fn enough_cancels_the_rest(#[values(Clear, Tls, MutualTls)] wire: Wire) {
             call.wait_until_over();
             cancelled.send(()).unwrap();
         } else {
-            // Keeps the client alive: what cancels the other call is not its end.
-            let _ = gate.recv_timeout(LIMIT); // opened by being dropped
+            // Keeps the client alive, so that its exit does not cancel the other call.
+            let _ = gate.recv_timeout(TEST_TIMEOUT); // until the test drops `open`
             two(call);
         }
     });
     let client = start(&stub, &["--id", "1,2", "--take", "1", "--format", "text"]);
-    seen.recv_timeout(LIMIT).unwrap();
+    seen.recv_timeout(TEST_TIMEOUT).unwrap();
     drop(open);
     assert_complete(&client.end(), &["one", "one"]);
 }

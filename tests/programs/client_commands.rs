@@ -13,7 +13,7 @@ fn failed(ended: &Ended, code: i32, why: &str) {
 }
 
 #[rstest]
-fn they_tell_what_the_server_is(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn health_list_and_describe_print_the_services(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let server = TestServer::start(wire, &[]);
     let run = |arguments: &[&str]| server.client(arguments).end();
     for healthy in [&["health"][..], &["health", "protobuf.StreamService"]] {
@@ -48,7 +48,7 @@ fn they_tell_what_the_server_is(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn a_watch_tells_of_the_drain(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn health_watch_prints_the_drain(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let server = TestServer::start(wire, &[]);
     let watch = server.client(&["health", "--watch"]);
     assert_eq!(watch.line(), "SERVING");
@@ -59,7 +59,7 @@ fn a_watch_tells_of_the_drain(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[test]
-fn flags_for_the_connection_stand_on_both_sides() {
+fn connection_flags_work_before_and_after_the_command() {
     let server = TestServer::start(Clear, &[]);
     let client = |flags: &[&str]| Process::start(env!("CARGO_BIN_EXE_client"), flags).end();
     let address = server.address.as_str();
@@ -73,7 +73,7 @@ fn flags_for_the_connection_stand_on_both_sides() {
 }
 
 #[test]
-fn what_means_nothing_to_them_is_wrong_usage() {
+fn flags_of_a_fetch_are_wrong_usage() {
     let client = |flags: &[&str]| Process::start(env!("CARGO_BIN_EXE_client"), flags).end();
     for (flags, named) in [
         (&["--id", "2", "health"][..], "--id is for fetching"),
@@ -87,7 +87,7 @@ fn what_means_nothing_to_them_is_wrong_usage() {
 }
 
 #[test]
-fn a_server_that_is_not_there_is_no_connection() {
+fn a_missing_server_is_a_connection_failure() {
     let directory = tempfile::tempdir().unwrap();
     let address = format!("unix:{}/nobody", directory.path().display());
     for command in ["health", "list", "describe"] {

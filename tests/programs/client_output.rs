@@ -1,6 +1,6 @@
-//! What the client's binary writes to standard output: the formats to the letter, and at once.
+//! Standard output of the `client` binary: the exact formats, each response printed on arrival.
 
-use crate::common::process::{Process, LIMIT};
+use crate::common::process::{Process, TEST_TIMEOUT};
 use crate::common::stub::{Call, Stub};
 use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
 use crossbeam_channel::bounded;
@@ -12,7 +12,7 @@ fn start(stub: &Stub, arguments: &[&str]) -> Process {
     Process::start(env!("CARGO_BIN_EXE_client"), all)
 }
 
-/// What a client prints that ends well.
+/// The output of a client that succeeds.
 #[track_caller]
 fn output(stub: &Stub, arguments: &[&str]) -> Vec<String> {
     let ended = start(stub, arguments).end();
@@ -21,7 +21,7 @@ fn output(stub: &Stub, arguments: &[&str]) -> Vec<String> {
     ended.output
 }
 
-/// As the tutorial, but at once.
+/// The tutorial's responses, without delays.
 fn tutorial(wire: Wire) -> Stub {
     Stub::start(wire, |mut call| {
         for k in 0..5 {
@@ -111,25 +111,25 @@ fn quiet_is_a_summary_in_json(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn a_response_is_out_before_the_next_one_comes(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_response_is_printed_before_the_next_one_arrives(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let (next, turn) = bounded::<()>(0);
     let stub = Stub::start(wire, move |mut call| {
         for k in 0..3 {
             call.respond(&k.to_string());
-            turn.recv_timeout(LIMIT).unwrap();
+            turn.recv_timeout(TEST_TIMEOUT).unwrap();
         }
         call.end();
     });
     let client = start(&stub, &["--format", "text"]);
     for k in 0..3 {
         assert_eq!(client.line(), k.to_string());
-        next.send_timeout((), LIMIT).unwrap();
+        next.send_timeout((), TEST_TIMEOUT).unwrap();
     }
     assert_eq!(client.end().code, Some(0));
 }
 
 #[rstest]
-fn every_response_of_a_burst_is_out(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn every_response_of_a_burst_is_printed(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let stub = Stub::start(wire, |mut call| {
         for k in 0..20_000 {
             call.respond(&k.to_string());
@@ -144,7 +144,7 @@ fn every_response_of_a_burst_is_out(#[values(Clear, Tls, MutualTls)] wire: Wire)
 }
 
 #[rstest]
-fn large_responses_are_whole(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn large_responses_are_printed_completely(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let stub = Stub::start(wire, |mut call| {
         call.respond(&"x".repeat(8 << 20));
         call.end();
@@ -153,8 +153,8 @@ fn large_responses_are_whole(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     assert_eq!(lines.iter().map(String::len).collect::<Vec<_>>(), [8 << 20]);
 }
 
-/// `client | head -1`: the client ends, with success, and says nothing.
-fn reader_has_enough(wire: Wire, arguments: &[&str]) {
+/// `client | head -1`: the client exits successfully and prints no error.
+fn assert_success_after_one_line(wire: Wire, arguments: &[&str]) {
     let (over, seen) = bounded(2);
     let stub = Stub::start(wire, move |mut call| {
         while call.respond("more") {}
@@ -165,12 +165,12 @@ fn reader_has_enough(wire: Wire, arguments: &[&str]) {
     client.close_output();
     let ended = client.end();
     assert_eq!((ended.code, ended.errors), (Some(0), vec![]));
-    seen.recv_timeout(LIMIT).unwrap();
+    seen.recv_timeout(TEST_TIMEOUT).unwrap();
 }
 
 #[rstest]
-fn a_closed_pipe_is_no_error(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    reader_has_enough(wire, &["--format", "text"]);
+fn a_closed_pipe_is_a_success(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    assert_success_after_one_line(wire, &["--format", "text"]);
 }
 
 #[rstest]
@@ -190,7 +190,7 @@ fn a_closed_pipe_ends_all_calls(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn output_that_cannot_be_written_is_a_failure(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_failed_write_is_a_failure(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let stub = tutorial(wire);
     let script = r#"exec "$0" "$@" >/dev/full"#;
     let client = env!("CARGO_BIN_EXE_client");

@@ -1,4 +1,4 @@
-//! TLS on the client's side: whom it trusts, what it says when it does not, and what it sends.
+//! TLS in the `client` binary: trust, error messages, certificates and headers.
 
 use std::path::Path;
 
@@ -20,7 +20,7 @@ fn one(mut call: Call) {
     call.end();
 }
 
-/// Ends with exit code 3 and says `why`.
+/// Asserts exit code 3 and the message `why`.
 #[track_caller]
 fn cannot_connect(stub: &Stub, flags: &[&str], why: &str) {
     let ended = client(&stub.address, flags);
@@ -32,7 +32,7 @@ fn cannot_connect(stub: &Stub, flags: &[&str], why: &str) {
     assert_eq!(ended.errors, [error]);
 }
 
-/// The authority of a stub.
+/// The path of a stub's authority.
 fn ca(stub: &Stub) -> String {
     stub.client_flags()[4].clone()
 }
@@ -44,12 +44,12 @@ fn a_server_of_another_authority_is_not_trusted() {
     let directory = tempfile::tempdir().unwrap();
     let other = path(&Authority::new().write(&directory.path().join("other.pem")));
     cannot_connect(&stub, &["--tls", "--ca", &other], why);
-    // Nor does the system know the authority of a test.
+    // The system does not know a test's authority either.
     cannot_connect(&stub, &["--tls"], why);
 }
 
 #[test]
-fn the_name_has_to_be_the_servers() {
+fn the_certificate_must_have_the_servers_name() {
     let stub = Stub::start(Tls, one);
     let ca = ca(&stub);
     let of_another = ["--tls", "--ca", &ca, "--server-name", "example.test"];
@@ -64,7 +64,7 @@ fn the_name_has_to_be_the_servers() {
 }
 
 #[test]
-fn a_server_that_speaks_another_language() {
+fn tls_and_cleartext_do_not_mix() {
     let clear = Stub::start(Clear, one);
     cannot_connect(&clear, &["--tls"], "the server does not speak TLS");
     let tls = Stub::start(Tls, one);
@@ -73,7 +73,7 @@ fn a_server_that_speaks_another_language() {
 }
 
 #[test]
-fn a_certificate_that_the_server_does_not_trust() {
+fn an_untrusted_client_certificate_is_reported() {
     let stub = Stub::start(MutualTls, one);
     let directory = tempfile::tempdir().unwrap();
     let files = Authority::new().issue_files(directory.path(), "client", &["client.test"]);
@@ -103,14 +103,16 @@ fn headers_reach_the_server(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let flags: Vec<_> = flags.iter().map(String::as_str).collect();
     let ended = client(&stub.address, &flags);
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    let headers = told.recv_timeout(crate::common::process::LIMIT).unwrap();
+    let headers = told
+        .recv_timeout(crate::common::process::TEST_TIMEOUT)
+        .unwrap();
     for (name, value) in [("x-tenant", &b"blue"[..]), ("trace-bin", &[255, 0, 1])] {
         let found = headers.iter().find(|(found, _)| found == name);
         assert_eq!(found.unwrap().1, value);
     }
 }
 
-/// Ends with exit code 2 and says each part.
+/// Asserts exit code 2 and each part in the message.
 #[track_caller]
 fn wrong_usage(flags: &[&str], parts: &[&str]) {
     let ended = client("127.0.0.1:1", flags);
@@ -122,7 +124,7 @@ fn wrong_usage(flags: &[&str], parts: &[&str]) {
 }
 
 #[test]
-fn what_makes_no_sense_together_is_wrong_usage() {
+fn contradictory_flags_are_wrong_usage() {
     wrong_usage(&["--ca", "x"], &["needs", "--tls"]);
     wrong_usage(&["--server-name", "x"], &["needs", "--tls"]);
     wrong_usage(&["--tls", "--cert", "x"], &["needs", "--key"]);
@@ -132,7 +134,7 @@ fn what_makes_no_sense_together_is_wrong_usage() {
 }
 
 #[test]
-fn a_file_that_cannot_be_used_is_named_with_its_flag() {
+fn an_unusable_file_is_named_with_its_flag() {
     let directory = tempfile::tempdir().unwrap();
     let authority = Authority::new();
     let issue = |name| authority.issue_files(directory.path(), name, &["a.test"]);
@@ -151,7 +153,7 @@ fn a_file_that_cannot_be_used_is_named_with_its_flag() {
 }
 
 #[test]
-fn a_key_that_others_can_read_is_worth_a_warning() {
+fn a_key_readable_by_others_causes_a_warning() {
     let stub = Stub::start(MutualTls, one);
     let flags = stub.client_flags();
     let key = flags.last().unwrap();

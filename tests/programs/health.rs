@@ -1,12 +1,12 @@
-//! `grpc.health.v1.Health`, as probes and load balancers use it: statuses, and Watch calls, which learn
-//! of a drain first and hold nothing up.
+//! `grpc.health.v1.Health` for probes and load balancers: statuses, and Watch calls, which see a drain
+//! first and never delay shutdown.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::common::certificates::write_secret;
-use crate::common::process::LIMIT;
+use crate::common::process::TEST_TIMEOUT;
 use crate::common::proxy::Proxy;
 use crate::common::server::{send_raw, TestServer, FETCH};
 use crate::common::wire::path;
@@ -32,7 +32,7 @@ fn of(service: &str) -> HealthCheckRequest {
 }
 
 fn options() -> CallOption {
-    CallOption::default().timeout(LIMIT)
+    CallOption::default().timeout(TEST_TIMEOUT)
 }
 
 fn check(channel: &Channel, service: &str) -> Result<ServingStatus, RpcStatusCode> {
@@ -51,7 +51,7 @@ impl Watch {
         let stub = HealthClient::new(channel.clone());
         let stream = stub.watch_opt(&of(service), options()).unwrap();
         let client = Client::new(channel.clone());
-        // Not grpcio's own iterator, which can end with the status before the last messages.
+        // grpcio's own iterator can return the status before the last messages.
         let capacity = Capacity::default();
         Watch(receive(
             &client,
@@ -61,7 +61,7 @@ impl Watch {
         ))
     }
 
-    /// The next status, or the code that the call ends with.
+    /// The next status, or the code with which the call ends.
     #[track_caller]
     fn next(&mut self) -> Result<ServingStatus, RpcStatusCode> {
         match self.0.next() {
@@ -73,7 +73,7 @@ impl Watch {
 }
 
 #[rstest]
-fn whole_and_parts_are_serving(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn the_server_and_each_service_are_serving(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let server = TestServer::start(wire, &[]);
     let channel = server.channel();
     for service in ["", STREAM, "grpc.health.v1.Health"] {
@@ -94,7 +94,7 @@ fn whole_and_parts_are_serving(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn a_drain_is_told_first_and_not_held_up(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn watches_see_the_drain_and_end(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let server = TestServer::start(wire, &["--step", "1h", "--grace", "1h"]);
     let channel = server.channel();
     let mut watches: Vec<_> = ["", STREAM, "other"]
@@ -103,7 +103,7 @@ fn a_drain_is_told_first_and_not_held_up(#[values(Clear, Tls, MutualTls)] wire: 
     assert_eq!(watches[0].next(), Ok(ServingStatus::SERVING));
     assert_eq!(watches[1].next(), Ok(ServingStatus::SERVING));
     assert_eq!(watches[2].next(), Ok(ServingStatus::SERVICE_UNKNOWN));
-    // Holds the drain up, for its hour.
+    // Delays the end of the drain by an hour.
     let open = server.client(&["--take", "2"]);
     assert!(open.line().contains("Request #0"));
     let began = Instant::now();
@@ -119,7 +119,7 @@ fn a_drain_is_told_first_and_not_held_up(#[values(Clear, Tls, MutualTls)] wire: 
 }
 
 #[rstest]
-fn watches_hold_up_no_shutdown(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn watches_do_not_delay_shutdown(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let server = TestServer::start(wire, &["--grace", "1h"]);
     let channel = server.channel();
     // One of them is never read.
@@ -151,7 +151,7 @@ fn one_peer_cannot_hold_all_watches() {
     });
     assert_eq!(refused, Some(RpcStatusCode::RESOURCE_EXHAUSTED));
     assert_eq!(held.len(), 2501, "a quarter of 10,000 may be open");
-    // Another call is none of them.
+    // Other calls are not limited.
     assert_eq!(check(&channel, ""), Ok(ServingStatus::SERVING));
     let proxy = Proxy::from(Ipv4Addr::new(127, 0, 0, 2), &server.address);
     let other = ChannelBuilder::new(Arc::new(Environment::new(1))).connect(&proxy.address);
@@ -170,7 +170,7 @@ fn large_names_are_refused(#[values(Clear, Tls)] wire: Wire) {
 }
 
 #[rstest]
-fn tokens_are_for_health_too(#[values(Clear, Tls)] wire: Wire) {
+fn health_checks_need_a_token_too(#[values(Clear, Tls)] wire: Wire) {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("tokens");
     write_secret(&file, "secret");
@@ -181,9 +181,9 @@ fn tokens_are_for_health_too(#[values(Clear, Tls)] wire: Wire) {
     assert_eq!(shown.end().output, ["SERVING"]);
 }
 
-/// The library's, in a server of somebody else's.
+/// The library's health service in a plain grpcio server.
 #[test]
-fn changes_are_told_until_the_end() {
+fn a_watch_sees_each_change_until_shutdown() {
     let health = Health::new();
     let mut server = ServerBuilder::new(Arc::new(Environment::new(1)))
         .register_service(health.service())
@@ -200,7 +200,7 @@ fn changes_are_told_until_the_end() {
     assert_eq!(watch.next(), Ok(ServingStatus::NOT_SERVING));
     health.set("mine", ServingStatus::SERVING);
     assert_eq!(watch.next(), Ok(ServingStatus::SERVING));
-    // Nobody is told what has not changed.
+    // An unchanged status is not sent.
     health.set("mine", ServingStatus::SERVING);
     health.remove("mine");
     assert_eq!(watch.next(), Ok(ServingStatus::SERVICE_UNKNOWN));
@@ -210,10 +210,10 @@ fn changes_are_told_until_the_end() {
 
     let given_up = Watch::new(&channel, "");
     drop(given_up);
-    assert!(health.shut_down(LIMIT));
+    assert!(health.shut_down(TEST_TIMEOUT));
     assert_eq!(watch.next(), Ok(ServingStatus::NOT_SERVING));
     assert_eq!(watch.next(), Err(RpcStatusCode::UNAVAILABLE));
-    // For good; and who asks late is told as well.
+    // Shutdown is final, also for later calls.
     health.set("mine", ServingStatus::SERVING);
     assert_eq!(check(&channel, "mine"), Ok(ServingStatus::NOT_SERVING));
     let mut late = Watch::new(&channel, "");

@@ -1,4 +1,4 @@
-//! Malformed requests: each ends with a status that names the fault, and other calls go on.
+//! Malformed requests: each ends with a status that names the fault, and other calls continue.
 
 use crate::common::server::{send_raw, TestServer, FETCH};
 use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
@@ -11,7 +11,7 @@ fn server(wire: Wire) -> TestServer {
     TestServer::start(wire, &["--step", "0s", "--log-level", "warn"])
 }
 
-/// Sends a request; the server must still serve others afterwards.
+/// Sends a request that must fail, then a good one that must succeed.
 #[track_caller]
 fn refused(wire: Wire, request: Vec<u8>) -> grpcio::RpcStatus {
     let server = server(wire);
@@ -43,13 +43,13 @@ fn a_field_of_another_type(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn no_protobuf_at_all(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_request_that_is_not_protobuf(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let status = refused(wire, b"GET / HTTP/1.1".to_vec());
     assert_eq!(status.code(), RpcStatusCode::INTERNAL);
 }
 
 #[rstest]
-fn unknown_fields_are_no_error(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn unknown_fields_are_ignored(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let server = server(wire);
     // Field 15, a varint, before the id.
     let (responses, status) = send_raw(&server.channel(), FETCH, vec![0x78, 0x05, 0x08, 0x01]);
@@ -72,7 +72,7 @@ fn a_request_larger_than_allowed(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn the_largest_request_is_as_large_as_the_flag_says(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn the_size_limit_of_requests_is_exact(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let flags = ["--step", "0s", "--log-level", "warn"];
     let server = TestServer::start(
         wire,
@@ -80,7 +80,7 @@ fn the_largest_request_is_as_large_as_the_flag_says(#[values(Clear, Tls, MutualT
     );
     let channel = server.channel();
     let request = |bytes: usize| {
-        // The id, then an unknown field that fills it up.
+        // The id, then an unknown field as padding.
         let length = u16::try_from(bytes - 5).unwrap();
         let length = [length as u8 & 0x7f | 0x80, (length >> 7) as u8];
         let mut request = [GOOD, &[0x7a], &length].concat();
@@ -139,7 +139,7 @@ fn an_unknown_method_and_an_unknown_service(#[values(Clear, Tls, MutualTls)] wir
 }
 
 #[rstest]
-fn nobody_elses_stream_is_touched(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn other_streams_are_unaffected(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let server = TestServer::start(wire, &["--step", "50ms", "--responses", "10"]);
     let channel = server.channel();
     let other = {

@@ -1,4 +1,4 @@
-//! What Prometheus, an orchestrator and a person at a dashboard see of the `server` binary.
+//! Metrics, health and readiness pages of the `server` binary, and the dashboard.
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
@@ -13,7 +13,7 @@ use rstest::rstest;
 
 const LABELS: &str = r#"grpc_type="server_stream",grpc_service="protobuf.StreamService",grpc_method="FetchResponse""#;
 
-/// A server that is watched, and where.
+/// A server and the address of its metrics.
 struct Watched {
     server: TestServer,
     metrics: String,
@@ -39,14 +39,14 @@ impl Watched {
         body
     }
 
-    /// The value of a sample, by its name and labels.
+    /// The value of a sample, by name and labels.
     #[track_caller]
     fn sample(&self, name: &str, labels: &str) -> f64 {
         let value = value(&self.scrape(), name, labels);
         value.unwrap_or_else(|| panic!("no {name} {{{labels}}}"))
     }
 
-    /// Waits for a value; one that has just been asked for may be told again for 50 ms.
+    /// Waits for a value; the server caches each page for 50 ms.
     #[track_caller]
     fn eventually(&self, name: &str, labels: &str, holds: impl Fn(f64) -> bool) {
         let seen = || value(&self.scrape(), name, labels);
@@ -93,10 +93,10 @@ fn calls_are_counted_under_the_standard_names(#[values(Clear, Tls, MutualTls)] w
 }
 
 #[rstest]
-fn a_stream_is_seen_while_it_runs(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_running_stream_is_counted(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let flags = ["--responses", "1000000", "--step", "0s", "--size", "64KiB"];
     let watched = Watched::start(wire, &flags);
-    // Its output is a pipe that nobody reads after the first line: it stalls.
+    // Nothing reads its output after the first line, so it stalls.
     let mut client = watched.server.client(&["--format", "text"]);
     client.line();
     watched.eventually("fanstream_open_streams", LABELS, |n| n == 1.0);
@@ -122,11 +122,11 @@ fn a_stream_is_seen_while_it_runs(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn a_reader_that_does_not_read_shows(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_stalled_reader_is_visible(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let flags = ["--responses", "1000000", "--step", "0s", "--size", "64KiB"];
     let watched = Watched::start(wire, &flags);
     let channel = watched.server.channel();
-    // A stream that is never polled takes what its window takes, and no more.
+    // A stream that is never polled accepts no more than its window.
     let stub = fanstream::proto::stream_grpc::StreamServiceClient::new(channel);
     let stalled = stub.fetch_response(&Default::default()).unwrap();
     watched.eventually("fanstream_parked_producers", LABELS, |n| n == 1.0);
@@ -138,7 +138,7 @@ fn a_reader_that_does_not_read_shows(#[values(Clear, Tls, MutualTls)] wire: Wire
 }
 
 #[rstest]
-fn refused_calls_say_why(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn refused_calls_are_counted_by_reason(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let directory = tempfile::tempdir().unwrap();
     let tokens = directory.path().join("tokens");
     std::fs::write(&tokens, "known\n").unwrap();
@@ -150,7 +150,7 @@ fn refused_calls_say_why(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let refused = "fanstream_refused_calls_total";
     assert_eq!(watched.sample(refused, r#"reason="token""#), 1.0);
 
-    // A header in the clear would be a warning; it is what the test is not about.
+    // Avoids the warning about a token in the clear.
     let token = ["-H", "authorization: Bearer known"];
     let first = watched.server.client(&token);
     watched.eventually("fanstream_open_streams", LABELS, |n| n == 1.0);
@@ -163,19 +163,19 @@ fn refused_calls_say_why(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn a_deadline_is_an_end_like_others(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn an_exceeded_deadline_is_counted(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let watched = Watched::start(wire, &["--step", "1h"]);
     let client = watched.server.client(&["--timeout", "300ms"]).end();
     assert_eq!(client.code, Some(4));
     watched.eventually("fanstream_open_streams", LABELS, |n| n == 0.0);
-    // Client and server both look at the clock, and the client's cancel may be faster.
+    // The client's cancellation may arrive before the server's own deadline.
     let [late, gone] = ["DeadlineExceeded", "Canceled"].map(with_code);
     let ended = |code: &str| watched.sample("grpc_server_handled_total", code);
     assert_eq!(ended(&late) + ended(&gone), 1.0);
 }
 
 #[test]
-fn every_family_says_what_it_is_and_stays_together() {
+fn every_family_has_help_and_a_type_and_is_contiguous() {
     let watched = Watched::start(Clear, &["--step", "0s"]);
     watched.server.client(&[]).end();
     let text = watched.scrape();
@@ -204,7 +204,7 @@ fn every_family_says_what_it_is_and_stays_together() {
 }
 
 #[test]
-fn the_dashboard_asks_for_nothing_that_is_not_there() {
+fn the_dashboard_uses_only_exported_metrics() {
     let printed = server(["--print-dashboard"]).end();
     assert_eq!(printed.code, Some(0));
     let dashboard: serde_json::Value = serde_json::from_str(&printed.output.join("\n")).unwrap();
@@ -238,7 +238,7 @@ fn the_dashboard_asks_for_nothing_that_is_not_there() {
             asked.extend(names.get(word));
         }
     }
-    // And what streams need is on it.
+    // It shows the metrics of streams.
     for name in &names {
         let family = name.trim_end_matches("_count").trim_end_matches("_sum");
         let shown = asked.iter().any(|asked| asked.starts_with(family));
@@ -263,7 +263,7 @@ fn strings_of<'a>(key: &str, value: &'a serde_json::Value, found: &mut Vec<&'a s
 }
 
 #[test]
-fn health_and_readiness_and_nothing_else() {
+fn only_health_readiness_and_metrics_have_pages() {
     let watched = Watched::start(Clear, &["--step", "1h", "--grace", "1h"]);
     let status = |path| get(&watched.metrics, path).status;
     assert_eq!(status("/healthz"), 200);
@@ -277,7 +277,7 @@ fn health_and_readiness_and_nothing_else() {
     assert!(post.head.contains("Allow: GET"));
     assert_eq!(send(&watched.metrics, "no HTTP at all\r\n\r\n").status, 400);
 
-    // While it drains it lives, and takes no calls.
+    // A draining server is healthy but not ready.
     let _open = watched.server.client(&[]);
     watched.eventually("fanstream_open_streams", LABELS, |n| n == 1.0);
     watched.server.process.signal("-TERM");
@@ -287,7 +287,7 @@ fn health_and_readiness_and_nothing_else() {
 }
 
 #[test]
-fn those_who_send_nothing_keep_nobody_out() {
+fn silent_http_clients_do_not_block_others() {
     let watched = Watched::start(Clear, &[]);
     let threads = || watched.sample("process_threads", "");
     let before = threads();
@@ -301,13 +301,13 @@ fn those_who_send_nothing_keep_nobody_out() {
         "{} threads, {before} before",
         threads()
     );
-    // Those that went over the limit were closed, the oldest first.
+    // The server closed the oldest connections beyond the limit.
     let mut rest = String::new();
     assert!(matches!(idle[0].read_to_string(&mut rest), Ok(0) | Err(_)));
 }
 
 #[test]
-fn a_port_that_is_taken_is_named() {
+fn a_metrics_port_in_use_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let flags = ["--listen", "127.0.0.1:0", "--metrics", &address];

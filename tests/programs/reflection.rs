@@ -1,9 +1,9 @@
-//! Reflection, as tools use it: both versions answer alike, and wrong questions get an answer too.
+//! Server reflection: both versions answer alike, and invalid requests get an error response.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use crate::common::process::{eventually, LIMIT};
+use crate::common::process::{eventually, TEST_TIMEOUT};
 use crate::common::proxy::Proxy;
 use crate::common::server::TestServer;
 use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
@@ -28,7 +28,7 @@ const V1ALPHA: &str = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectio
 struct Call {
     questions: ClientDuplexSender<ServerReflectionRequest>,
     answers: ClientDuplexReceiver<ServerReflectionResponse>,
-    /// Its poll thread ends with it.
+    /// Keeps the poll thread alive.
     _channel: Channel,
 }
 
@@ -46,7 +46,7 @@ impl Call {
                 de: pb_de,
             },
         };
-        let options = CallOption::default().timeout(LIMIT);
+        let options = CallOption::default().timeout(TEST_TIMEOUT);
         let (questions, answers) = Client::new(channel.clone())
             .duplex_streaming(&method, options)
             .unwrap();
@@ -64,7 +64,7 @@ impl Call {
             ..ServerReflectionRequest::default()
         };
         let question = (request.clone(), WriteFlags::default());
-        // Of a call that is over, the status comes as the answer.
+        // If the call is over, returns its status.
         let _ = block_on(self.questions.send(question));
         match block_on(self.answers.next()) {
             Some(Ok(response)) => {
@@ -77,7 +77,7 @@ impl Call {
         }
     }
 
-    /// The names of the files of an answer, or the code of the error in it.
+    /// The file names in a response, or its error code.
     #[track_caller]
     fn files(&mut self, asked: Asked) -> Result<Vec<String>, i32> {
         match self.ask(Some(asked)).unwrap() {
@@ -101,7 +101,7 @@ fn symbol(name: &str) -> Asked {
 }
 
 #[rstest]
-fn both_versions_tell_of_the_services_and_their_files(
+fn both_versions_list_the_services_and_their_files(
     #[values(Clear, Tls, MutualTls)] wire: Wire,
     #[values(V1, V1ALPHA)] version: &'static str,
 ) {
@@ -147,11 +147,11 @@ fn both_versions_tell_of_the_services_and_their_files(
 }
 
 #[rstest]
-fn what_is_not_there_is_not_found(#[values(V1, V1ALPHA)] version: &'static str) {
+fn an_unknown_symbol_is_not_found(#[values(V1, V1ALPHA)] version: &'static str) {
     let server = TestServer::start(Clear, &[]);
     let mut call = Call::new(&server.channel(), version);
     let not_found = Err(5);
-    // The last two are described, but not served.
+    // The last two have descriptors but are not served.
     for name in [
         "",
         ".",
@@ -190,7 +190,7 @@ fn what_is_not_there_is_not_found(#[values(V1, V1ALPHA)] version: &'static str) 
         panic!("nothing was asked");
     };
     assert_eq!(error.error_code, 3);
-    // Too much in one request ends the call, and this one only.
+    // A request that is too large ends only its own call.
     let large = call.ask(Some(symbol(&"x".repeat(1 << 20))));
     assert_eq!(large, Err(RpcStatusCode::RESOURCE_EXHAUSTED));
     let mut next = Call::new(&server.channel(), version);
@@ -198,7 +198,7 @@ fn what_is_not_there_is_not_found(#[values(V1, V1ALPHA)] version: &'static str) 
 }
 
 #[rstest]
-fn open_calls_hold_up_no_shutdown(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn open_calls_do_not_delay_shutdown(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let server = TestServer::start(wire, &["--grace", "1h"]);
     let mut call = Call::new(&server.channel(), V1);
     assert!(call.files(symbol("protobuf.Request")).is_ok());
@@ -207,7 +207,7 @@ fn open_calls_hold_up_no_shutdown(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[test]
-fn one_peer_cannot_hold_all_places() {
+fn one_peer_cannot_use_up_all_calls() {
     let server = TestServer::start(Clear, &[]);
     let channel = server.channel();
     let ask = |call: &mut Call| call.ask(Some(symbol("protobuf.Request"))).map(drop);
@@ -224,13 +224,13 @@ fn one_peer_cannot_hold_all_places() {
     let environment = Arc::new(Environment::new(1));
     let other = ChannelBuilder::new(environment).connect(&proxy.address);
     assert_eq!(ask(&mut Call::new(&other, V1)), Ok(()));
-    // Places come back.
+    // Ended calls no longer count.
     held.clear();
     eventually(|| ask(&mut Call::new(&channel, V1)).ok());
 }
 
 #[test]
-fn it_can_be_turned_off() {
+fn reflection_can_be_turned_off() {
     let server = TestServer::start(Clear, &["--no-reflection"]);
     let mut call = Call::new(&server.channel(), V1);
     let asked = call.ask(Some(symbol("protobuf.Request")));
@@ -242,7 +242,7 @@ fn it_can_be_turned_off() {
 }
 
 #[test]
-fn files_of_generated_code_will_do_and_must_be_complete() {
+fn descriptors_of_generated_code_must_be_complete() {
     let stream = fanstream::proto::stream::file_descriptor_proto();
     assert!(Reflection::of_files([stream]).is_ok());
     let mut incomplete = stream.clone();

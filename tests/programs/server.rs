@@ -1,4 +1,4 @@
-//! The `server` binary as its user meets it: what it prints, where it listens, how it ends.
+//! The `server` binary: its log, listeners, errors and exit codes.
 
 use std::fs::Permissions;
 use std::net::{TcpListener, TcpStream, ToSocketAddrs};
@@ -12,9 +12,9 @@ use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
 use grpcio::RpcStatusCode;
 use rstest::rstest;
 
-/// The text behind Go's time stamp.
+/// The text after Go's time stamp.
 #[track_caller]
-fn behind_stamp(line: &str) -> &str {
+fn without_stamp(line: &str) -> &str {
     let (stamp, text) = line.split_at("2020/11/10 22:26:11 ".len());
     let shape = |c: char| if c.is_ascii_digit() { '0' } else { c };
     let shape: String = stamp.chars().map(shape).collect();
@@ -23,15 +23,15 @@ fn behind_stamp(line: &str) -> &str {
 }
 
 #[rstest]
-fn its_log_is_the_tutorials(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    // Far enough apart that no worker overtakes another, also on a busy machine.
+fn the_log_equals_the_tutorials(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+    // Long enough that workers finish in order, even on a busy machine.
     let server = TestServer::start(wire, &["--step", "100ms"]);
     let client = server.client(&["--id", "7"]).end();
     assert_eq!(client.code, Some(0));
     server.process.signal("-TERM");
     let Ended { code, errors, .. } = server.process.end();
     assert_eq!(code, Some(0));
-    let lines: Vec<_> = errors.iter().map(|line| behind_stamp(line)).collect();
+    let lines: Vec<_> = errors.iter().map(|line| without_stamp(line)).collect();
     assert_eq!(
         lines[..7],
         [
@@ -47,7 +47,7 @@ fn its_log_is_the_tutorials(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn its_log_can_be_json(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn the_log_can_be_json(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let server = TestServer::start(wire, &["--step", "0s", "--log-format", "json"]);
     server.client(&[]).end();
     server.process.signal("-TERM");
@@ -62,7 +62,7 @@ fn its_log_can_be_json(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn it_is_silent_when_told(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn log_level_warn_is_silent(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let server = TestServer::start(wire, &["--step", "0s", "--log-level", "warn"]);
     server.client(&[]).end();
     server.process.signal("-TERM");
@@ -82,7 +82,7 @@ fn responses_come_a_step_apart(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn results_have_the_size_that_is_asked_for(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn results_have_the_requested_size(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let server = TestServer::start(wire, &["--size", "64KiB", "--step", "0s"]);
     let text = server.client(&["--format", "text"]).end();
     assert_eq!(text.output.len(), 5);
@@ -90,7 +90,7 @@ fn results_have_the_size_that_is_asked_for(#[values(Clear, Tls, MutualTls)] wire
 }
 
 #[rstest]
-fn localhost_is_all_its_addresses_on_one_port(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn localhost_binds_all_its_addresses_on_one_port(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let server = TestServer::listen(wire, "localhost:0", &["--step", "0s"]);
     let port: u16 = server
         .address
@@ -99,14 +99,14 @@ fn localhost_is_all_its_addresses_on_one_port(#[values(Clear, Tls, MutualTls)] w
         .parse()
         .unwrap();
     for address in ("localhost", port).to_socket_addrs().unwrap() {
-        // Also ::1, on machines whose localhost is that too.
+        // Includes ::1 where localhost resolves to it.
         assert!(TcpStream::connect(address).is_ok(), "{address}");
     }
     assert_eq!(server.client(&[]).end().code, Some(0));
 }
 
 #[test]
-fn it_warns_where_strangers_can_call() {
+fn a_public_cleartext_address_causes_a_warning() {
     let server = TestServer::listen(Clear, "0.0.0.0:0", &[]);
     server.process.error_line();
     let warning = server.process.error_line();
@@ -133,16 +133,16 @@ fn a_unix_socket_is_served_and_removed(#[values(Clear, Tls, MutualTls)] wire: Wi
     assert!(!path.exists());
 }
 
-/// The C-core decodes escapes in an address; a path is meant as it is typed.
+/// The C-core decodes escapes in an address; a path must be taken literally.
 #[rstest]
-fn a_unix_socket_has_the_path_that_is_typed(
+fn a_unix_socket_path_is_taken_literally(
     #[values("a%41", "50%", "a b?c#d", "%2e%2e%2fup")] name: &str,
 ) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(name);
     let address = format!("unix:{}", path.display());
     let served = server(["--listen", &address, "--step", "0s"]);
-    assert_eq!(behind_stamp(&served.error_line()), "start server");
+    assert_eq!(without_stamp(&served.error_line()), "start server");
     assert!(path.exists());
     let flags = ["--addr", &address, "--format", "text"];
     let client = Process::start(env!("CARGO_BIN_EXE_client"), flags).end();
@@ -157,7 +157,7 @@ fn a_unix_socket_has_the_path_that_is_typed(
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 }
 
-/// Ends with exit code 3 and one line that says `why`.
+/// Asserts exit code 3 and one line that contains `why`.
 #[track_caller]
 fn cannot_listen(address: &str, why: &str) {
     let ended = server(["--listen", address]).end();
@@ -180,7 +180,7 @@ fn an_address_in_use() {
 }
 
 #[test]
-fn half_a_name_is_in_use() {
+fn one_address_of_a_name_is_in_use() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     cannot_listen(&format!("localhost:{port}"), "Address already in use");
@@ -200,7 +200,7 @@ fn an_address_of_another_machine() {
 }
 
 #[test]
-fn a_socket_path_that_cannot_be() {
+fn an_unusable_socket_path() {
     let dir = tempfile::tempdir().unwrap();
     let unix = |name: &str| format!("unix:{}/{name}", dir.path().display());
     cannot_listen(&unix("missing/socket"), "No such file or directory");
@@ -209,11 +209,11 @@ fn a_socket_path_that_cannot_be() {
     assert_eq!(std::fs::read(dir.path().join("file")).unwrap(), b"kept");
     let _live = UnixListener::bind(dir.path().join("live")).unwrap();
     cannot_listen(&unix("live"), "address in use");
-    // Left behind by a server that was killed: taken over.
+    // The stale socket of a killed server is replaced.
     drop(UnixListener::bind(dir.path().join("stale")).unwrap());
     let address = unix("stale");
     let server = server(["--listen", &address]);
-    assert_eq!(behind_stamp(&server.error_line()), "start server");
+    assert_eq!(without_stamp(&server.error_line()), "start server");
 }
 
 #[test]
@@ -224,7 +224,7 @@ fn a_socket_path_without_permission() {
     let address = format!("unix:{}", path.display());
     match UnixListener::bind(&path) {
         Err(_) => cannot_listen(&address, "Permission denied"),
-        // Root may do everything but this.
+        // Root ignores permissions, except in /proc.
         Ok(_) => cannot_listen("unix:/proc/socket", "cannot listen on unix:/proc/socket"),
     }
 }
@@ -240,7 +240,7 @@ fn wrong_flags_are_named() {
 }
 
 #[rstest]
-fn a_stream_too_many_is_resource_exhausted(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_stream_beyond_the_maximum_is_resource_exhausted(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let server = TestServer::start(wire, &["--max-streams", "1", "--step", "1h"]);
     let first = server.client(&[]);
     first.line();
@@ -253,7 +253,7 @@ fn a_stream_too_many_is_resource_exhausted(#[values(Clear, Tls, MutualTls)] wire
 }
 
 #[rstest]
-fn streams_of_one_connection_wait_for_each_other(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn streams_beyond_the_connection_limit_wait(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let server = TestServer::start(
         wire,
         &["--max-streams-per-connection", "1", "--step", "50ms"],
@@ -262,7 +262,7 @@ fn streams_of_one_connection_wait_for_each_other(#[values(Clear, Tls, MutualTls)
     assert_eq!((ended.code, ended.output.len()), (Some(0), 20));
     server.process.signal("-TERM");
     let log = server.process.end().errors;
-    // One id after the other, never two at once: five responses, then the next request.
+    // One id at a time: five responses, then the next request.
     for of_one_id in log[1..25].chunks(6) {
         assert!(of_one_id[0].contains("fetch response"), "{log:#?}");
         for (k, line) in of_one_id[1..].iter().enumerate() {

@@ -1,5 +1,5 @@
-//! TLS on the server's side: whom it serves, what it says of files that cannot be used, and that
-//! certificates change under streams that do not notice.
+//! TLS in the `server` binary: client certificates, error messages, and certificates that are reloaded
+//! without disturbing open streams.
 
 use std::fs;
 use std::net::TcpStream;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::common::certificates::{write_secret, Authority, Files};
-use crate::common::process::{eventually, Process, LIMIT};
+use crate::common::process::{eventually, Process, TEST_TIMEOUT};
 use crate::common::server::{server, TestServer};
 use crate::common::wire::Wire::{MutualTls, Tls};
 use crate::common::wire::{path, SERVER_NAMES};
@@ -24,7 +24,7 @@ use grpcio::{Channel, ChannelBuilder, ChannelCredentialsBuilder, Environment};
 use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
 use openssl::x509::X509;
 
-/// What a new connection is shown: the certificate, and the protocol that is agreed on.
+/// The certificate and the negotiated protocol of a new connection.
 fn shown(address: &str) -> (X509, Option<Vec<u8>>) {
     let mut connector = SslConnector::builder(SslMethod::tls()).unwrap();
     connector.set_verify(SslVerifyMode::NONE);
@@ -53,13 +53,13 @@ fn a_server_shows_its_certificate_and_speaks_http_2() {
     assert_eq!(agreed.as_deref(), Some(&b"h2"[..]));
 }
 
-/// A stream of which no more than a response is taken in before it is read.
+/// A stream that buffers at most one response before it is read.
 fn call(channel: &Channel) -> Responses<Response> {
     let stub = StreamServiceClient::new(channel.clone());
     let stream = stub.fetch_response(&Request::default()).unwrap();
     let timeouts = ReceiveTimeouts {
-        first: Some(LIMIT),
-        idle: Some(LIMIT),
+        first: Some(TEST_TIMEOUT),
+        idle: Some(TEST_TIMEOUT),
     };
     let poller = grpcio::Client::new(channel.clone());
     receive(&poller, stream, Capacity::messages(1), timeouts)
@@ -79,7 +79,7 @@ fn certificates_change_under_200_streams_that_lose_nothing() {
     let tutorial = Tutorial {
         responses: RESPONSES,
         step: Duration::ZERO,
-        // Far more than the channels and the HTTP/2 window hold: no stream ends unread.
+        // More than the channels and the HTTP/2 window hold: no stream ends unread.
         size: Some(4096),
     };
     let server = Server::builder()
@@ -98,7 +98,7 @@ fn certificates_change_under_200_streams_that_lose_nothing() {
         .unwrap();
     let address = server.bound()[0].address.to_string();
     let channel = ChannelBuilder::new(Arc::new(Environment::new(1)))
-        // The window stays as small as it is.
+        // Keeps the window small.
         .raw_cfg_int(c"grpc.http2.bdp_probe".into(), 0)
         .set_credentials(
             ChannelCredentialsBuilder::new()
@@ -134,7 +134,7 @@ fn certificates_change_under_200_streams_that_lose_nothing() {
 }
 
 #[test]
-fn half_a_new_pair_changes_nothing_and_is_said_once() {
+fn a_mismatched_new_pair_is_reported_once_and_ignored() {
     let server = TestServer::start(Tls, &[]);
     let flags = server.line.server_flags();
     let (pem, key) = (Path::new(&flags[1]), Path::new(&flags[3]));
@@ -146,7 +146,7 @@ fn half_a_new_pair_changes_nothing_and_is_said_once() {
     assert!(said.contains("error: the private key `"), "{said}");
     assert!(said.contains("is not the key of the certificate"), "{said}");
     assert!(shown(&server.address).0 == old);
-    // Cut short, as by a full disk.
+    // Truncated, as by a full disk.
     fs::write(pem, &new_pem[..new_pem.len() / 2]).unwrap();
     let said = server.process.error_line();
     assert!(said.contains("error: the certificate `"), "{said}");
@@ -159,7 +159,7 @@ fn half_a_new_pair_changes_nothing_and_is_said_once() {
 }
 
 #[test]
-fn clients_of_other_authorities_can_be_let_in_later() {
+fn a_client_authority_can_be_added_later() {
     let server = TestServer::start(MutualTls, &["--step", "0s"]);
     let directory = tempfile::tempdir().unwrap();
     let authority = Authority::new();
@@ -175,14 +175,14 @@ fn clients_of_other_authorities_can_be_let_in_later() {
     assert_eq!(connect().code, Some(3));
     let client_ca = &server.line.server_flags()[5];
     let old = fs::read_to_string(ca).unwrap();
-    // What the clients trust is the same file here, and has to stay in it.
+    // The clients trust the same file, so the first authority stays in it.
     let new = fs::read_to_string(authority.write(&directory.path().join("ca"))).unwrap();
     fs::write(client_ca, old + &new).unwrap();
     eventually(|| (connect().code == Some(0)).then_some(()));
 }
 
 #[test]
-fn a_client_without_a_certificate_gets_nothing() {
+fn a_client_without_a_certificate_is_refused() {
     let server = TestServer::start(MutualTls, &[]);
     let ca = &server.line.client_flags()[2];
     let flags = ["--addr", &server.address, "--tls", "--ca", ca];
@@ -197,7 +197,7 @@ fn a_client_without_a_certificate_gets_nothing() {
     assert!(!log.contains("fetch response"), "{log}");
 }
 
-/// Ends with exit code 2 and one line that names the flag, the file and `why`.
+/// Asserts exit code 2 and one line that names the flag, the file and `why`.
 #[track_caller]
 fn cannot_use(flags: &[&str], flag: &str, file: &str, why: &str) {
     let ended = server([&["--listen", "127.0.0.1:0"], flags].concat()).end();
@@ -211,7 +211,7 @@ fn cannot_use(flags: &[&str], flag: &str, file: &str, why: &str) {
 }
 
 #[test]
-fn a_file_that_cannot_be_used_is_named_with_its_flag() {
+fn an_unusable_file_is_named_with_its_flag() {
     let directory = tempfile::tempdir().unwrap();
     let authority = Authority::new();
     let issue = |name| authority.issue_files(directory.path(), name, &SERVER_NAMES);
@@ -258,7 +258,7 @@ fn a_file_that_cannot_be_used_is_named_with_its_flag() {
 }
 
 #[test]
-fn where_strangers_can_call_tls_is_enough() {
+fn a_public_address_with_tls_causes_no_warning() {
     let server = TestServer::listen(Tls, "0.0.0.0:0", &["--log-level", "warn"]);
     let Address::Tcp { port, .. } = server.address.parse().unwrap() else {
         panic!("{}", server.address)
@@ -269,7 +269,7 @@ fn where_strangers_can_call_tls_is_enough() {
 }
 
 #[test]
-fn a_key_that_others_can_read_is_worth_a_warning() {
+fn a_key_readable_by_others_causes_a_warning() {
     let directory = tempfile::tempdir().unwrap();
     let files = Authority::new().issue_files(directory.path(), "server", &SERVER_NAMES);
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o640);

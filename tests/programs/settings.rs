@@ -1,5 +1,5 @@
-//! Settings from files and the environment, and what the programs say of themselves, as a user of
-//! the binaries meets it. What comes before what is covered by the unit tests of `cli::settings`.
+//! Settings from files and the environment, completion scripts, manual pages and help. Unit tests of
+//! `cli::settings` cover which source takes precedence.
 
 use std::fs;
 use std::path::Path;
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 const SERVER: &str = env!("CARGO_BIN_EXE_server");
 const CLIENT: &str = env!("CARGO_BIN_EXE_client");
 
-/// Flags as a file for `--config`.
+/// Converts flags to a file for `--config`.
 fn as_toml(flags: &[String]) -> String {
     let mut text = String::new();
     let mut flags = flags.iter().peekable();
@@ -38,13 +38,13 @@ fn run(program: &str, arguments: &[&str]) -> Ended {
     Process::start(program, arguments).end()
 }
 
-/// With these variables, given as `env` takes them.
+/// Runs a program with these environment variables, in the syntax of `env`.
 fn run_in(environment: &[&str], program: &str, arguments: &[&str]) -> Ended {
     run("env", &[environment, &[program], arguments].concat())
 }
 
 #[rstest]
-fn a_server_and_a_client_from_files(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn files_configure_server_and_client(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let directory = tempfile::tempdir().unwrap();
     let line = wire.lay();
     let of_server = as_toml(&line.server_flags());
@@ -95,7 +95,7 @@ fn a_wrong_setting_is_wrong_usage() {
 }
 
 #[test]
-fn a_server_says_where_an_unusable_file_was_set() {
+fn an_unusable_file_is_reported_with_its_setting() {
     let directory = tempfile::tempdir().unwrap();
     let path = file(
         &directory,
@@ -109,7 +109,7 @@ fn a_server_says_where_an_unusable_file_was_set() {
 }
 
 #[rstest]
-fn what_is_checked_is_shown_and_can_be_read_back(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn check_config_prints_a_file_that_can_be_read_back(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let directory = tempfile::tempdir().unwrap();
     let line = wire.lay();
     for (program, flags, sure) in [
@@ -143,7 +143,7 @@ fn what_is_checked_is_shown_and_can_be_read_back(#[values(Clear, Tls, MutualTls)
 }
 
 #[test]
-fn checking_finds_what_a_start_would_find() {
+fn check_config_finds_the_errors_of_a_start() {
     let directory = tempfile::tempdir().unwrap();
     let nonsense = file(&directory, "nonsense.pem", "no certificate");
     for (flags, said) in [
@@ -166,19 +166,19 @@ fn checking_finds_what_a_start_would_find() {
 }
 
 #[test]
-fn checking_binds_nothing() {
+fn check_config_binds_no_address() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let ended = run(SERVER, &["--check-config", "--listen", &address]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
 }
 
-// --- What the programs say of themselves --------------------------------------------------------
+// --- Completion, manual pages and help ----------------------------------------------------------
 
-/// What bash offers behind `line`.
+/// Bash's completions of `line`.
 fn completed(script: &Path, program: &str, line: &[&str]) -> Vec<String> {
     let words: Vec<_> = line.iter().map(|word| format!("'{word}'")).collect();
-    // As bash itself does it: the function that `complete` names, with the words so far.
+    // Calls the function registered with `complete`, as bash does.
     let call = format!(
         "source '{}'; COMP_WORDS=({}); COMP_CWORD={}; \
          run=$(complete -p {program} | sed 's/.*-F \\([^ ]*\\).*/\\1/'); \
@@ -237,7 +237,7 @@ fn bash_completes_flags_and_values() {
 #[case("fish", "complete -c")]
 #[case("powershell", "Register-ArgumentCompleter")]
 #[case("elvish", "edit:completion")]
-fn every_shell_has_its_script(#[case] shell: &str, #[case] its: &str) {
+fn every_shell_has_a_completion_script(#[case] shell: &str, #[case] its: &str) {
     for program in [SERVER, CLIENT] {
         let ended = run(program, &["--completions", shell]);
         assert_eq!(
@@ -254,7 +254,7 @@ fn every_shell_has_its_script(#[case] shell: &str, #[case] its: &str) {
 }
 
 #[test]
-fn manual_pages_are_pages() {
+fn manual_pages_are_well_formed() {
     let directory = tempfile::tempdir().unwrap();
     for program in [SERVER, CLIENT] {
         let page = run(program, &["--man"]).output.join("\n") + "\n";
@@ -284,7 +284,7 @@ fn manual_pages_are_pages() {
 }
 
 #[test]
-fn help_begins_with_what_to_do() {
+fn help_begins_with_the_purpose() {
     for program in [SERVER, CLIENT] {
         let help = run(program, &["--help"]).output.join("\n");
         let at = |part: &str| help.find(part).unwrap_or_else(|| panic!("{part}: {help}"));

@@ -1,5 +1,5 @@
 //! Shutdown: streams may finish within the grace period, the rest end with UNAVAILABLE, and the process
-//! exits in time whatever clients do.
+//! exits in time regardless of its clients.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,7 +29,7 @@ fn call(channel: &Channel) -> Responses<Response> {
     )
 }
 
-/// `None` is OK.
+/// `None` means OK.
 #[track_caller]
 fn end(responses: Responses<Response>) -> (usize, Option<grpcio::RpcStatus>) {
     let mut received = 0;
@@ -84,7 +84,7 @@ fn streams_beyond_the_grace_end_with_unavailable(#[values(Clear, Tls, MutualTls)
 }
 
 #[rstest]
-fn readers_that_do_not_read_hold_up_nobody(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn stalled_readers_do_not_delay_shutdown(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let flags = [
         "--size",
         "64KiB",
@@ -122,10 +122,10 @@ fn a_draining_server_takes_no_new_calls(#[values(Clear, Tls, MutualTls)] wire: W
     let mut open = call(&channel);
     assert!(open.next().unwrap().is_ok());
     server.process.signal("-TERM");
-    // From the moment on at which the server has taken the signal in.
+    // Refusal starts when the server has processed the signal.
     eventually(|| {
         let poll = Arc::new(Environment::new(1));
-        // A connection of its own, shared with no channel whose poll thread is gone.
+        // Not shared with a channel whose poll thread has ended.
         let builder = ChannelBuilder::new(poll).use_local_subchannel_pool(true);
         let fresh = server.line.connect(builder, &server.address);
         let mut refused = call(&fresh);
@@ -135,12 +135,12 @@ fn a_draining_server_takes_no_new_calls(#[values(Clear, Tls, MutualTls)] wire: W
         }
     });
     drop(open);
-    // Without open streams there is nothing to wait for.
+    // Without open streams the server exits at once.
     assert_eq!(server.process.end().code, Some(0));
 }
 
 #[rstest]
-fn a_second_signal_ends_it_at_once(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_second_signal_exits_at_once(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let server = TestServer::start(wire, &["--step", "1h", "--grace", "1h"]);
     let channel = server.channel();
     let mut open = call(&channel);

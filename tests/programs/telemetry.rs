@@ -1,4 +1,4 @@
-//! What is left of each call of the `server` binary: a log line, and a span at a collector.
+//! The log line and the span of each call of the `server` binary.
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -62,7 +62,7 @@ fn a_call_is_one_line_of_json(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     assert_eq!(call["trace_id"], TRACE);
     let ms = |name: &str| call[name].as_f64().unwrap();
     assert!(0.0 < ms("first_ms") && ms("first_ms") <= ms("duration_ms"));
-    // Nothing else of the call is logged.
+    // The call has no other log lines.
     assert!(!errors.iter().any(|line| line.contains("request number")));
     assert!(!errors.iter().any(|line| line.contains("fetch response")));
 }
@@ -85,7 +85,7 @@ fn a_call_is_one_line_of_text(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn a_bad_traceparent_is_none(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_malformed_traceparent_is_ignored(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let server = TestServer::start(wire, &["--step", "0s", "--log-format", "json"]);
     let client = server.client(&["-H", "traceparent: 00-1-2-01"]).end();
     assert_eq!(client.code, Some(0));
@@ -93,10 +93,10 @@ fn a_bad_traceparent_is_none(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn a_call_that_was_refused_says_why(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_refused_call_is_logged_with_its_reason(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let flags = ["--step", "1h", "--max-streams", "1", "--log-format", "json"];
     let server = TestServer::start(wire, &[&flags[..], &["--grace", "0s"]].concat());
-    // Whichever comes second.
+    // The second one to arrive is refused.
     let _clients = ["1", "2"].map(|id| server.client(&["--id", id]));
     let call = loop {
         let line = server.process.error_line();
@@ -111,7 +111,7 @@ fn a_call_that_was_refused_says_why(#[values(Clear, Tls, MutualTls)] wire: Wire)
 }
 
 #[test]
-fn for_debugging_there_is_the_tutorials_log_as_well() {
+fn log_level_debug_adds_the_tutorials_log() {
     let flags = [
         "--step",
         "0s",
@@ -172,7 +172,7 @@ fn a_call_is_a_span_under_its_parent(#[values(Clear, Tls, MutualTls)] wire: Wire
 }
 
 #[test]
-fn a_parent_that_is_not_sampled_is_followed_and_no_parent_is_a_trace_of_its_own() {
+fn an_unsampled_parent_suppresses_the_span_and_no_parent_starts_a_trace() {
     let collector = Collector::start();
     let flags = [
         "--step",
@@ -198,14 +198,14 @@ fn a_parent_that_is_not_sampled_is_followed_and_no_parent_is_a_trace_of_its_own(
     assert_eq!(ids, [Value::IntValue(1), Value::IntValue(2)]);
     assert!(spans[1].parent_span_id.is_empty());
     assert_ne!(hex(&spans[1].trace_id), TRACE);
-    // By the line one finds the span.
+    // The log lines carry the trace ids of the spans.
     assert_eq!(calls[0]["trace_id"], TRACE);
     assert_eq!(calls[2]["trace_id"], hex(&spans[1].trace_id));
     assert!(collector.is_empty());
 }
 
 #[test]
-fn a_collector_that_is_not_there_costs_a_line() {
+fn a_missing_collector_is_one_log_line() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", closed.local_addr().unwrap());
     drop(closed);
@@ -222,14 +222,14 @@ fn a_collector_that_is_not_there_costs_a_line() {
 }
 
 #[test]
-fn a_collector_that_says_nothing_keeps_the_server_a_second_at_most() {
+fn a_silent_collector_delays_shutdown_by_at_most_a_second() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
     let server = TestServer::start(Clear, &["--step", "0s", "--otlp", &url]);
     assert_eq!(server.client(&[]).end().code, Some(0));
     let began = Instant::now();
     stop(server);
-    // An export would take five.
+    // The timeout of an export is 5 s.
     assert!(
         began.elapsed() < Duration::from_secs(4),
         "{:?}",

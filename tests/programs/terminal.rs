@@ -1,5 +1,4 @@
-//! What is different where somebody looks: colours and the counter, on a pseudo-terminal made by
-//! `script`; and that nothing is where nobody does.
+//! Colours and the counter on a pseudo-terminal, made by `script`, and their absence elsewhere.
 
 use crate::common::process::{Ended, Process};
 use crate::common::server::TestServer;
@@ -8,8 +7,8 @@ use crate::common::wire::Wire::Clear;
 const RED: &str = "\u{1b}[1m\u{1b}[31m";
 const ESCAPE: char = '\u{1b}';
 
-/// Runs a command of the shell on a terminal, in an environment as `env` takes it; what the
-/// terminal was sent is the output.
+/// Runs a shell command on a terminal, with environment variables in the syntax of `env`, and returns
+/// the bytes sent to the terminal.
 fn on_terminal(environment: &[&str], command: &str) -> String {
     let plain = [
         "-u",
@@ -31,8 +30,8 @@ fn client(flags: &str) -> String {
     format!("{} {flags}", env!("CARGO_BIN_EXE_client"))
 }
 
-/// Nothing listens there.
-const NOBODY: &str = "--addr 127.0.0.1:1";
+/// Nothing listens on this address.
+const UNUSED_ADDRESS: &str = "--addr 127.0.0.1:1";
 
 fn slow() -> TestServer {
     TestServer::start(
@@ -43,24 +42,27 @@ fn slow() -> TestServer {
 
 #[test]
 fn failures_are_red_on_a_terminal() {
-    let shown = on_terminal(&[], &client(NOBODY));
+    let shown = on_terminal(&[], &client(UNUSED_ADDRESS));
     assert!(shown.contains(&format!("{RED}client:")), "{shown:?}");
     assert!(shown.contains(" UNAVAILABLE: "), "{shown:?}");
 }
 
 #[test]
-fn whoever_wants_no_colours_gets_none() {
+fn colours_can_be_turned_off() {
     for environment in ["NO_COLOR=1", "TERM=dumb"] {
-        let shown = on_terminal(&[environment], &client(NOBODY));
+        let shown = on_terminal(&[environment], &client(UNUSED_ADDRESS));
         assert!(shown.starts_with("client: UNAVAILABLE: "), "{shown:?}");
         assert!(!shown.contains(ESCAPE), "{shown:?}");
     }
-    let shown = on_terminal(&["TERM=dumb"], &client(&format!("{NOBODY} --quiet")));
+    let shown = on_terminal(
+        &["TERM=dumb"],
+        &client(&format!("{UNUSED_ADDRESS} --quiet")),
+    );
     assert!(!shown.contains(ESCAPE) && !shown.contains('·'), "{shown:?}");
 }
 
 #[test]
-fn whoever_wants_colours_gets_them_anywhere() {
+fn colours_can_be_forced() {
     let arguments = [
         "CLICOLOR_FORCE=1",
         env!("CARGO_BIN_EXE_client"),
@@ -75,7 +77,7 @@ fn whoever_wants_colours_gets_them_anywhere() {
 }
 
 #[test]
-fn the_tutorials_lines_are_the_same_on_a_terminal() {
+fn the_tutorials_lines_have_no_colours_on_a_terminal() {
     let server = slow();
     let shown = on_terminal(&[], &client(&format!("--addr {}", server.address)));
     let lines: Vec<_> = shown
@@ -96,7 +98,7 @@ fn the_tutorials_lines_are_the_same_on_a_terminal() {
 }
 
 #[test]
-fn a_counter_runs_where_responses_are_not_shown() {
+fn a_counter_is_shown_when_responses_are_not() {
     let server = slow();
     for rest in ["--quiet", ">/dev/null"] {
         let command = client(&format!("--addr {} --id 1-3 {rest}", server.address));
@@ -105,7 +107,7 @@ fn a_counter_runs_where_responses_are_not_shown() {
             shown.contains("6 responses · 114 B · 0 of 3 ids"),
             "{shown:?}"
         );
-        // It is gone at the end: what comes last is the summary, or nothing.
+        // The counter is erased at the end; only the summary, if any, remains.
         let left = shown.rsplit("\u{1b}[2K").next().unwrap();
         let end = if rest == "--quiet" {
             "9 responses, 171 bytes"
@@ -117,7 +119,7 @@ fn a_counter_runs_where_responses_are_not_shown() {
 }
 
 #[test]
-fn no_counter_beside_a_pipe() {
+fn a_pipe_gets_no_counter() {
     let server = slow();
     let shown = on_terminal(&[], &client(&format!("--addr {} | cat", server.address)));
     assert!(!shown.contains('·') && !shown.contains(ESCAPE), "{shown:?}");
@@ -125,8 +127,8 @@ fn no_counter_beside_a_pipe() {
 }
 
 #[test]
-fn a_failure_stands_on_a_line_of_its_own() {
-    let shown = on_terminal(&[], &client(&format!("{NOBODY} --quiet")));
+fn a_failure_is_on_its_own_line() {
+    let shown = on_terminal(&[], &client(&format!("{UNUSED_ADDRESS} --quiet")));
     let line = shown
         .lines()
         .find(|line| line.contains("UNAVAILABLE"))
@@ -136,7 +138,7 @@ fn a_failure_stands_on_a_line_of_its_own() {
 }
 
 #[test]
-fn nothing_of_it_in_a_file() {
+fn a_file_gets_no_colours_and_no_counter() {
     let server = slow();
     let quiet = server.client(&["--quiet", "--id", "1-2"]).end();
     assert_eq!(quiet.errors, [""; 0]);
@@ -150,7 +152,7 @@ fn nothing_of_it_in_a_file() {
 }
 
 #[test]
-fn the_servers_levels_are_coloured_on_a_terminal_alone() {
+fn log_levels_are_coloured_only_on_a_terminal() {
     let server = env!("CARGO_BIN_EXE_server");
     let command = format!("{server} --listen 192.0.2.1:1");
     let shown = on_terminal(&[], &command);

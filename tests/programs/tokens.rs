@@ -1,4 +1,4 @@
-//! Bearer tokens: calls without one are refused over every wire, and a changed file counts.
+//! Bearer tokens: calls without a token are refused over every transport, and a changed file is reloaded.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use grpcio::RpcStatusCode;
 use rstest::rstest;
 use tempfile::TempDir;
 
-/// A directory for a file of tokens.
+/// A file of tokens and its directory.
 fn tokens(text: &str) -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("tokens");
@@ -33,7 +33,7 @@ fn unauthenticated(ended: &Ended, why: &str) {
 }
 
 #[rstest]
-fn a_known_token_is_needed(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_call_needs_a_known_token(#[values(Clear, Tls, MutualTls)] wire: Wire) {
     let (_known, file) = tokens("# of ours\nfirst\nsecond\n");
     let file = path(&file);
     let server = server(wire, &file);
@@ -59,7 +59,7 @@ fn a_known_token_is_needed(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[test]
-fn tokens_change_with_their_file() {
+fn a_changed_file_is_reloaded() {
     let (_known, file) = tokens("old");
     let server = server(Clear, &path(&file));
     let code = |header| server.client(&["-H", header]).end().code;
@@ -72,7 +72,7 @@ fn tokens_change_with_their_file() {
 #[rstest]
 #[case::emptied(|file: &Path| write_secret(file, "# none left\n"))]
 #[case::deleted(|file: &Path| fs::remove_file(file).unwrap())]
-fn a_file_without_tokens_revokes_all(#[case] revoke: fn(&Path)) {
+fn a_file_without_tokens_revokes_all_tokens(#[case] revoke: fn(&Path)) {
     let (_known, file) = tokens("first\nsecond");
     let server = server(Clear, &path(&file));
     let call = || server.client(&["-H", "authorization: Bearer first"]).end();
@@ -80,7 +80,7 @@ fn a_file_without_tokens_revokes_all(#[case] revoke: fn(&Path)) {
     revoke(&file);
     let refused = eventually(|| Some(call()).filter(|ended| ended.code == Some(5)));
     unauthenticated(&refused, "the token is not known here");
-    // A new token counts again, which also leaves time for a second warning.
+    // A new token is accepted; by then a second warning would have been logged.
     write_secret(&file, "third");
     let third = || server.client(&["-H", "authorization: Bearer third"]).end();
     eventually(|| (third().code == Some(0)).then_some(()));
@@ -91,7 +91,7 @@ fn a_file_without_tokens_revokes_all(#[case] revoke: fn(&Path)) {
 }
 
 #[test]
-fn a_malformed_line_keeps_the_tokens_and_is_an_error() {
+fn a_malformed_file_is_reported_and_ignored() {
     let (_known, file) = tokens("first");
     let server = server(Clear, &path(&file));
     write_secret(&file, "second\nnot a token\n");
@@ -108,7 +108,7 @@ fn a_malformed_line_keeps_the_tokens_and_is_an_error() {
     assert_eq!(code("authorization: Bearer second"), Some(5));
 }
 
-/// grpcio answers unknown methods before it asks any checker. A caller without a token learns only
+/// grpcio answers unknown methods before it runs any check, so a caller without a token learns only
 /// that a method does not exist.
 #[test]
 fn an_unknown_method_is_unimplemented_without_a_token() {
@@ -139,7 +139,7 @@ fn a_token_is_not_sent_in_the_clear_to_another_machine() {
     assert_eq!(ended.code, Some(2), "{ended:?}");
     let said = ended.errors.join("\n");
     assert!(said.contains("--token-file: without --tls"), "{said}");
-    // What is typed is sent, but not without a word.
+    // An explicit header is sent, with a warning.
     let flags = ["--addr", "192.0.2.1:1", "--connect-timeout", "1ms"];
     let header = ["-H", "authorization: Bearer secret"];
     let ended = Process::start(env!("CARGO_BIN_EXE_client"), [&flags[..], &header].concat()).end();
