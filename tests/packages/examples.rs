@@ -2,7 +2,6 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::OnceLock;
 
 use crate::common::process::Process;
@@ -24,7 +23,7 @@ const EXAMPLES: [&str; 9] = [
 fn programs() -> &'static Path {
     static PROGRAMS: OnceLock<PathBuf> = OnceLock::new();
     PROGRAMS.get_or_init(|| {
-        let mut build = Command::new(env!("CARGO"));
+        let mut build = crate::cargo();
         build.args(["build", "--quiet", "--locked"]);
         if !cfg!(debug_assertions) {
             build.arg("--release");

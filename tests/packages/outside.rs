@@ -3,7 +3,6 @@
 
 use std::env;
 use std::path::Path;
-use std::process::Command;
 
 use crate::common::certificates::Authority;
 use crate::common::http::get;
@@ -20,7 +19,7 @@ fn build() -> String {
     let own = env::current_exe().unwrap();
     let profile = own.ancestors().nth(2).unwrap();
     let target = profile.parent().unwrap();
-    let built = Command::new(env!("CARGO"))
+    let built = crate::cargo()
         .args(["build", "--locked", "--release"])
         .current_dir(PACKAGE)
         .env("CARGO_TARGET_DIR", target)

@@ -1,5 +1,5 @@
 //! The two binaries as a user runs them: flags, settings, output, exit codes and signals, and the
-//! services, metrics and spans of a running server.
+//! services, metrics and spans of a running server. The documentation agrees with them.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -9,6 +9,7 @@ mod client;
 mod client_commands;
 mod client_output;
 mod client_tls;
+mod documentation;
 mod health;
 mod malformed_requests;
 mod metrics;

@@ -1,11 +1,6 @@
 //! README and docs/ agree with the programs and with the repository: command lines parse, flags,
 //! links and anchors exist. Their Rust code is tested by the doctests of `src/lib.rs`.
 
-mod common {
-    pub mod certificates;
-    pub mod process;
-}
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
