@@ -1,5 +1,5 @@
 //! Hostile clients: an attack costs the server little memory, and the calls of other clients stay
-//! fast. Attacks measure latency, so they run one at a time, in a test program of their own. The
+//! fast. Attacks measure latency, so they run one at a time, in a separate test program. The
 //! C-core needs the patches in scripts/ccore. `FANSTREAM_LONG=1` makes the resets last 30 s.
 
 #![cfg(target_os = "linux")] // memory is read from /proc, and the patches are applied there
@@ -280,8 +280,8 @@ fn endless_headers() {
     calls(&channel, 10);
 }
 
-/// A call with these fields fails. A later call of the same connection, whose fields are the usual six
-/// and `reference`, must not: behind a proxy it is another client's.
+/// A call with these fields fails. A later call of the same connection, whose fields are the usual
+/// six and `reference`, must not: behind a proxy it is another client's.
 ///
 /// The last of the fields that is `INDEXED` is entry 62 of HPACK's table; 63 to 68 are the six.
 #[track_caller]

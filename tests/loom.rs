@@ -1,7 +1,8 @@
-//! Every interleaving of the channel's wake-up protocol and of a call's termination, explored by loom.
+//! Every interleaving of the channel's wake-up protocol and of a call's termination, explored by
+//! loom.
 //!
-//! The bug to find is the lost wake-up: one side goes to sleep just after the other side has found it
-//! awake. loom reports it as a deadlock. The test compiles the real source files against loom's
+//! The bug to find is the lost wake-up: one side goes to sleep just after the other side has found
+//! it awake. loom reports it as a deadlock. The test compiles the real source files against loom's
 //! primitives; the queue is a counter with relaxed orderings, so only the protocol's own fences
 //! protect it.
 

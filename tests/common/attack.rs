@@ -78,8 +78,8 @@ impl fmt::Display for Latencies {
     }
 }
 
-/// Alternates fetches and health checks, one at a time, until `is_over` returns true. Each call must
-/// succeed.
+/// Alternates fetches and health checks, one at a time, until `is_over` returns true. Each call
+/// must succeed.
 #[track_caller]
 pub fn calls_until(channel: &Channel, mut is_over: impl FnMut(usize) -> bool) -> Latencies {
     let mut all = Vec::new();

@@ -1,4 +1,5 @@
-//! Generates certificates for a test: an authority and the certificates it signs. It only writes files.
+//! Generates certificates for a test: an authority and the certificates it signs. It only writes
+//! files.
 
 #![allow(dead_code)] // each test program uses its part of it
 

@@ -26,7 +26,7 @@ pub const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 type Opened = Result<Jobs<Response>, RpcStatus>;
 type Open = Arc<dyn Fn(i32, &CallContext) -> Opened + Send + Sync>;
 
-/// A server on a port of its own with one poll thread, and a channel to it.
+/// A server on a free port with one poll thread, and a channel to it.
 pub struct Harness {
     pub workers: Workers,
     pub streams: Streams,

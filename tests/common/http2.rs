@@ -105,7 +105,7 @@ impl Http2 {
         self.number()
     }
 
-    /// The same, with the fields in `parts`, each in a CONTINUATION of its own.
+    /// The same, with the fields in `parts`, each in a separate CONTINUATION.
     pub fn open_in_parts(&mut self, to: &mut Vec<u8>, parts: &[Vec<u8>]) -> u32 {
         frame(to, HEADERS, 0, self.next, &self.block());
         for (n, part) in parts.iter().enumerate() {

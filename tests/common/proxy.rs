@@ -1,5 +1,6 @@
 //! A TCP proxy in front of a server: it counts bytes and connections, connects from a chosen source
-//! address, and can become a black hole that neither closes nor answers. It never looks at the bytes.
+//! address, and can become a black hole that neither closes nor answers. It never looks at the
+//! bytes.
 
 #![allow(dead_code)] // each test program uses its part of it
 

@@ -1,5 +1,5 @@
-//! The transport between client and server. Every test of an RPC takes a [`Wire`] and runs over each:
-//! `#[rstest] fn it_works(#[values(Clear, Tls, MutualTls)] wire: Wire)`.
+//! The transport between client and server. Every test of an RPC takes a [`Wire`] and runs over
+//! each: `#[rstest] fn it_works(#[values(Clear, Tls, MutualTls)] wire: Wire)`.
 
 #![allow(dead_code)] // each test program uses its part of it
 

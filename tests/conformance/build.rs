@@ -1,4 +1,5 @@
-//! Generates the code of the suite's messages. `proto/connectrpc` is that of connectrpc.com/conformance v1.0.7, unchanged.
+//! Generates the code of the suite's messages. `proto/connectrpc` is that of
+//! connectrpc.com/conformance v1.0.7, unchanged.
 
 fn main() -> Result<(), fanstream_build::Error> {
     fanstream_build::Protos::new()

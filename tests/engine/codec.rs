@@ -1,5 +1,5 @@
-//! Encoded messages: requests and responses of `engine::codec`, seen by a client that sends and reads
-//! bytes.
+//! Encoded messages: requests and responses of `engine::codec`, seen by a client that sends and
+//! reads bytes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,8 +22,8 @@ use rstest::rstest;
 const MAX_REQUEST_BYTES: usize = 100;
 const METHOD: Method<Raw<Request>, Encoded<Response>> = server_streaming(FETCH);
 
-/// A server that decodes requests of up to [`MAX_REQUEST_BYTES`] bytes on a worker, and answers with texts of
-/// `0`, `1`, … times the id.
+/// A server that decodes requests of up to [`MAX_REQUEST_BYTES`] bytes on a worker, and answers
+/// with texts of `0`, `1`, … times the id.
 fn start(wire: Wire) -> (Server, Channel) {
     start_with(wire, |id| {
         Job::now((0..3).map(move |k| Encoded::new(&text(k, id)))).into()

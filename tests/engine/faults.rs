@@ -166,7 +166,7 @@ fn open_and_cancel_delays_others_by_at_most_one_block(#[values(Clear, Tls, Mutua
         });
         Ok(Job::now(slow).into())
     });
-    // Over a connection of its own: the C-core may refuse calls on one with many resets.
+    // Over a separate connection: the C-core may refuse calls on one with many resets.
     let own = |channel: ChannelBuilder| channel.use_local_subchannel_pool(true);
     let other = server.connect(&server.address, own);
     let mut longest = Duration::ZERO;

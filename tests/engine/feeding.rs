@@ -17,8 +17,8 @@ use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
 /// Responses of this size fill the windows and the channel soon.
 const LARGE: usize = 64 * 1024;
 
-/// A channel of a megabyte, the HTTP/2 windows, the C-core's buffers and the client's channel hold no
-/// more. The windows grow, on a busy machine to twice their usual size.
+/// A channel of a megabyte, the HTTP/2 windows, the C-core's buffers and the client's channel hold
+/// no more. The windows grow, on a busy machine to twice their usual size.
 const MAX_HELD: usize = 300;
 
 fn counted(made: &Arc<AtomicUsize>) -> impl Iterator<Item = Produced<Response>> + Send {

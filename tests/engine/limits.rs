@@ -1,4 +1,5 @@
-//! Bounds and release of a call's resources: slow readers, ended calls, fairness, limits and drains.
+//! Bounds and release of a call's resources: slow readers, ended calls, fairness, limits and
+//! drains.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
@@ -44,7 +45,7 @@ fn a_stalled_reader_holds_one_channel_and_no_worker(#[values(Clear, Tls, MutualT
     let made = made.load(Ordering::SeqCst) * MESSAGE;
     // The channel, plus some 8 MiB in the HTTP/2 window and the sockets.
     let bound = Capacity::default().bytes + (24 << 20);
-    assert!(made <= bound, "{made} bytes were made for nobody");
+    assert!(made <= bound, "{made} bytes made for a stalled reader");
 }
 
 #[rstest]

@@ -193,7 +193,7 @@ fn a_forgotten_sender_keeps_no_ended_call_open(#[values(Clear, Tls, MutualTls)] 
     until(|| forgotten.lock().unwrap().len() == 1);
     let mut senders = forgotten.lock().unwrap();
     assert!(senders[0].is_closed());
-    assert!(senders[0].send(response("to nobody")).is_err());
+    assert!(senders[0].send(response("too late")).is_err());
     assert_eq!(server.streams.open(), 1);
     senders.clear();
     drop(senders);

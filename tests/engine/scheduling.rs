@@ -1,5 +1,5 @@
-//! Fairness between streams that have more to send than they can: a blocked connection does not delay
-//! the others.
+//! Fairness between streams that have more to send than they can: a blocked connection does not
+//! delay the others.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};

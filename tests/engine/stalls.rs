@@ -1,5 +1,5 @@
-//! Stalled readers: at the write-stall timeout their streams end and are freed, in any state, without
-//! effect on other streams.
+//! Stalled readers: at the write-stall timeout their streams end and are freed, in any state,
+//! without effect on other streams.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,5 +1,5 @@
-//! Keepalive: matching settings keep an idle stream open, and each side detects in time that the other
-//! one has vanished.
+//! Keepalive: matching settings keep an idle stream open, and each side detects in time that the
+//! other one has vanished.
 
 use std::time::{Duration, Instant};
 

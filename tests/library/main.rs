@@ -1,5 +1,5 @@
-//! The library's server and client: services, limits and keepalive. Tests of flags and output are in
-//! `tests/programs`.
+//! The library's server and client: services, limits and keepalive. Tests of flags and output are
+//! in `tests/programs`.
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -1,4 +1,5 @@
-//! The server: several services and listeners, checks, observers, health, reflection and generated code.
+//! The server: several services and listeners, checks, observers, health, reflection and generated
+//! code.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

@@ -1,5 +1,6 @@
-//! The one place that uses the engine: a server with one streaming method and one that answers pings on the poll
-//! thread, connections to it, and what can be asked of them. It knows no scenario but the plan of the server.
+//! The only file that uses the engine: a server with a streaming method and a ping method that the
+//! poll thread answers, connections to it, and queries of their state. Of a scenario it knows only
+//! the plan of the server.
 
 use std::sync::{mpsc, Arc, LazyLock, Mutex};
 use std::thread;
@@ -25,7 +26,7 @@ use super::scenario::ServerPlan;
 
 const CALL_ID: &str = "call-id";
 
-/// What a call that comes too late for a draining server is told.
+/// The message of a call that a draining server refuses.
 pub const DRAINING: &str = "planned: the server drains";
 
 /// The engine behind a real server, and connections to it.
@@ -34,23 +35,23 @@ pub struct Engine {
     workers: Workers,
     server: Mutex<Server>,
     channels: Vec<Channel>,
-    /// A connection of its own, so that pings don't wait for other traffic.
+    /// A separate connection, so that pings don't wait for other traffic.
     pings: Channel,
 }
 
-/// What the worker pool has to do.
+/// The load of the worker pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pool {
     pub ready: usize,
     pub scheduled: usize,
 }
 
-/// How a call ended for its client.
+/// The end of a call for its client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
     Ok,
     Status(RpcStatusCode, String),
-    /// The client's own timeout, of this length.
+    /// The client's own receive timeout, of this length.
     TimedOut(Duration),
     Broken(String),
 }
@@ -70,7 +71,7 @@ impl Engine {
             streams_config(plan),
             Some(Arc::new(Recorder)),
         );
-        // One poll thread, so that whatever blocks it is noticed.
+        // With one poll thread, every block is noticed.
         let poll = Arc::new(EnvBuilder::new().cq_count(1).build());
         let mut server = with_connection_age(plan, poll)
             .requests_slot_per_cq(128)
@@ -92,7 +93,7 @@ impl Engine {
         }
     }
 
-    /// Calls; waits no longer than `timeout` for each response.
+    /// Starts a call that waits at most `timeout` for each response.
     pub fn call(&self, probe: &Probe, timeout: Duration) -> Call {
         let channel = &self.channels[probe.id as usize % self.channels.len()];
         let mut headers = MetadataBuilder::new();
@@ -113,7 +114,7 @@ impl Engine {
         Call(receive(&client, stream, capacity, timeouts))
     }
 
-    /// How long the poll thread takes to answer.
+    /// The response time of the poll thread.
     pub fn ping(&self, timeout: Duration) -> Result<Duration, String> {
         let asked = Instant::now();
         let options = CallOption::default().timeout(timeout);
@@ -148,8 +149,8 @@ impl Engine {
         self.streams.abort_all(&status);
     }
 
-    /// Shuts down as `fanstream::server` does. Takes `grace` and the time that the connections need, unless it hangs:
-    /// then an error says where. Whatever happens the calls end.
+    /// Shuts down as `fanstream::server` does. Takes `grace` and the time that the connections
+    /// need, unless it hangs: then an error says where. The calls end in any case.
     pub fn shut_down(&self, grace: Duration, limit: Duration) -> Result<(), String> {
         const LAST_WORDS: Duration = Duration::from_millis(100);
         let unavailable =
@@ -194,7 +195,7 @@ impl Call {
         self.0.cancel();
     }
 
-    /// What is yielded after the end or a cancel: nothing, ever.
+    /// Checks that nothing follows the end or a cancel.
     pub fn yields_nothing(&mut self) -> bool {
         self.0.next().is_none()
     }
@@ -262,7 +263,7 @@ fn connect(address: &str, small_windows: bool) -> Channel {
     builder.connect(address)
 }
 
-/// Tells the probes what an observer is told.
+/// An observer that reports to the probes.
 struct Recorder;
 
 impl Observer for Recorder {

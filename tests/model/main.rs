@@ -1,4 +1,5 @@
-//! A model-based test of the whole engine: random scenarios over real connections, judged by a simple model.
+//! A model-based test of the whole engine: random scenarios over real connections, judged by a
+//! simple model.
 //!
 //! - A **scenario** (`scenario`, made up in `strategy`) is one server with its limits, up to 48 calls at the same time
 //!   and one event: nothing, an abort of all calls, or a shutdown. Each call is a case. Its plan says what its opening,
@@ -12,13 +13,15 @@
 //!   its producer made before it; an end by a limit, a deadline, an abort or a shutdown needs that limit to be set and
 //!   reached. Beside the end it bounds what the call held, and compares the server's counts with the client's.
 //!
-//! The invariants are those of the engine: one status a call; no loss, no duplicates, order within a producer; bounded
-//! memory; no code of a call after its end, and nothing left of it; a poll thread that always answers; calls that don't
-//! notice each other's panics; limits that hold; a shutdown of bounded time.
+//! The invariants are those of the engine: one status a call; no loss, no duplicates, order within
+//! a producer; bounded memory; no code of a call after its end, and nothing left of it; a poll
+//! thread that always answers; calls that don't notice each other's panics; limits that hold; a
+//! shutdown of bounded time.
 //!
-//! `search` runs batches from seeds that follow each other and shrinks what fails. `FANSTREAM_MODEL_CASES` (or
-//! `PROPTEST_CASES`) sets the number of cases, `FANSTREAM_MODEL_SEED` the first seed; a failure prints both. A million
-//! cases take less than an hour: `FANSTREAM_MODEL_CASES=1000000 cargo test --release --test model -- --nocapture`.
+//! `search` runs batches from seeds that follow each other and shrinks what fails.
+//! `FANSTREAM_MODEL_CASES` (or `PROPTEST_CASES`) sets the number of cases, `FANSTREAM_MODEL_SEED`
+//! the first seed; a failure prints both. A million cases take less than an hour:
+//! `FANSTREAM_MODEL_CASES=1000000 cargo test --release --test model -- --nocapture`.
 
 mod adapter;
 mod message;
@@ -78,7 +81,8 @@ fn the_engine_conforms_to_the_model() {
         }
     }
     let done = Instant::now();
-    // Only the clients' poll threads and the C-core's own resources are left of the hundreds of servers.
+    // Only the clients' poll threads and the C-core's own resources are left of the hundreds of
+    // servers.
     let left = || (entries("/proc/self/task"), entries("/proc/self/fd"));
     while left().0 > MAX_LEFT || left().1 > MAX_LEFT {
         let left = left();

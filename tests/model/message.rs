@@ -1,5 +1,6 @@
-//! A message that says where it comes from, is counted while it lives, and may be poisoned; with the marshallers that
-//! carry it. On the wire: the call's id, the job, the number in the job, the size of the padding, the padding.
+//! A message that carries its origin, is counted while it lives, and may be poisoned, with its
+//! marshallers. On the wire: the call's id, the job, the number in the job, the size of the
+//! padding, the padding.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -12,10 +13,10 @@ use super::scenario::Poison;
 
 const HEADER: usize = 20;
 
-/// What a padding consists of.
+/// The padding byte.
 const PADDING: u8 = b'.';
 
-/// On the side of the server.
+/// The message on the server.
 #[derive(Debug)]
 pub struct Message {
     probe: Arc<Probe>,
@@ -67,14 +68,14 @@ impl Drop for Message {
     }
 }
 
-/// On the side of the client.
+/// The message on the client.
 #[derive(Debug)]
 pub struct Received {
     probe: Option<Arc<Probe>>,
     pub call: u64,
     pub job: usize,
     pub sequence: u32,
-    /// The size of its padding; `None` when it is not what was sent.
+    /// The size of the padding; `None` if it was altered.
     pub padding: Option<usize>,
 }
 
@@ -114,7 +115,7 @@ pub const RECEIVE: Method<u64, Received> = Method {
     },
 };
 
-/// A unary method that is answered by the poll thread itself.
+/// A unary method that the poll thread answers.
 pub const PING: Method<u64, u64> = Method {
     ty: MethodType::Unary,
     name: "/model.Model/Ping",

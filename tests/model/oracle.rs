@@ -1,6 +1,6 @@
-//! The model: what a call may come to, given what its own code did, what its reader did and what happened to the
-//! server. The order of things on several threads is not known, so it is a set of allowed ends, with the conditions of
-//! each. It only judges; it runs nothing.
+//! The model: the allowed ends of a call, given the actions of its own code, its reader and the
+//! server. The order of events on several threads is unknown, so the model is a set of ends, each
+//! with its conditions. It runs nothing.
 
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
@@ -12,20 +12,20 @@ use super::probe::{Failure, Probe};
 use super::reader::Observation;
 use super::scenario::{Event, OpenOutcome, ServerPlan};
 
-/// A thread may stand still for so long between a failure and the moment in which the engine takes note of it.
+/// The longest pause of a thread between a failure and its detection by the engine.
 const SLACK: Duration = Duration::from_secs(1);
 
-/// The C-core reads two clocks to find its deadline. A thread that is preempted in between makes it too early: by 12 ms
-/// at least on a machine with ten times more to do than it can.
+/// The C-core reads two clocks to find its deadline. If the thread is preempted in between, the
+/// deadline is too early: by at least 12 ms on a machine with a tenfold load.
 const EARLY: Duration = Duration::from_millis(40);
 
-/// The reader of a stream that is too old loses what it has not read by then.
+/// The reader of a stream that is too old loses its unread messages.
 const TO_READ: Duration = Duration::from_secs(5);
 
-/// What an abort of all calls ends them with.
+/// The status of an abort of all calls.
 pub const ABORT: (RpcStatusCode, &str) = (RpcStatusCode::UNAUTHENTICATED, "planned: an abort");
 
-/// What was done to all calls, and when.
+/// The event for all calls, and its time.
 pub struct Surroundings<'a> {
     pub server: &'a ServerPlan,
     pub event: &'a Event,
@@ -39,11 +39,11 @@ pub struct Judge<'a> {
     violations: Vec<String>,
 }
 
-/// All that is wrong with a call that is over.
+/// All violations of a call that is over.
 pub fn judge(around: &Surroundings, probe: &Probe, seen: &Observation) -> Vec<String> {
     let (arrivals, ends) = probe.observed();
-    // The C-core's client may call again by itself when its connection is too old. Both calls leave their traces in
-    // one probe then.
+    // The C-core's client may retry transparently when its connection is too old. Then one probe
+    // records both calls.
     if around.server.connection_age_ms.is_some() && arrivals > 1 {
         return match ends.len() == arrivals as usize {
             true => Vec::new(),
@@ -75,7 +75,7 @@ impl Judge<'_> {
         self.probe.jobs[job].made.load(SeqCst)
     }
 
-    /// All that this job made has arrived.
+    /// Whether all messages of this job have arrived.
     fn is_complete(&self, job: usize) -> bool {
         self.seen.received[job] == self.made(job)
     }
@@ -88,7 +88,8 @@ impl Judge<'_> {
                     "job {job} made {made} messages, and {received} arrived"
                 ));
             }
-            // Between the engine's last check and the call of a producer the end may come: once is no mistake.
+            // The end may come between the engine's last check and the call of a producer: one such
+            // call is allowed.
             let late = self.probe.jobs[job].late.load(SeqCst);
             if late > 1 {
                 self.object(format!(
@@ -112,7 +113,8 @@ impl Judge<'_> {
         }
     }
 
-    /// OK: every producer has ended, nothing has failed, and everything has arrived.
+    /// Conditions of OK: every producer has ended, nothing has failed, and all messages have
+    /// arrived.
     fn ok(&mut self) {
         let plan = &self.probe.plan;
         if matches!(
@@ -162,7 +164,8 @@ impl Judge<'_> {
         }
     }
 
-    /// Whether the call may end with this status, and if so whether with what came before it.
+    /// Whether the call may end with this status, and whether all earlier messages must have
+    /// arrived.
     fn failed(&self, code: RpcStatusCode, message: &str) -> Result<(), String> {
         let took = self.seen.ended - self.probe.began;
         let opened = self.probe.opened.load(SeqCst) > 0;
@@ -183,7 +186,7 @@ impl Judge<'_> {
             RpcStatusCode::UNKNOWN => self.internal(),
             _ if (code, message) == ABORT => match self.around.event {
                 Event::AbortAll { .. } => Ok(()),
-                _ => Err("nobody aborted it".into()),
+                _ => Err("no abort happened".into()),
             },
             RpcStatusCode::UNAVAILABLE | RpcStatusCode::CANCELLED => {
                 self.ended_by_the_server(code, message, took, opened)
@@ -192,7 +195,7 @@ impl Judge<'_> {
         }
     }
 
-    /// The status of its own opening or of one of its producers: of the first that failed.
+    /// The status of the call's own opening, or of its first producer that failed.
     fn natural(&self, code: RpcStatusCode, message: &str) -> Result<(), String> {
         let failures = self.probe.failures();
         let is_it = |f: &&Failure| {
@@ -215,7 +218,7 @@ impl Judge<'_> {
         }
     }
 
-    /// An abort of a call that has failed already leaves out what is still in its channel.
+    /// An abort of a call that has failed already discards its queued messages.
     fn may_be_aborted(&self) -> bool {
         let server = self.around.server;
         let too_old = server.max_age_ms.is_some() && self.seen.ended - self.probe.began > TO_READ;
@@ -226,7 +229,7 @@ impl Judge<'_> {
         let Some(first) = failures.iter().map(|f| f.at).min() else {
             return Ok(());
         };
-        // One thread runs one producer after the other.
+        // One thread runs the producers in sequence.
         let slack = if self.around.server.workers == 1 {
             Duration::ZERO
         } else {
@@ -249,14 +252,14 @@ impl Judge<'_> {
         let Some(first) = internal.first() else {
             return Err("nothing panicked".into());
         };
-        // A message that can't be sent takes the place of an earlier failure, since it keeps messages that were made
-        // before that from arriving.
+        // A message that can't be sent replaces an earlier failure, because messages made before
+        // that failure can no longer arrive.
         let jobs = &self.probe.plan.jobs;
         let is_unsent = |f: &&Failure| f.job.is_some_and(|job| jobs[job].poison.is_some());
         if !internal.iter().any(is_unsent) {
             self.is_first(first, &failures)?;
         }
-        // With several the client can't tell which one it was.
+        // With several, the client can't tell which one failed.
         if let [Failure { job: Some(job), .. }] = internal[..] {
             let poison = self.probe.plan.jobs[*job].poison;
             let end = poison.map_or(u32::MAX, |(at, _)| at);
@@ -290,8 +293,8 @@ impl Judge<'_> {
         }
         let mut why = "the server has no reason to end it".to_string();
         if let Some(stall) = server.write_stall() {
-            // Also of a reader that reads on: the server sees no progress while the client works off what its side
-            // of the connection holds.
+            // Also if the reader continues: the server sees no progress while the client reads
+            // messages buffered on its side.
             if took >= stall {
                 return Ok(());
             }
@@ -307,28 +310,28 @@ impl Judge<'_> {
         Err(why)
     }
 
-    /// What the call held, at most.
+    /// Bounds of the resources of a call.
     fn bounds(&mut self) {
         let (server, probe) = (self.around.server, self.probe);
         let jobs = probe.plan.jobs.iter();
         if jobs.clone().any(|job| job.poison.is_some()) {
             return;
         }
-        // Each worker may have a message in hand, and the writer two: the next one and the one after it.
+        // Each worker may hold a message, and the writer two: the next one and the one after it.
         let in_hand = server.workers.min(probe.jobs.len()) + 2;
         let most = server.messages + in_hand;
         let held = probe.messages.most();
         if held > most {
             self.object(format!("{held} messages were held, and {most} are allowed"));
         }
-        // The channel may be overrun by its last message.
+        // The last message may exceed the channel's limit.
         let largest = jobs.map(|job| job.size).max().unwrap_or(0) + 20;
         let most = server.bytes.max(server.messages) + (in_hand + 1) * largest;
         let held = probe.bytes.most();
         if held > most {
             self.object(format!("{held} bytes were held, and {most} are allowed"));
         }
-        // Besides the channel: one that has no room, and the one that the reader looks at.
+        // Beyond the channel: one without room, and the one that the reader holds.
         let most = probe.plan.reader.capacity + 2;
         let held = probe.received.most();
         if held > most {
@@ -367,7 +370,7 @@ impl Judge<'_> {
             self.object("it was refused and opened");
         }
         let (code, local) = match &self.seen.end {
-            // A status that is on its way may still arrive although the stream is cut off.
+            // A status in transit may still arrive although the stream is cut.
             Some(End::Ok) => (
                 RpcStatusCode::OK,
                 end.code == RpcStatusCode::CANCELLED && self.may_be_cut(),

@@ -1,5 +1,5 @@
-//! Tests of the oracle: a correct call with one fault added must be a violation. A model that allows too much would make
-//! a faulty engine look correct.
+//! Tests of the oracle: a correct call with one fault added must be a violation. A model that
+//! allows too much would make a faulty engine look correct.
 
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::Arc;
@@ -181,7 +181,7 @@ fn an_allowed_end_is_no_violation(#[case] _what: &str, #[case] change: fn(&mut C
     case.server.write_stall_ms = Some(40);
     case.ends_with(Code::CANCELLED, "");
 })]
-#[case("nobody aborted it", |case: &mut Case| case.ends_with(ABORT.0, ABORT.1))]
+#[case("no abort happened", |case: &mut Case| case.ends_with(ABORT.0, ABORT.1))]
 #[case("no end within", |case: &mut Case| case.seen.end = Some(End::TimedOut(Duration::from_secs(1))))]
 #[case("the call broke", |case: &mut Case| case.seen.end = Some(End::Broken("how".into())))]
 #[case("the server counts", |case: &mut Case| case.server_end = Some(server_end(Code::CANCELLED)))]

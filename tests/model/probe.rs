@@ -1,5 +1,5 @@
-//! Observations of one call from the inside: by its producers, its messages and the server's observer. It reports
-//! forbidden events at once; the oracle judges the end of the call later.
+//! Observations of one call from the inside: by its producers, its messages and the server's
+//! observer. It reports forbidden events at once; the oracle judges the end of the call later.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::SeqCst};
@@ -234,7 +234,8 @@ impl Probe {
         }
     }
 
-    /// Marks user code of the call until the guard is dropped. It may block, so it must not run on a poll thread.
+    /// Marks user code of the call until the guard is dropped. It may block, so it must not run on
+    /// a poll thread.
     pub fn enter(&self, what: &str) -> Inside<'_> {
         self.check_thread(what);
         let mut running = lock(&self.running);

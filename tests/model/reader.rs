@@ -1,5 +1,5 @@
-//! A client that reads one call as planned and records its observations. It reports reordered, duplicate and altered
-//! messages at once; the oracle judges the rest.
+//! A client that reads one call as planned and records its observations. It reports reordered,
+//! duplicate and altered messages at once; the oracle judges the rest.
 
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::Arc;

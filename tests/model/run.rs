@@ -1,5 +1,5 @@
-//! Runs a batch: starts the server and all its clients, triggers the event, and checks that nothing is left after the
-//! last call. The oracle judges single calls.
+//! Runs a batch: starts the server and all its clients, triggers the event, and checks that nothing
+//! is left after the last call. The oracle judges single calls.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};

@@ -1,5 +1,5 @@
-//! A scenario as plain data: one server, its concurrent calls, and one event that concerns all of them. It knows nothing
-//! of the engine, and nothing of how scenarios are generated, run or judged.
+//! A scenario as plain data: one server, its concurrent calls, and one event that concerns all of
+//! them. It knows nothing of the engine, and nothing of how scenarios are generated, run or judged.
 
 use std::time::Duration;
 
@@ -61,8 +61,8 @@ pub enum Event {
     AbortAll {
         after_ms: u64,
     },
-    /// The server shuts down, as `fanstream::server` does it: it refuses new calls, lets open streams finish within
-    /// the grace period, then aborts them, then cuts the connections.
+    /// The server shuts down, as `fanstream::server` does it: it refuses new calls, lets open
+    /// streams finish within the grace period, then aborts them, then cuts the connections.
     Shutdown {
         after_ms: u64,
         grace_ms: u64,
@@ -89,8 +89,8 @@ pub struct OpenPlan {
 pub enum OpenOutcome {
     /// All jobs in one `Vec`.
     Eager,
-    /// Jobs from an iterator. It blocks before each job, `until_read` until its client has read something, and panics
-    /// instead of job `panics_at`.
+    /// Jobs from an iterator. It blocks before each job, `until_read` until its client has read
+    /// something, and panics instead of job `panics_at`.
     Lazy {
         blocks_ms: u64,
         until_read: bool,

@@ -1,5 +1,5 @@
-//! Searches for a batch with a violation: runs several batches at a time, each from its own seed, and shrinks the first
-//! one that fails. It knows nothing of the contents of a batch.
+//! Searches for a batch with a violation: runs several batches at a time, each from its own seed,
+//! and shrinks the first one that fails. It knows nothing of the contents of a batch.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

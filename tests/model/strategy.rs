@@ -1,5 +1,6 @@
-//! Generates scenarios with proptest strategies, so that failures shrink. Every value shrinks towards the simplest call:
-//! one job, due at once, of few small messages, with a fast reader. It knows nothing of the engine.
+//! Generates scenarios with proptest strategies, so that failures shrink. Every value shrinks
+//! towards the simplest call: one job, due at once, of few small messages, with a fast reader. It
+//! knows nothing of the engine.
 
 use grpcio::RpcStatusCode;
 use proptest::collection::vec;

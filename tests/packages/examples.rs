@@ -24,7 +24,9 @@ fn programs() -> &'static Path {
     static PROGRAMS: OnceLock<PathBuf> = OnceLock::new();
     PROGRAMS.get_or_init(|| {
         let mut build = crate::cargo();
-        build.args(["build", "--quiet", "--locked"]);
+        // As in scripts/test: with other packages, cargo may choose other features and compile
+        // again.
+        build.args(["build", "--quiet", "--locked", "--workspace"]);
         if !cfg!(debug_assertions) {
             build.arg("--release");
         }

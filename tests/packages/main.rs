@@ -13,8 +13,8 @@ mod outside;
 use std::env;
 use std::process::Command;
 
-/// cargo, without the variables that describe this package. With them the build script of ring would
-/// run again, and everything that depends on ring would be compiled again.
+/// cargo, without the variables that describe this package. With them the build script of ring
+/// would run again, and everything that depends on ring would be compiled again.
 fn cargo() -> Command {
     let mut command = Command::new(env!("CARGO"));
     for (name, _) in env::vars_os() {

@@ -1,5 +1,5 @@
-//! `outside_package`, a package outside the workspace, uses the library without default features and
-//! serves its own proto over TLS, with metrics and a drain.
+//! `outside_package`, a package outside the workspace, uses the library without default features
+//! and serves its own proto over TLS, with metrics and a drain.
 
 use std::env;
 use std::path::Path;

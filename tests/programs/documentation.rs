@@ -239,8 +239,8 @@ fn every_command_line_is_valid() {
     assert!(checked > 12, "only {checked} command lines");
 }
 
-/// `build.rs` can't be a doctest here, where fanstream-build is no dependency of the library. So the
-/// blocks that are not compiled must be those that the doctest of fanstream-build compiles.
+/// `build.rs` can't be a doctest here, where fanstream-build is no dependency of the library. So
+/// the blocks that are not compiled must be those that the doctest of fanstream-build compiles.
 #[test]
 fn code_that_is_not_compiled_here_is_compiled_elsewhere() {
     let codegen = Page::read(Path::new(ROOT).join("proto/codegen/src/lib.rs"));

@@ -1,5 +1,5 @@
-//! `grpc.health.v1.Health` for probes and load balancers: statuses, and Watch calls, which see a drain
-//! first and never delay shutdown.
+//! `grpc.health.v1.Health` for probes and load balancers: statuses, and Watch calls, which see a
+//! drain first and never delay shutdown.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! TLS in the `server` binary: client certificates, error messages, and certificates that are reloaded
-//! without disturbing open streams.
+//! TLS in the `server` binary: client certificates, error messages, and certificates that are
+//! reloaded without disturbing open streams.
 
 use std::fs;
 use std::net::TcpStream;

@@ -1,5 +1,5 @@
-//! Settings from files and the environment, completion scripts, manual pages and help. Unit tests of
-//! `cli::settings` cover which source takes precedence.
+//! Settings from files and the environment, completion scripts, manual pages and help. Unit tests
+//! of `cli::settings` cover which source takes precedence.
 
 use std::fs;
 use std::path::Path;
@@ -269,7 +269,7 @@ fn manual_pages_are_well_formed() {
             assert!(page.contains(part), "{part}: {page}");
         }
         if Command::new("groff").arg("--version").output().is_err() {
-            eprintln!("groff is not there: nobody has read the page");
+            eprintln!("groff is missing: the page is not checked");
             continue;
         }
         let page = file(&directory, "page.1", &page);

@@ -1,5 +1,5 @@
-//! Shutdown: streams may finish within the grace period, the rest end with UNAVAILABLE, and the process
-//! exits in time regardless of its clients.
+//! Shutdown: streams may finish within the grace period, the rest end with UNAVAILABLE, and the
+//! process exits in time regardless of its clients.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -7,8 +7,8 @@ use crate::common::wire::Wire::Clear;
 const RED: &str = "\u{1b}[1m\u{1b}[31m";
 const ESCAPE: char = '\u{1b}';
 
-/// Runs a shell command on a terminal, with environment variables in the syntax of `env`, and returns
-/// the bytes sent to the terminal.
+/// Runs a shell command on a terminal, with environment variables in the syntax of `env`, and
+/// returns the bytes sent to the terminal.
 fn on_terminal(environment: &[&str], command: &str) -> String {
     let plain = [
         "-u",

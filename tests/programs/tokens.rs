@@ -1,4 +1,5 @@
-//! Bearer tokens: calls without a token are refused over every transport, and a changed file is reloaded.
+//! Bearer tokens: calls without a token are refused over every transport, and a changed file is
+//! reloaded.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -11,10 +11,10 @@ fanstream::include_protos!();
 
 use service::{Error, Header};
 
-/// Reads a message behind its length, four bytes in network order; `None` at the end of the input.
+/// Reads a message after its length, four bytes in network order; `None` at the end of the input.
 ///
 /// # Errors
-/// When reading fails, or the message is cut off or is no `M`.
+/// If reading fails, or the message is truncated or not an `M`.
 pub fn read_message<M: Message>(input: &mut impl Read) -> io::Result<Option<M>> {
     let mut length = [0; 4];
     match input.read_exact(&mut length) {
@@ -26,10 +26,10 @@ pub fn read_message<M: Message>(input: &mut impl Read) -> io::Result<Option<M>> 
     Ok(Some(M::parse_from_bytes(&bytes)?))
 }
 
-/// Writes a message behind its length.
+/// Writes a message after its length.
 ///
 /// # Errors
-/// When writing fails.
+/// If writing fails.
 pub fn write_message(output: &mut impl Write, message: &impl Message) -> io::Result<()> {
     let bytes = message.write_to_bytes()?;
     let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
@@ -38,7 +38,8 @@ pub fn write_message(output: &mut impl Write, message: &impl Message) -> io::Res
     output.flush()
 }
 
-/// The suite's form of metadata: each name once, with its values in order. No case sends binary values.
+/// The suite's form of metadata: each name once, with its values in order. No case sends binary
+/// values.
 pub fn headers_from(metadata: &Metadata) -> RepeatedField<Header> {
     let mut headers: Vec<Header> = Vec::new();
     for (name, value) in metadata {
@@ -59,7 +60,7 @@ pub fn headers_from(metadata: &Metadata) -> RepeatedField<Header> {
 /// grpcio's form of the suite's headers.
 ///
 /// # Errors
-/// When a name or a value is none that gRPC can send.
+/// If gRPC cannot send a name or a value.
 pub fn metadata_from<'a>(
     headers: impl IntoIterator<Item = &'a Header>,
 ) -> grpcio::Result<Metadata> {
@@ -86,7 +87,7 @@ pub fn status_from(error: &Error) -> RpcStatus {
     RpcStatus::with_details(code, error.get_message().into(), bytes)
 }
 
-/// The suite's form of a status; details that are no `google.rpc.Status` are left out.
+/// The suite's form of a status, without details that are not a `google.rpc.Status`.
 pub fn error_from(status: &RpcStatus) -> Error {
     let mut error = Error::new();
     error.code = protobuf::ProtobufEnum::from_i32(status.code().into()).unwrap_or_default();
@@ -100,7 +101,7 @@ pub fn error_from(status: &RpcStatus) -> Error {
 /// Writes a file into `directory`: fanstream reads certificates from files.
 ///
 /// # Errors
-/// When it cannot be written.
+/// If the file cannot be written.
 pub fn write_file(directory: &Path, name: &str, content: &[u8]) -> io::Result<PathBuf> {
     let path = directory.join(name);
     std::fs::write(&path, content)?;

@@ -1,5 +1,5 @@
-//! The suite's client: reads calls from standard input, makes each of them, several at a time, and
-//! writes its outcome to standard output.
+//! The suite's client: reads calls from standard input, runs them concurrently, and writes their
+//! outcomes to standard output.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -27,10 +27,10 @@ use fanstream_conformance::service_grpc::{
 use fanstream_conformance::{error_from, headers_from, read_message, write_file, write_message};
 use tempfile::TempDir;
 
-/// Calls at a time: some last for seconds, and do nothing meanwhile.
+/// The most concurrent calls: some wait for seconds.
 const CALLS: usize = 16;
 
-/// The suite gives up a call after 20 s, and counts it as one that could not be made.
+/// The suite abandons a call after 20 s and counts it as failed.
 const LONGEST_UNARY: Duration = Duration::from_secs(10);
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -57,7 +57,7 @@ struct Runner {
     clients: Mutex<HashMap<Server, Client>>,
 }
 
-/// What a client is made for.
+/// The key of a client.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Server {
     address: String,
@@ -84,7 +84,7 @@ impl Runner {
         }
     }
 
-    /// Makes one call; an error says why it cannot be made.
+    /// Runs one call; an error says why it cannot start.
     fn call(&self, request: ClientCompatRequest) -> Result<ClientResponseResult, Box<dyn Error>> {
         let call = Call::new(self.client(&request)?, &request)?;
         let [message] = &*request.request_messages else {
@@ -110,7 +110,7 @@ impl Runner {
         }
     }
 
-    /// The client for the server of this request; all calls to a server share it.
+    /// The client for the server of this request, shared by all calls to that server.
     fn client(&self, request: &ClientCompatRequest) -> Result<Client, Box<dyn Error>> {
         let server = Server::of(request);
         let mut clients = lock(&self.clients);
@@ -149,7 +149,7 @@ impl Server {
     }
 }
 
-/// How a call is made.
+/// Settings of a call.
 struct Call {
     client: Client,
     settings: CallSettings,
@@ -187,7 +187,7 @@ impl Call {
         payload: impl Fn(Resp) -> SingularPtrField<ConformancePayload>,
     ) -> Result<ClientResponseResult, Box<dyn Error>> {
         if self.cancel.is_some() {
-            // A unary call blocks until it has ended. As a stream of one response it can be cancelled.
+            // A unary call blocks until its end; a stream of one response can be cancelled.
             return self.stream(method, request, payload);
         }
         let request = Req::parse_from_bytes(request)?;
@@ -236,7 +236,7 @@ impl Call {
                 is_cancelled = true;
             }
         }
-        // A call that this side cancelled ends without a status.
+        // A call cancelled by this side ends without a status.
         if is_cancelled && stream.status().is_none() {
             result.set_error(error_from(&RpcStatus::new(RpcStatusCode::CANCELLED)));
         }

@@ -1,5 +1,5 @@
-//! The suite's server: reads one configuration from standard input, serves `ConformanceService` on a
-//! free port of 127.0.0.1, writes where, and drains on SIGTERM.
+//! The suite's server: reads one configuration from standard input, serves `ConformanceService` on
+//! a free port of 127.0.0.1, prints its address, and drains on SIGTERM.
 
 use std::error::Error;
 use std::io;
@@ -98,8 +98,7 @@ fn unary(call: &CallContext, request: UnaryRequest) -> Result<UnaryResponse, Rpc
     Ok(response)
 }
 
-/// The responses, the first one with what the server saw of the request, then the error, if there is to
-/// be one.
+/// The responses, the first one with the details of the request, then the requested error, if any.
 fn server_stream(
     call: &CallContext,
     request: ServerStreamRequest,

@@ -1,5 +1,6 @@
-//! gRPC's interop cases, asked with fanstream's client: `interop-client ADDRESS [CA] CASE...`, over TLS
-//! when the second argument is the PEM file of an authority. Prints a line for each case; exits 1 when one fails.
+//! gRPC's interop cases, run with fanstream's client: `interop-client ADDRESS [CA] CASE...`, over
+//! TLS when the second argument is the PEM file of an authority. Prints a line for each case; exits
+//! 1 when one fails.
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -20,12 +21,12 @@ use fanstream_interop::test_grpc::{
 
 type Outcome = Result<(), Box<dyn Error>>;
 
-/// The sizes that the descriptions of the cases prescribe.
+/// Sizes prescribed by the descriptions of the cases.
 const LARGE_REQUEST: usize = 271_828;
 const LARGE_RESPONSE: usize = 314_159;
 const STREAMED: [usize; 4] = [31_415, 9, 2_653, 58_979];
 
-/// As grpc-go's client has it.
+/// The default of grpc-go's client.
 const SOAK_ITERATIONS: usize = 10;
 const SOAK_LATENCY: Duration = Duration::from_secs(1);
 
@@ -41,7 +42,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// How many cases failed.
+/// The number of failed cases.
 fn run(arguments: &[String]) -> Result<usize, Box<dyn Error>> {
     let [address, rest @ ..] = arguments else {
         return Err("usage: interop-client ADDRESS [CA] CASE...".into());
@@ -131,7 +132,7 @@ fn unimplemented(client: &Client, method: &'static Method<Empty, Empty>) -> Outc
     expect("code", status.code(), RpcStatusCode::UNIMPLEMENTED)
 }
 
-/// Large unary calls, one after the other, each on the client that `client` gives.
+/// Large unary calls in sequence, each on a client from `client`.
 fn soak(client: impl Fn() -> Result<Client, Box<dyn Error>>) -> Outcome {
     for _ in 0..SOAK_ITERATIONS {
         let client = client()?;
@@ -144,7 +145,7 @@ fn soak(client: impl Fn() -> Result<Client, Box<dyn Error>>) -> Outcome {
     Ok(())
 }
 
-/// The status of a call that is to fail.
+/// The status of a call that must fail.
 fn failure<T>(result: Result<T, ReceiveError>) -> Result<RpcStatus, Box<dyn Error>> {
     match result {
         Ok(_) => Err("expected a failure, saw a response".into()),

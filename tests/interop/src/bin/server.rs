@@ -1,5 +1,5 @@
-//! gRPC's interop service on fanstream: `interop-server [CERTIFICATE KEY]` listens on a free port of
-//! 127.0.0.1, over TLS with the PEM files of a certificate and its key, prints its address, and
+//! gRPC's interop service on fanstream: `interop-server [CERTIFICATE KEY]` listens on a free port
+//! of 127.0.0.1, over TLS with the PEM files of a certificate and its key, prints its address, and
 //! drains on SIGTERM.
 
 use std::error::Error;
@@ -58,7 +58,7 @@ fn unary_call(_: &CallContext, request: SimpleRequest) -> Result<SimpleResponse,
     Ok(response)
 }
 
-/// The responses, then the status, if there is to be one.
+/// The responses, then the requested status, if any.
 fn streaming_output_call(
     _: &CallContext,
     request: StreamingOutputCallRequest,
