@@ -252,8 +252,7 @@ impl Judge<'_> {
         let Some(first) = internal.first() else {
             return Err("nothing panicked".into());
         };
-        // A message that can't be sent replaces an earlier failure, because messages made before
-        // that failure can no longer arrive.
+        // It replaces an earlier failure, since messages made before that can no longer arrive.
         let jobs = &self.probe.plan.jobs;
         let is_unsent = |f: &&Failure| f.job.is_some_and(|job| jobs[job].poison.is_some());
         if !internal.iter().any(is_unsent) {
@@ -293,8 +292,7 @@ impl Judge<'_> {
         }
         let mut why = "the server has no reason to end it".to_string();
         if let Some(stall) = server.write_stall() {
-            // Also if the reader continues: the server sees no progress while the client reads
-            // messages buffered on its side.
+            // An active reader too: the server sees no progress while the client's side buffers.
             if took >= stall {
                 return Ok(());
             }
