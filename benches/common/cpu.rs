@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-/// CPU time that a process has used so far, in the kernel and outside, with that of threads that
-/// have ended. In nanoseconds, where `/proc/PID/stat` counts steps of 10 ms.
+/// The CPU time of a process so far, user and system, including its finished threads. It counts
+/// nanoseconds; `/proc/PID/stat` counts steps of 10 ms.
 pub fn cpu_time(pid: u32) -> Result<Duration> {
     read_clock(pid).with_context(|| format!("the CPU clock of process {pid}"))
 }
 
-/// No crate that wraps these two calls leaves the features of `libc` as they are; others would
-/// have cargo compile the C-core a second time.
+/// Every crate that wraps these two calls changes the features of `libc`, and cargo would compile
+/// the C-core a second time.
 #[allow(unsafe_code)]
 fn read_clock(pid: u32) -> io::Result<Duration> {
     let pid = libc::pid_t::try_from(pid).map_err(io::Error::other)?;

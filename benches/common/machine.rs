@@ -1,4 +1,4 @@
-//! What the numbers were measured on, and where on it processes run.
+//! Facts about the machine, and pinning of processes to its cores. It measures nothing.
 
 use std::fmt;
 use std::fs;
@@ -9,18 +9,18 @@ use std::thread;
 use rustix::thread::{sched_setaffinity, CpuSet};
 use serde::{Deserialize, Serialize};
 
-/// Where servers run when server and client are kept apart.
+/// The core of servers when server and client are kept apart.
 pub const SERVER_CORE: usize = 0;
-/// Where clients run when server and client are kept apart.
+/// The core of clients when server and client are kept apart.
 pub const CLIENT_CORE: usize = 1;
 
-/// What the numbers were measured on.
+/// The machine and the commit of a measurement.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
     pub cores: usize,
     pub processor: String,
     pub kernel: String,
-    /// With `-dirty` when files differ from it.
+    /// Ends with `-dirty` if files differ from the commit.
     pub commit: String,
 }
 
@@ -72,9 +72,9 @@ pub fn pin_to(core: usize) -> io::Result<()> {
     Ok(sched_setaffinity(None, &cores)?)
 }
 
-/// Starts `command` on `core` alone. Its threads inherit that, from the first on.
+/// Starts `command` on `core` alone. All its threads inherit the core.
 pub fn spawn_on(core: usize, command: &mut Command) -> io::Result<Child> {
-    // A child inherits from the thread that starts it; this one is thrown away.
+    // A child inherits the core of the thread that starts it, so a short-lived thread does.
     thread::scope(|scope| {
         let spawner = scope.spawn(|| {
             pin_to(core)?;

@@ -1,5 +1,5 @@
-//! What the figures and the comparison share: the processes that they start, and what these cost.
-//! No workload and no arithmetic here.
+//! Code that the budgets and the comparison share: child processes and their cost. It must not know
+//! any workload.
 
 pub mod cpu;
 pub mod machine;

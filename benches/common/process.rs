@@ -1,5 +1,5 @@
-//! Processes that are measured, as children of this program. No process is touched that was not
-//! started here, and none outlives its owner.
+//! Measured processes, as children of this program. It touches only processes that it started, and
+//! none of them outlives its owner.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
@@ -13,18 +13,18 @@ use rustix::process::{kill_process, Pid, Signal};
 
 use super::machine;
 
-/// How long a server may take until it listens.
-const START: Duration = Duration::from_secs(10);
+/// The limit on the time until a server listens.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A child that ends with its owner, and the lines that it prints.
+/// A child process that is killed on drop, with the lines of its standard output.
 pub struct Process {
     pub child: Child,
     lines: Receiver<String>,
 }
 
 impl Process {
-    /// Starts `command` with its standard output read by the line, on `core` if there is one given.
-    /// A Ctrl-C at the terminal is not for the child.
+    /// Starts `command`, on `core` if given, and reads its standard output by the line. The child
+    /// has its own process group, so Ctrl-C at the terminal does not reach it.
     pub fn start(core: Option<usize>, command: &mut Command) -> Result<Process> {
         command.stdout(Stdio::piped()).process_group(0);
         let started = match core {
@@ -36,7 +36,7 @@ impl Process {
         let (line, lines) = mpsc::channel();
         if let Some(stdout) = child.stdout.take() {
             thread::spawn(move || {
-                // Read to the end, so that the child never waits for its output to be read.
+                // Reads to the end, so that the child never blocks on its output.
                 for text in BufReader::new(stdout).lines().map_while(Result::ok) {
                     // The owner may be gone.
                     let _ = line.send(text);
@@ -50,8 +50,7 @@ impl Process {
         self.child.id()
     }
 
-    /// The next line that it prints, within `timeout`; none when that passes. An error when its
-    /// output has ended.
+    /// Returns the next line, or `None` after `timeout`. Fails if the output has ended.
     pub fn line(&self, timeout: Duration) -> Result<Option<String>> {
         match self.lines.recv_timeout(timeout) {
             Ok(line) => Ok(Some(line)),
@@ -60,7 +59,7 @@ impl Process {
         }
     }
 
-    /// Waits for its end, `timeout` at most.
+    /// Waits at most `timeout` for the process to exit.
     pub fn wait(&mut self, timeout: Duration) -> Result<ExitStatus> {
         let deadline = Instant::now() + timeout;
         loop {
@@ -88,12 +87,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server of any kind that prints `listening on HOST:PORT`, on `core` if there is one given.
+    /// Starts a server, on `core` if given, and waits until it prints `listening on HOST:PORT`.
     pub fn start(core: Option<usize>, command: &mut Command) -> Result<Server> {
         let process = Process::start(core, command.stdin(Stdio::null()))?;
         let first = || -> Result<String> {
-            let line = process.line(START)?;
-            let line = line.with_context(|| format!("nothing printed within {START:?}"))?;
+            let line = process.line(START_TIMEOUT)?;
+            let line = line.with_context(|| format!("nothing printed within {START_TIMEOUT:?}"))?;
             let address = line.strip_prefix("listening on ");
             let address = address.with_context(|| format!("not `listening on …`: {line:?}"))?;
             Ok(address.trim().into())
@@ -112,17 +111,17 @@ impl Server {
         self.process.pid()
     }
 
-    /// The next line that it prints, without `prefix`.
+    /// Returns the next line without `prefix`.
     #[allow(dead_code)] // not every program has servers that print more
     pub fn line_behind(&self, prefix: &str) -> Result<String> {
-        let line = self.process.line(START)?;
-        let line = line.with_context(|| format!("no `{prefix}…` within {START:?}"))?;
+        let line = self.process.line(START_TIMEOUT)?;
+        let line = line.with_context(|| format!("no `{prefix}…` within {START_TIMEOUT:?}"))?;
         let rest = line.strip_prefix(prefix);
         let rest = rest.with_context(|| format!("not `{prefix}…`: {line:?}"))?;
         Ok(rest.trim().into())
     }
 
-    /// Sends SIGTERM and waits for the end, `timeout` at most.
+    /// Sends SIGTERM and waits at most `timeout` for the exit.
     pub fn terminate(mut self, timeout: Duration) -> Result<ExitStatus> {
         kill_process(Pid::from_child(&self.process.child), Signal::TERM)?;
         self.process.wait(timeout).context("the server")

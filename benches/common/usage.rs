@@ -1,4 +1,4 @@
-//! What `/proc` says of a process. Reads only.
+//! Memory and threads of a process, from `/proc`. It only reads.
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,16 +8,16 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-/// How often a [`Watch`] looks.
-const LOOK: Duration = Duration::from_millis(20);
+/// The interval between two samples of a [`Watch`].
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(20);
 
-/// What a process takes, at one moment.
+/// The resources of a process at one moment.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Usage {
     pub threads: u64,
     /// Resident memory, in bytes.
     pub memory: u64,
-    /// The most memory that it ever had resident, in bytes.
+    /// The peak of resident memory, in bytes.
     pub peak_memory: u64,
 }
 
@@ -43,7 +43,7 @@ fn read_proc(pid: u32, file: &str) -> Result<String> {
     fs::read_to_string(&path).with_context(|| path)
 }
 
-/// Watches a process for the most threads that it has; looks every 20 ms.
+/// Samples the number of threads of a process every 20 ms and keeps the peak.
 pub struct Watch {
     stop: Arc<AtomicBool>,
     watcher: JoinHandle<Result<u64>>,
@@ -57,14 +57,14 @@ impl Watch {
             let mut most = 0;
             while !stopped.load(Ordering::Relaxed) {
                 most = most.max(Usage::of(pid)?.threads);
-                thread::sleep(LOOK);
+                thread::sleep(SAMPLE_INTERVAL);
             }
             Ok(most)
         });
         Watch { stop, watcher }
     }
 
-    /// The most threads that were seen.
+    /// Stops and returns the peak.
     pub fn stop(self) -> Result<u64> {
         self.stop.store(true, Ordering::Relaxed);
         self.watcher

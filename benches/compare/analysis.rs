@@ -1,5 +1,4 @@
-//! What the raw data says: estimates and ratios of peers, and what failed. No words and no pictures
-//! here.
+//! Estimates, ratios and failures, computed from the raw data. It writes no words and no pictures.
 
 use crate::latencies::Latencies;
 use crate::metric::{busy, Metric};
@@ -8,25 +7,25 @@ use crate::record::{Header, Records, Run};
 use crate::stats::{median, Estimate};
 use crate::workload::{Case, Role};
 
-/// This project among the peers.
+/// This project among the implementations.
 pub const OURS: &str = "fanstream";
 
-/// A core is the limit from so much of it on.
+/// A side whose core is at least this busy is the bottleneck,
 const LIMIT: f64 = 0.95;
-/// And another one is not, up to so much.
+/// unless the other side's core is at least this busy.
 const SPARE: f64 = 0.90;
 
-/// What is compared: one case, one side.
+/// One comparison: one case, one side.
 pub type Contest = (Role, Case);
 
-/// Something that gave no figure, and why.
+/// A pair or a repetition without a figure, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     pub what: String,
     pub why: String,
 }
 
-/// The raw data with questions to it.
+/// The raw data of a run, with queries on it.
 pub struct Results {
     records: Records,
 }
@@ -40,11 +39,19 @@ impl Results {
         &self.records.header
     }
 
-    /// Checks made, and how many of them found nothing wrong.
+    /// The number of checks, and how many of them passed.
     pub fn checks(&self) -> (usize, usize) {
         let checks = &self.records.checks;
         let fine = checks.iter().filter(|check| check.problem.is_none());
         (checks.len(), fine.count())
+    }
+
+    /// The number of runs, how many are complete, and the messages of those.
+    pub fn runs(&self) -> (usize, usize, u64) {
+        let runs = &self.records.runs;
+        let complete = || runs.iter().filter_map(|run| run.measured.as_ref());
+        let messages = complete().map(|run| run.messages).sum();
+        (runs.len(), complete().count(), messages)
     }
 
     /// All contests with a repetition, in the order of workloads.
@@ -56,27 +63,32 @@ impl Results {
         contests
     }
 
-    /// Any repetition of a contest: for what all of them share.
+    /// Any repetition of a contest, for the properties that all of them share.
     pub fn example(&self, contest: Contest) -> Option<&Run> {
         let runs = &mut self.records.runs.iter();
         runs.find(|run| (run.role, run.case) == contest && run.measured.is_some())
     }
 
-    /// Peers with figures.
-    pub fn peers(&self, contest: Contest) -> Vec<&str> {
+    /// Implementations with figures.
+    pub fn implementations(&self, contest: Contest) -> Vec<&str> {
         let runs = self.records.runs.iter();
         let runs = runs.filter(|run| (run.role, run.case) == contest && run.measured.is_some());
-        let mut peers: Vec<&str> = runs.map(|run| &*run.peer).collect();
-        peers.sort();
-        peers.dedup();
-        peers
+        let mut implementations: Vec<&str> = runs.map(|run| &*run.implementation).collect();
+        implementations.sort();
+        implementations.dedup();
+        implementations
     }
 
-    /// Peers with figures, the best first.
+    /// Implementations with figures, best first.
     pub fn ranking(&self, contest: Contest, metric: Metric) -> Vec<(&str, Estimate)> {
-        let estimate = |peer| Some((peer, self.estimate(contest, peer, metric)?));
+        let estimate = |implementation| {
+            Some((
+                implementation,
+                self.estimate(contest, implementation, metric)?,
+            ))
+        };
         let mut ranking: Vec<_> = self
-            .peers(contest)
+            .implementations(contest)
             .into_iter()
             .filter_map(estimate)
             .collect();
@@ -87,26 +99,38 @@ impl Results {
         ranking
     }
 
-    /// Repetitions of one peer, each with its round.
+    /// Repetitions of one implementation, each with its round.
     pub fn repetitions<'a>(
         &'a self,
         contest: Contest,
-        peer: &'a str,
+        implementation: &'a str,
     ) -> impl Iterator<Item = (u32, &'a Measured)> {
         let runs = self.records.runs.iter();
-        let runs = runs.filter(move |run| (run.role, run.case) == contest && run.peer == peer);
+        let runs = runs.filter(move |run| {
+            (run.role, run.case) == contest && run.implementation == implementation
+        });
         runs.filter_map(|run| Some((run.round, run.measured.as_ref()?)))
     }
 
     /// One number a round.
-    pub fn values(&self, contest: Contest, peer: &str, metric: Metric) -> Vec<(u32, f64)> {
-        let runs = self.repetitions(contest, peer);
+    pub fn values(
+        &self,
+        contest: Contest,
+        implementation: &str,
+        metric: Metric,
+    ) -> Vec<(u32, f64)> {
+        let runs = self.repetitions(contest, implementation);
         runs.filter_map(|(round, run)| Some((round, metric.value(run)?)))
             .collect()
     }
 
-    pub fn estimate(&self, contest: Contest, peer: &str, metric: Metric) -> Option<Estimate> {
-        let values = self.values(contest, peer, metric);
+    pub fn estimate(
+        &self,
+        contest: Contest,
+        implementation: &str,
+        metric: Metric,
+    ) -> Option<Estimate> {
+        let values = self.values(contest, implementation, metric);
         Estimate::of(&values.iter().map(|&(_, value)| value).collect::<Vec<_>>())
     }
 
@@ -118,41 +142,44 @@ impl Results {
         )
     }
 
-    /// One peer's figure in case `a` as a multiple of that in case `b`, round by round.
+    /// One implementation's figure in case `a` as a multiple of that in case `b`, round by round.
     pub fn ratio_of_cases(
         &self,
         a: Contest,
         b: Contest,
-        peer: &str,
+        implementation: &str,
         metric: Metric,
     ) -> Option<Estimate> {
-        ratio_of(&self.values(a, peer, metric), &self.values(b, peer, metric))
+        ratio_of(
+            &self.values(a, implementation, metric),
+            &self.values(b, implementation, metric),
+        )
     }
 
     /// The latencies of all rounds together.
     pub fn latencies(
         &self,
         contest: Contest,
-        peer: &str,
+        implementation: &str,
         which: fn(&Measured) -> Option<&Latencies>,
     ) -> Option<Latencies> {
-        let runs = self.repetitions(contest, peer);
+        let runs = self.repetitions(contest, implementation);
         Latencies::merged(runs.filter_map(|(_, run)| which(run)))
     }
 
     /// How busy server and client kept their cores.
-    pub fn busy(&self, contest: Contest, peer: &str) -> Option<(f64, f64)> {
+    pub fn busy(&self, contest: Contest, implementation: &str) -> Option<(f64, f64)> {
         let shares: Vec<_> = self
-            .repetitions(contest, peer)
+            .repetitions(contest, implementation)
             .map(|(_, run)| busy(run))
             .collect();
         let (servers, clients): (Vec<f64>, Vec<f64>) = shares.into_iter().unzip();
         Some((median(&servers)?, median(&clients)?))
     }
 
-    /// Whether the other side, and not the one that is compared, limited how fast it went.
-    pub fn held_back(&self, contest: Contest, peer: &str) -> bool {
-        let Some((server, client)) = self.busy(contest, peer) else {
+    /// Whether the other side, not the compared one, was the bottleneck.
+    pub fn held_back(&self, contest: Contest, implementation: &str) -> bool {
+        let Some((server, client)) = self.busy(contest, implementation) else {
             return false;
         };
         let (own, other) = match contest.0 {
@@ -162,7 +189,7 @@ impl Results {
         other >= LIMIT && own < SPARE
     }
 
-    /// Pairs that do not work together, and repetitions that failed.
+    /// Pairs that failed their check, and repetitions that failed.
     pub fn failures(&self) -> Vec<Failure> {
         let checks = self.records.checks.iter().filter_map(|check| {
             let over = if check.tls { " over TLS" } else { "" };
@@ -184,7 +211,7 @@ impl Results {
     }
 }
 
-/// Of the rounds that both have.
+/// The ratio over the rounds that both have.
 fn ratio_of(a: &[(u32, f64)], b: &[(u32, f64)]) -> Option<Estimate> {
     let of_round = |round: u32| b.iter().find(|(other, _)| *other == round);
     let ratios = a
@@ -199,8 +226,12 @@ pub mod tests {
     use crate::record::tests::{header, run};
 
     pub fn results(runs: Vec<Run>) -> Results {
+        results_of(header(), runs)
+    }
+
+    pub fn results_of(header: Header, runs: Vec<Run>) -> Results {
         Results::new(Records {
-            header: header(),
+            header,
             checks: Vec::new(),
             runs,
         })
@@ -231,24 +262,27 @@ pub mod tests {
     }
 
     #[test]
-    fn the_best_comes_first() {
+    fn a_ranking_starts_with_the_best() {
         let results = twice_as_much();
         let contest = results.contests()[0];
         let ranking = results.ranking(contest, Metric::ServerCpu);
         assert_eq!(
-            ranking.iter().map(|(peer, _)| *peer).collect::<Vec<_>>(),
+            ranking
+                .iter()
+                .map(|(implementation, _)| *implementation)
+                .collect::<Vec<_>>(),
             ["go", OURS]
         );
         assert_eq!(ranking[0].1.median, 2.0);
     }
 
     #[test]
-    fn a_peer_that_failed_has_no_figure_and_is_named() {
+    fn a_implementation_that_failed_has_no_figure_and_is_named() {
         let mut failed = run("go", 0, 0);
         failed.measured = None;
         failed.failure = Some("it hung".into());
         let results = results(vec![failed, run(OURS, 0, 1)]);
-        assert_eq!(results.peers(results.contests()[0]), [OURS]);
+        assert_eq!(results.implementations(results.contests()[0]), [OURS]);
         let failures = results.failures();
         assert_eq!(failures.len(), 1);
         assert_eq!(failures[0].what, "tiny: go server with go client");
@@ -256,7 +290,7 @@ pub mod tests {
     }
 
     #[test]
-    fn who_was_held_back() {
+    fn a_busy_other_side_holds_back() {
         let mut bound_by_client = run("go", 0, 500_000_000);
         if let Some(measured) = &mut bound_by_client.measured {
             measured.client.cpu_ns = 990_000_000;

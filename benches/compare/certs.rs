@@ -1,4 +1,4 @@
-//! Certificates for the runs over TLS: an authority and a server's, made anew for each run.
+//! Certificates for the runs over TLS: an authority and a server certificate, new for each run.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,10 +7,10 @@ use anyhow::{Context, Result};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use tempfile::TempDir;
 
-/// The name that the server's certificate is for.
+/// The name in the server's certificate.
 const NAME: &str = "localhost";
 
-/// PEM files in a directory that goes with this value.
+/// PEM files in a directory that is deleted on drop.
 pub struct Certs {
     directory: TempDir,
 }
@@ -64,7 +64,7 @@ impl Certs {
 
 fn named(name: &str, hosts: Vec<String>) -> Result<CertificateParams> {
     let mut params = CertificateParams::new(hosts)?;
-    // Without names of their own both would be called alike, and the server's pass for self-signed.
+    // With the same name, the server's certificate would pass for self-signed.
     params.distinguished_name.push(DnType::CommonName, name);
     Ok(params)
 }

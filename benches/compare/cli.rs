@@ -1,4 +1,4 @@
-//! The command line: parsed, and turned into one task. Nothing is run here.
+//! Parses the command line into one task. It runs nothing.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ use crate::workload::Workload;
 #[command(
     name = "compare",
     args_conflicts_with_subcommands = true,
-    after_help = "What was measured and what it means is explained in the report's own `Method`."
+    after_help = "The section `Method` of a report explains its figures."
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -23,65 +23,68 @@ pub struct Cli {
     #[command(flatten)]
     measure: Measure,
 
-    /// Go on with the run in DIR where it stopped, with the settings that it was started with
+    /// Resume the run in DIR with its original settings
     #[arg(long, value_name = "DIR", exclusive = true)]
     resume: Option<PathBuf>,
 
-    /// Say what changed from the run in A to the run in B, and whether it is more than noise
+    /// Compare the runs in A and B, and tell changes from noise
     #[arg(long, num_args = 2, value_names = ["A", "B"], exclusive = true)]
     diff: Option<Vec<PathBuf>>,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Draw the report of a run again from its raw data
+    /// Write the report of a run again from its raw data
     Report {
-        /// Where the run's results are
+        /// The directory with the results of the run
         dir: PathBuf,
     },
 }
 
-/// What to measure.
+/// The arguments of a measurement.
 #[derive(Args, Clone)]
 pub struct Measure {
-    /// Which workloads; all when none is named
+    /// Workloads [default: all]
     #[arg(value_enum, value_name = "WORKLOAD")]
     pub workloads: Vec<Workload>,
 
-    /// Which peers; all that can be built when none is named
-    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
-    pub peers: Vec<String>,
+    /// Implementations [default: all that can be built]
+    #[arg(long, alias = "peers", value_name = "NAME,…", value_delimiter = ',')]
+    pub implementations: Vec<String>,
 
-    /// Under three minutes: fewer rounds, shorter ones, fewer workloads, without naive and python
+    /// Finish in under three minutes: fewer and shorter rounds, fewer workloads, without naive and
+    /// python
     #[arg(long)]
     pub quick: bool,
 
-    /// Every peer and every workload for a moment, no figures worth the name; exits 1 if anything fails
+    /// Check briefly that every implementation and workload works, without figures; exit 1 if
+    /// anything fails
     #[arg(long, conflicts_with = "quick")]
     pub smoke: bool,
 
-    /// Rounds; in each, every peer has its turn [default: 3, with --quick 2]
+    /// Rounds; each measures every implementation once [default: 3, with --quick 2]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub rounds: Option<u32>,
 
-    /// Where the results go [default: compare-results/DATE-COMMIT]
+    /// The directory for the results [default: compare-results/DATE-COMMIT]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 
-    /// The client that all servers are measured with, instead of each workload's own choice
+    /// The client for all servers [default: chosen by the workload]
     #[arg(long, value_name = "NAME")]
     pub client: Option<String>,
 
-    /// The server that all clients are measured with [default: tonic]
+    /// The server for all clients [default: tonic]
     #[arg(long, value_name = "NAME")]
     pub server: Option<String>,
 
-    /// Programs to run, in the form that scripts/peers.py prints, instead of building them
-    #[arg(long, value_name = "FILE")]
-    pub peer_list: Option<PathBuf>,
+    /// Run the programs listed in FILE, as scripts/implementations.py prints them, instead of
+    /// building them
+    #[arg(long, alias = "peer-list", value_name = "FILE")]
+    pub implementation_list: Option<PathBuf>,
 }
 
-/// What this program is asked to do.
+/// One task of this program.
 pub enum Task {
     Measure(Measure),
     Resume(PathBuf),
@@ -122,12 +125,13 @@ mod tests {
 
     #[test]
     fn workloads_and_flags() {
-        let Some(Task::Measure(args)) = task(&["tiny", "bulk", "--peers", "go,tonic", "--quick"])
+        let Some(Task::Measure(args)) =
+            task(&["tiny", "bulk", "--implementations", "go,tonic", "--quick"])
         else {
             panic!("not a measurement");
         };
         assert_eq!(args.workloads, [Workload::Tiny, Workload::Bulk]);
-        assert_eq!(args.peers, ["go", "tonic"]);
+        assert_eq!(args.implementations, ["go", "tonic"]);
         assert!(args.quick && !args.smoke);
     }
 
@@ -139,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
+    fn contradictory_arguments_are_refused() {
         for args in [
             &["--quick", "--smoke"][..],
             &["--resume", "x", "--quick"],

@@ -1,5 +1,5 @@
-//! Does every server work with every client? Counts, contents and order of all messages, the
-//! statuses and exit codes, in the clear and over TLS. A pair that fails gets no figure.
+//! Checks that a server and a client work together: counts, contents and order of all messages,
+//! statuses and exit codes, in clear text and over TLS. A pair that fails gets no figure.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,11 +18,11 @@ const IN_FLIGHT: u32 = 8;
 /// The id of the first call.
 const ID: u32 = 7;
 
-const LIMIT: Duration = Duration::from_secs(30);
-/// How long a server without calls may take to end after SIGTERM.
-const END: Duration = Duration::from_secs(10);
+const SUMMARY_TIMEOUT: Duration = Duration::from_secs(30);
+/// The limit on the time between SIGTERM and the exit of a server without calls.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A server and a client, and what is wrong with them together.
+/// The check of one pair, with the problem that it found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
     pub server: String,
@@ -32,7 +32,7 @@ pub struct Check {
     pub problem: Option<String>,
 }
 
-/// Many messages as fast as they come, and a few that come in time.
+/// Many messages at full speed, and a few that are due at intervals.
 fn shapes() -> [Shape; 2] {
     [
         Shape::stream(500).over(2, IN_FLIGHT),
@@ -42,8 +42,8 @@ fn shapes() -> [Shape; 2] {
     ]
 }
 
-/// Checks one server with several clients. What a client does wrong is in its check; the result is
-/// an error only when the run was interrupted.
+/// Checks one server with several clients. A problem goes into the client's check; the result is an
+/// error only if the run was interrupted.
 pub fn check(
     server: (&str, &[String]),
     clients: &[(&str, &[String])],
@@ -95,8 +95,8 @@ fn with_server(
     let server = Server::start(None, &mut command(program, &flags, &stderr)?);
     let server = server.with_context(|| format!("it did not start{}", last_words(stderr)))?;
     ask(server.address())?;
-    // With which status is its own affair: some die of the signal.
-    server.terminate(END).context("after SIGTERM")?;
+    // The exit status does not matter: some servers are killed by the signal.
+    server.terminate(EXIT_TIMEOUT).context("after SIGTERM")?;
     Ok(())
 }
 
@@ -114,12 +114,12 @@ fn ask(
     let mut load = Load::start(None, program, &flags, interrupt)?;
     let mut printed = Vec::new();
     load.go()?;
-    let summary = load.summary(LIMIT, |line| printed.push(line))?;
+    let summary = load.summary(SUMMARY_TIMEOUT, |line| printed.push(line))?;
     load.end()?;
     judge(&summary, &printed, shape)
 }
 
-/// Whether everything is as it should be.
+/// Compares a client's output with the contract.
 fn judge(summary: &Summary, printed: &[String], shape: &Shape) -> Result<()> {
     let calls = u64::from(CALLS);
     let statuses = BTreeMap::from([("OK".to_string(), calls)]);
@@ -140,8 +140,7 @@ fn judge(summary: &Summary, printed: &[String], shape: &Shape) -> Result<()> {
     let mut bytes = 0;
     for id in ID..ID + CALLS {
         let mut got = streams.remove(&id).unwrap_or_default();
-        // What comes a step apart comes from workers of its own: their order is that of time, which
-        // a busy machine may turn round.
+        // Responses a step apart come from different workers, and a busy machine may reorder them.
         if !shape.step.is_zero() {
             got.sort_unstable();
         }
@@ -163,7 +162,7 @@ fn judge(summary: &Summary, printed: &[String], shape: &Shape) -> Result<()> {
     }
     ensure!(
         streams.is_empty(),
-        "responses to ids nobody asked for: {:?}",
+        "responses to unknown ids: {:?}",
         streams.keys()
     );
     let messages = calls * u64::from(shape.responses);
@@ -184,7 +183,7 @@ fn judge(summary: &Summary, printed: &[String], shape: &Shape) -> Result<()> {
     Ok(())
 }
 
-/// What the contract says of response `k`.
+/// The text of response `k` in the contract.
 fn text(k: u32, id: u32) -> String {
     format!("Request #{k} For Id:{id}")
 }
@@ -220,7 +219,7 @@ mod tests {
     type Spoil = fn(&mut Summary, &mut Vec<String>);
 
     #[test]
-    fn whatever_is_wrong_is_found() {
+    fn every_kind_of_mistake_is_found() {
         let wrong: [(&str, Spoil); 8] = [
             ("another order", |_, printed| {
                 printed.swap(0, CALLS as usize)

@@ -1,4 +1,4 @@
-//! What a process costs while a repetition runs.
+//! The cost of a process during a repetition: CPU time, instructions, memory, threads.
 
 use std::time::Duration;
 
@@ -9,17 +9,17 @@ use crate::common::cpu::cpu_time;
 use crate::common::usage::{Usage, Watch};
 use crate::instructions::Instructions;
 
-/// What one process took.
+/// The cost of one process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
     pub cpu_ns: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instructions: Option<u64>,
-    /// Resident before the first measured call, in bytes.
+    /// Resident memory before the first measured call, in bytes.
     pub idle_memory: u64,
-    /// The most that was ever resident, in bytes.
+    /// The peak of resident memory, in bytes.
     pub peak_memory: u64,
-    /// The most threads that were seen.
+    /// The peak number of threads.
     pub threads: u64,
 }
 
@@ -39,17 +39,17 @@ impl Meter {
             idle_memory: Usage::of(pid)?.memory,
             watch: Watch::start(pid),
             instructions: Instructions::count(pid),
-            // Last, so that nothing of the above is in it.
+            // Read last, so that the lines above are not counted.
             cpu: cpu_time(pid)?,
         })
     }
 
-    /// The CPU time since the start. To be asked of all processes before anything else.
+    /// Returns the CPU time since the start. Read it for all processes before anything else.
     pub fn cpu(&self) -> Result<Duration> {
         Ok(cpu_time(self.pid)?.saturating_sub(self.cpu))
     }
 
-    /// The rest, with the CPU time that was read before.
+    /// Reads the other figures and adds the CPU time from [`Meter::cpu`].
     pub fn finish(mut self, cpu: Duration) -> Result<Cost> {
         let instructions = self.instructions.as_mut().and_then(Instructions::so_far);
         let usage = Usage::of(self.pid)?;

@@ -1,4 +1,4 @@
-//! What changed from one run to another, and whether it is more than noise.
+//! Compares two runs and tells changes from noise. It measures nothing.
 
 use std::path::Path;
 
@@ -11,22 +11,22 @@ use crate::record::Records;
 use crate::stats::Estimate;
 use crate::units;
 
-/// Fewer rounds than this on a side say nothing about noise: of three and three, one time in ten
-/// all of the one side are above all of the other by chance.
+/// Fewer rounds cannot be told from noise: with three on each side, chance puts all of one side
+/// above all of the other one time in ten.
 const ROUNDS: usize = 4;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Better,
     Worse,
-    /// Within what the rounds of one run differ.
+    /// Within the spread of the rounds of one run.
     Noise,
     TooFewRounds,
 }
 
 struct Change {
     contest: Contest,
-    peer: String,
+    implementation: String,
     metric: Metric,
     before: Estimate,
     after: Estimate,
@@ -34,7 +34,7 @@ struct Change {
     verdict: Verdict,
 }
 
-/// Prints what changed from the run in `before` to that in `after`.
+/// Prints the changes from the run in `before` to the run in `after`.
 pub fn print(before: &Path, after: &Path) -> Result<()> {
     let before = Results::new(Records::read(before)?);
     let after = Results::new(Records::read(after)?);
@@ -44,18 +44,20 @@ pub fn print(before: &Path, after: &Path) -> Result<()> {
     let same =
         |of: fn(&crate::common::machine::Machine) -> String| of(machines[0]) == of(machines[1]);
     if !same(|machine| format!("{} {} {}", machine.cores, machine.processor, machine.kernel)) {
-        println!("The machines differ: absolute figures mean nothing here.");
+        println!("The machines differ: absolute figures cannot be compared.");
     }
-    for (peer, version) in &before.header().versions {
-        match after.header().versions.get(peer) {
-            Some(other) if other != version => println!("{peer}: {version}, then {other}"),
+    for (implementation, version) in &before.header().versions {
+        match after.header().versions.get(implementation) {
+            Some(other) if other != version => {
+                println!("{implementation}: {version}, then {other}")
+            }
             _ => {}
         }
     }
     let changes = changes(&before, &after);
     ensure!(
         !changes.is_empty(),
-        "the two runs have nothing in common that could be compared"
+        "the two runs have no comparable figures"
     );
     let count = |verdict| {
         changes
@@ -72,15 +74,18 @@ pub fn print(before: &Path, after: &Path) -> Result<()> {
         println!("{table}");
     }
     let moved = |change: &&Change| {
-        let versions = [&before, &after].map(|results| results.header().versions.get(&change.peer));
-        change.peer != OURS && versions[0] == versions[1] && change.verdict != Verdict::Noise
+        let versions =
+            [&before, &after].map(|results| results.header().versions.get(&change.implementation));
+        change.implementation != OURS
+            && versions[0] == versions[1]
+            && change.verdict != Verdict::Noise
     };
     if changes
         .iter()
         .filter(|change| change.verdict != Verdict::TooFewRounds)
         .any(|change| moved(&change))
     {
-        println!("Peers that are still the same changed as well: so did the machine, and by about as much.");
+        println!("Implementations that are still the same changed as well: so did the machine, and by about as much.");
     }
     println!(
         "{} figures: {} better, {} worse, {} within noise, {} of fewer than {ROUNDS} rounds",
@@ -93,7 +98,7 @@ pub fn print(before: &Path, after: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Of all that both have, measured alike.
+/// The changes of all figures that both runs measured alike.
 fn changes(before: &Results, after: &Results) -> Vec<Change> {
     let mut changes = Vec::new();
     for contest in before.contests() {
@@ -103,28 +108,34 @@ fn changes(before: &Results, after: &Results) -> Vec<Change> {
         if a.shape != b.shape || other(&a.client, &b.client) {
             continue;
         }
-        for peer in before.peers(contest) {
+        for implementation in before.implementations(contest) {
             for metric in Metric::of(contest.1.workload, contest.0) {
                 let [a, b] = [before, after].map(|results| {
-                    let values = results.values(contest, peer, metric);
+                    let values = results.values(contest, implementation, metric);
                     values
                         .into_iter()
                         .map(|(_, value)| value)
                         .collect::<Vec<_>>()
                 });
-                changes.extend(change(contest, peer, metric, &a, &b));
+                changes.extend(change(contest, implementation, metric, &a, &b));
             }
         }
     }
     changes
 }
 
-fn change(contest: Contest, peer: &str, metric: Metric, a: &[f64], b: &[f64]) -> Option<Change> {
+fn change(
+    contest: Contest,
+    implementation: &str,
+    metric: Metric,
+    a: &[f64],
+    b: &[f64],
+) -> Option<Change> {
     let (before, after) = (Estimate::of(a)?, Estimate::of(b)?);
     let change = Estimate::of_change(a, b)?;
     Some(Change {
         contest,
-        peer: peer.into(),
+        implementation: implementation.into(),
         metric,
         before,
         after,
@@ -150,12 +161,20 @@ fn verdict(metric: Metric, before: &Estimate, after: &Estimate, change: &Estimat
 fn table<'a>(changes: impl Iterator<Item = &'a Change>) -> Table {
     let mut table = Table::new();
     table.load_preset(UTF8_HORIZONTAL_ONLY);
-    table.set_header(["", "peer", "figure", "before", "after", "change", ""]);
+    table.set_header([
+        "",
+        "implementation",
+        "figure",
+        "before",
+        "after",
+        "change",
+        "",
+    ]);
     for change in changes {
         let (role, case) = change.contest;
         table.add_row([
             format!("{case} ({role})"),
-            change.peer.clone(),
+            change.implementation.clone(),
             change.metric.heading(),
             units::estimate(&change.before),
             units::estimate(&change.after),
@@ -172,11 +191,11 @@ mod tests {
     use crate::analysis::tests::results;
     use crate::record::tests::run;
 
-    fn of(peer: &str, micros: &[u64]) -> Results {
+    fn of(implementation: &str, micros: &[u64]) -> Results {
         let rounds = (0..).zip(micros);
         results(
             rounds
-                .map(|(round, us)| run(peer, round, us * 1_000))
+                .map(|(round, us)| run(implementation, round, us * 1_000))
                 .collect(),
         )
     }

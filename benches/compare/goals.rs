@@ -1,4 +1,4 @@
-//! What the project wants to be, as ratios to peers. Computes from results; draws nothing.
+//! The project's goals, as ratios to other implementations. It computes verdicts and draws nothing.
 
 use crate::analysis::{Contest, Results, OURS};
 use crate::metric::{Metric, P50, P99};
@@ -6,14 +6,14 @@ use crate::stats::Estimate;
 use crate::units;
 use crate::workload::{Case, Role, Workload};
 
-/// What a goal is measured against.
+/// The reference of a goal.
 enum Rival {
-    Peer(&'static str),
-    /// The best of those whose names start so.
+    Implementation(&'static str),
+    /// The best implementation whose name has one of these prefixes.
     Best(&'static [&'static str]),
-    /// Nobody: an amount.
+    /// An absolute amount.
     Amount,
-    /// No more than this above the best of all peers.
+    /// At most this much above the best of all implementations.
     BestPlus(f64),
 }
 
@@ -23,19 +23,19 @@ struct Goal {
     role: Role,
     metric: Metric,
     rival: Rival,
-    /// At most this, or at least, where more is better.
+    /// The upper bound, or the lower bound if more is better.
     target: f64,
-    /// Better than good enough.
+    /// An ideal: missing it is no failure.
     ideal: bool,
 }
 
-/// A goal, and what was measured of it.
+/// A goal and its measurement.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
     pub what: String,
     pub target: String,
     pub measured: String,
-    /// None where the figures for it are missing.
+    /// `None` if figures are missing.
     pub met: Option<bool>,
     pub ideal: bool,
 }
@@ -45,7 +45,7 @@ const C_CORE: &[&str] = &["cpp-", "ccore", "naive", "python"];
 
 fn goals() -> Vec<Goal> {
     use Metric::{Calls, ClientCpu, Late, Megabytes, ServerCpu, ServerMemory};
-    use Rival::{Amount, Best, BestPlus, Peer};
+    use Rival::{Amount, Best, BestPlus, Implementation};
     use Workload::{Arena, Bulk, First, Short, Timed, Tiny};
     let goal = |workload, metric, rival, target, ideal| Goal {
         workload,
@@ -61,30 +61,48 @@ fn goals() -> Vec<Goal> {
         ideal,
     };
     vec![
-        goal(Tiny, ServerCpu, Peer("cpp-sync-hinted"), 1.0, false),
-        goal(Tiny, ServerCpu, Peer("cpp-sync"), 0.25, false),
-        goal(Tiny, ServerCpu, Peer("ccore"), 1.1, false),
-        goal(Tiny, ServerCpu, Peer("go"), 1.0, true),
-        goal(Tiny, ClientCpu, Peer("cpp-sync"), 1.1, false),
-        goal(Tiny, ClientCpu, Peer("go"), 1.0, true),
-        goal(Short, Calls, Peer("cpp-callback"), 1.3, false),
-        goal(Short, Calls, Peer("go"), 1.0, true),
+        goal(
+            Tiny,
+            ServerCpu,
+            Implementation("cpp-sync-hinted"),
+            1.0,
+            false,
+        ),
+        goal(Tiny, ServerCpu, Implementation("cpp-sync"), 0.25, false),
+        goal(Tiny, ServerCpu, Implementation("ccore"), 1.1, false),
+        goal(Tiny, ServerCpu, Implementation("go"), 1.0, true),
+        goal(Tiny, ClientCpu, Implementation("cpp-sync"), 1.1, false),
+        goal(Tiny, ClientCpu, Implementation("go"), 1.0, true),
+        goal(Short, Calls, Implementation("cpp-callback"), 1.3, false),
+        goal(Short, Calls, Implementation("go"), 1.0, true),
         goal(Arena, ServerCpu, Best(&["cpp-"]), 1.0, false),
         goal(Arena, ServerCpu, Amount, 3.7, false),
-        goal(Arena, ServerCpu, Peer("go"), 1.0, true),
+        goal(Arena, ServerCpu, Implementation("go"), 1.0, true),
         goal(Bulk, Megabytes, Best(C_CORE), 0.95, false),
-        goal(Bulk, Megabytes, Peer("tonic"), 1.0, true),
-        goal(Timed, ServerMemory, Peer("go"), 1.0, false),
+        goal(Bulk, Megabytes, Implementation("tonic"), 1.0, true),
+        goal(Timed, ServerMemory, Implementation("go"), 1.0, false),
         goal(Timed, Late(P99), BestPlus(5.0), 5.0, false),
-        goal(Timed, ServerMemory, Peer("tonic"), 1.0, true),
-        goal(First, Metric::First(P50), Peer("cpp-callback"), 1.0, false),
-        goal(First, Metric::First(P99), Peer("cpp-callback"), 1.0, false),
-        goal(First, Metric::First(P50), Peer("go"), 1.0, true),
-        goal(First, Metric::First(P99), Peer("go"), 1.0, true),
+        goal(Timed, ServerMemory, Implementation("tonic"), 1.0, true),
+        goal(
+            First,
+            Metric::First(P50),
+            Implementation("cpp-callback"),
+            1.0,
+            false,
+        ),
+        goal(
+            First,
+            Metric::First(P99),
+            Implementation("cpp-callback"),
+            1.0,
+            false,
+        ),
+        goal(First, Metric::First(P50), Implementation("go"), 1.0, true),
+        goal(First, Metric::First(P99), Implementation("go"), 1.0, true),
     ]
 }
 
-/// The goals of the workloads that were measured.
+/// The outcomes for all measured workloads.
 pub fn outcomes(results: &Results) -> Vec<Outcome> {
     let contests = results.contests();
     let wanted = goals()
@@ -108,9 +126,9 @@ impl Goal {
         let others = results
             .ranking(contest, metric)
             .into_iter()
-            .filter(|(peer, _)| *peer != OURS);
+            .filter(|(implementation, _)| *implementation != OURS);
         let mut others = others.collect::<Vec<_>>().into_iter();
-        let ratio_to = |peer: &str| results.ratio(contest, OURS, peer, metric);
+        let ratio_to = |implementation: &str| results.ratio(contest, OURS, implementation, metric);
         let own = || results.estimate(contest, OURS, metric);
         let (bound, sign) = match metric.higher_is_better() {
             true => ("at least", "≥"),
@@ -119,7 +137,7 @@ impl Goal {
         let times = |name: &str| format!("{sign} {} × {name}", units::number(self.target));
         let unit = metric.unit();
         let (target, figure, measured) = match self.rival {
-            Rival::Peer(name) => {
+            Rival::Implementation(name) => {
                 let ratio = ratio_to(name);
                 (
                     times(name),
@@ -128,10 +146,13 @@ impl Goal {
                 )
             }
             Rival::Best(prefixes) => {
-                let best =
-                    others.find(|(peer, _)| prefixes.iter().any(|prefix| peer.starts_with(prefix)));
-                let name = best.map_or("the best of them", |(peer, _)| peer);
-                let ratio = best.and_then(|(peer, _)| ratio_to(peer));
+                let best = others.find(|(implementation, _)| {
+                    prefixes
+                        .iter()
+                        .any(|prefix| implementation.starts_with(prefix))
+                });
+                let name = best.map_or("the best of them", |(implementation, _)| implementation);
+                let ratio = best.and_then(|(implementation, _)| ratio_to(implementation));
                 (
                     times(name),
                     ratio,
@@ -150,7 +171,7 @@ impl Goal {
             Rival::BestPlus(more) => {
                 let best = others.next();
                 let above = best.and_then(|(_, best)| Some(shifted(own()?, best.median)));
-                let name = best.map_or("the best", |(peer, _)| peer);
+                let name = best.map_or("the best", |(implementation, _)| implementation);
                 let target = format!("at most {} {unit} above {name}", units::number(more));
                 (
                     target,
@@ -168,7 +189,7 @@ impl Goal {
         }
     }
 
-    /// As it is written: 1.004 is 1.00.
+    /// Compares the value as it is printed: 1.004 counts as 1.00.
     fn meets(&self, value: f64) -> bool {
         let rounded = (value * 100.0).round() / 100.0;
         match self.metric.higher_is_better() {

@@ -1,5 +1,5 @@
-//! Instructions that a process executes, where the machine counts them; nothing where it does not,
-//! as on most virtual machines.
+//! Counts the instructions of a process, where the machine supports it; most virtual machines do
+//! not.
 
 use std::fs;
 
@@ -7,16 +7,16 @@ use anyhow::{Context, Result};
 use perf_event::events::{Event, Hardware};
 use perf_event::{Builder, Counter};
 
-/// Counts for all threads of a process, with those that it starts later.
+/// Counters for all threads of a process, including those it starts later.
 pub struct Instructions(Vec<Counter>);
 
 impl Instructions {
-    /// Counts from now on; none where that is not supported or not allowed.
+    /// Starts counting; `None` if that is not supported or not allowed.
     pub fn count(pid: u32) -> Option<Instructions> {
         count_of(pid, Hardware::INSTRUCTIONS).ok().map(Instructions)
     }
 
-    /// How many so far; none when a counter cannot be read.
+    /// Returns the count so far; `None` if a counter cannot be read.
     pub fn so_far(&mut self) -> Option<u64> {
         total(&mut self.0)
     }
@@ -51,7 +51,7 @@ mod tests {
 
     use super::*;
 
-    /// With a counter of the kernel's own, which there is on any machine that allows counting.
+    /// Uses a software counter, which exists on every machine that allows counting.
     #[test]
     fn threads_old_and_new_are_counted() {
         let Ok(mut counters) = count_of(std::process::id(), Software::TASK_CLOCK) else {

@@ -1,5 +1,5 @@
-//! Ctrl-C and SIGTERM: noticed at the next wait, which then ends as an error, so that everything is
-//! closed by its owner: children end, raw data stays whole.
+//! Ctrl-C and SIGTERM: the next wait fails, so that owners close their children and the raw data
+//! stays complete.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
@@ -7,17 +7,17 @@ use std::sync::Arc;
 use anyhow::Result;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-/// The run was interrupted from outside.
+/// The run was interrupted by a signal.
 #[derive(Debug, thiserror::Error)]
 #[error("interrupted")]
 pub struct Interrupted;
 
-/// Whether somebody wants this program to stop.
+/// Whether a signal has arrived.
 #[derive(Clone, Default)]
 pub struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// Listens for signals from now on.
+    /// Installs the signal handlers.
     pub fn on_signals() -> Result<Interrupt> {
         let interrupt = Interrupt::default();
         for signal in [SIGINT, SIGTERM, SIGHUP] {
@@ -26,7 +26,7 @@ impl Interrupt {
         Ok(interrupt)
     }
 
-    /// Fails with [`Interrupted`] when it is time to stop.
+    /// Fails with [`Interrupted`] after a signal.
     pub fn check(&self) -> Result<()> {
         match self.0.load(Ordering::Relaxed) {
             true => Err(Interrupted.into()),

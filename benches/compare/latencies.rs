@@ -1,5 +1,5 @@
-//! Latencies in microseconds as a histogram; in the raw data, as the base64 text that the tools of
-//! HdrHistogram read and write.
+//! Histograms of latencies in microseconds. The raw data holds them as the base64 text of
+//! HdrHistogram's own tools.
 
 use anyhow::{Context, Result};
 use base64::prelude::{Engine, BASE64_STANDARD};
@@ -7,15 +7,16 @@ use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer}
 use hdrhistogram::Histogram;
 use serde::{de, ser};
 
-/// How exactly a value is kept: three digits.
+/// Significant decimal digits of a value.
 const DIGITS: u8 = 3;
 
-/// Some latencies.
+/// A histogram of latencies.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Latencies(Histogram<u64>);
 
 impl Latencies {
-    /// Of microseconds; what came early counts as 0. None of none.
+    /// Builds a histogram of microseconds; negative values count as 0. `None` if there are no
+    /// values.
     pub fn of(micros: &[i64]) -> Result<Option<Latencies>> {
         if micros.is_empty() {
             return Ok(None);
@@ -27,7 +28,7 @@ impl Latencies {
         Ok(Some(Latencies(histogram)))
     }
 
-    /// All of them together; none of none.
+    /// Merges histograms; `None` if there are none.
     pub fn merged<'a>(all: impl IntoIterator<Item = &'a Latencies>) -> Option<Latencies> {
         let mut all = all.into_iter();
         let mut sum = all.next()?.clone();
@@ -36,7 +37,7 @@ impl Latencies {
         Some(sum)
     }
 
-    /// Microseconds that the fraction `quantile` of them does not exceed.
+    /// The value in microseconds at the fraction `quantile`.
     pub fn quantile(&self, quantile: f64) -> f64 {
         self.0.value_at_quantile(quantile) as f64
     }

@@ -1,4 +1,4 @@
-//! A load client in a process of its own, driven by the protocol of `benches/peers/README.md`:
+//! A load client in a process of its own, driven by the protocol of `benches/README.md`:
 //! ready, go, summary, end. Every wait has a deadline and heeds an interrupt.
 
 use std::collections::BTreeMap;
@@ -13,14 +13,15 @@ use serde::Deserialize;
 use crate::common::process::Process;
 use crate::interrupt::Interrupt;
 
-/// How often a wait looks whether it was interrupted.
-const LOOK: Duration = Duration::from_millis(100);
+/// The interval between two checks for an interrupt.
+const INTERRUPT_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How long a client may take to connect and warm up, and to end.
-const START: Duration = Duration::from_secs(120);
-const END: Duration = Duration::from_secs(10);
+/// The limit on connecting and warming up.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
+/// The limit on the exit after the summary.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What a load client says of its calls.
+/// A load client's summary of its calls.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub struct Summary {
     pub calls: u64,
@@ -62,7 +63,7 @@ impl Load {
             stderr,
             interrupt: interrupt.clone(),
         };
-        load.expect("ready", START)?;
+        load.expect("ready", START_TIMEOUT)?;
         Ok(load)
     }
 
@@ -70,19 +71,19 @@ impl Load {
         self.process.pid()
     }
 
-    /// Lets it make its calls.
+    /// Starts the measured calls.
     pub fn go(&mut self) -> Result<()> {
         self.stdin
             .write_all(b"go\n")
-            .context("the load client does not listen")
+            .context("the load client has closed its input")
     }
 
-    /// Waits until each call of a stalling client has its first response.
+    /// Waits until each stalled call has its first response.
     pub fn stalled(&mut self) -> Result<()> {
-        self.expect("stalled", START)
+        self.expect("stalled", START_TIMEOUT)
     }
 
-    /// Waits for the summary, `limit` at most; lines before it go to `printed`.
+    /// Waits at most `limit` for the summary; lines before it go to `printed`.
     pub fn summary(&mut self, limit: Duration, mut printed: impl FnMut(String)) -> Result<Summary> {
         let deadline = Instant::now() + limit;
         loop {
@@ -95,7 +96,7 @@ impl Load {
         }
     }
 
-    /// Ends its input and waits for it; fails unless it exits with 0.
+    /// Closes the client's standard input and waits for its exit; fails unless the exit code is 0.
     pub fn end(self) -> Result<()> {
         let Load {
             mut process,
@@ -104,7 +105,7 @@ impl Load {
             ..
         } = self;
         drop(stdin);
-        let status = process.wait(END).context("after its summary")?;
+        let status = process.wait(EXIT_TIMEOUT).context("after its summary")?;
         ensure!(
             status.success(),
             "it ended with {status}{}",
@@ -113,7 +114,7 @@ impl Load {
         Ok(())
     }
 
-    /// Waits for a line that is `word`, whatever else is printed before.
+    /// Waits for the line `word` and skips all lines before it.
     fn expect(&mut self, word: &str, limit: Duration) -> Result<()> {
         let deadline = Instant::now() + limit;
         while self.line(deadline, &format!("not {word}"))? != word {}
@@ -124,12 +125,15 @@ impl Load {
         loop {
             self.interrupt.check()?;
             let left = deadline.saturating_duration_since(Instant::now());
-            match self.process.line(LOOK.min(left)) {
+            match self.process.line(INTERRUPT_INTERVAL.min(left)) {
                 Ok(Some(line)) => return Ok(line),
                 Ok(None) if left.is_zero() => bail!("{otherwise} in time"),
                 Ok(None) => {}
                 Err(_) => {
-                    let status = self.process.wait(END).context("its output has ended")?;
+                    let status = self
+                        .process
+                        .wait(EXIT_TIMEOUT)
+                        .context("its output has ended")?;
                     bail!(
                         "{otherwise}: it ended with {status}{}",
                         last_words(self.stderr.try_clone()?)
@@ -140,7 +144,7 @@ impl Load {
     }
 }
 
-/// The command of a peer's program, with its complaints in `stderr`.
+/// The command of an implementation's program, with standard error in `stderr`.
 pub fn command(program: &[String], flags: &[String], stderr: &File) -> Result<Command> {
     let (program, fixed) = program.split_first().context("an empty command")?;
     let mut command = Command::new(program);
@@ -148,8 +152,8 @@ pub fn command(program: &[String], flags: &[String], stderr: &File) -> Result<Co
     Ok(command)
 }
 
-/// The line of what a program complained of that says most, to be put behind an error: the first
-/// that calls itself an error, or the last one.
+/// The most useful line of a program's standard error, as the end of an error message: the first
+/// line that starts with `error`, or the last one.
 pub fn last_words(mut stderr: File) -> String {
     let mut text = Vec::new();
     let read = stderr
@@ -206,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_hangs_is_given_up() {
+    fn a_client_that_hangs_times_out() {
         let mut load = Load::start(
             None,
             &shell("echo ready; exec sleep 60"),

@@ -1,11 +1,11 @@
-//! Compares this project with the other ways to stream with gRPC: every peer's server with the same
-//! client, every peer's client with the same server.
+//! Compares this project with other implementations of gRPC streaming: every server with the same
+//! client, and every client with the same server.
 //!
-//! `scripts/compare [WORKLOAD…]` measures and reports; `scripts/compare report DIR` draws a run's
-//! report again; `scripts/compare --diff A B` says what changed between two runs. What the peers
-//! are and how they are driven is in `benches/peers/README.md`.
+//! `scripts/compare [WORKLOAD…]` measures and reports; `scripts/compare report DIR` writes the
+//! report of a run again; `scripts/compare --diff A B` compares two runs. `benches/README.md`
+//! describes the implementations and the protocol of their programs.
 //!
-//! This file only hands out the work.
+//! This file only dispatches.
 
 #![deny(unsafe_code)]
 
@@ -18,13 +18,14 @@ mod correctness;
 mod cost;
 mod diff;
 mod goals;
+mod implementations;
 mod instructions;
 mod interrupt;
 mod latencies;
 mod load;
 mod metric;
 mod pair;
-mod peers;
+mod parallel;
 mod progress;
 mod record;
 mod report;
@@ -37,6 +38,13 @@ mod turn;
 mod units;
 mod workload;
 
+// The flags that the Rust servers share, compiled here for their tests: this program links no
+// C-core.
+#[cfg(test)]
+#[allow(dead_code)]
+#[path = "../implementations/common_rust/server.rs"]
+mod shared_server;
+
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -44,7 +52,7 @@ use clap::Parser;
 use crate::cli::{Cli, Task};
 use crate::interrupt::Interrupted;
 
-/// What a shell reports of a program that Ctrl-C ended.
+/// The exit code that a shell gives a program ended by Ctrl-C.
 const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {

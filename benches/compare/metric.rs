@@ -1,4 +1,4 @@
-//! What is read off a repetition: each with a unit and a direction. One number a repetition.
+//! The metrics: each computes one number from a repetition and has a unit and a direction.
 
 use crate::pair::Measured;
 use crate::workload::{Role, Workload};
@@ -22,7 +22,7 @@ pub enum Metric {
     Late(Quantile),
 }
 
-/// The quantiles that are reported, in thousandths.
+/// A quantile, in thousandths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quantile(u16);
 
@@ -41,7 +41,7 @@ impl Quantile {
 }
 
 impl Metric {
-    /// Of a workload, the one that matters most first.
+    /// The metrics of a workload, the most important first.
     pub fn of(workload: Workload, role: Role) -> Vec<Metric> {
         use Metric::*;
         let quantiles = |metric: fn(Quantile) -> Metric| [P50, P99, P999].map(metric);
@@ -93,8 +93,7 @@ impl Metric {
         }
     }
 
-    /// What the workload's bars show: where it is not the metric that matters most, what that
-    /// costs.
+    /// The metric of the workload's bar chart: the cost, where the most important metric is a rate.
     pub fn pictured(workload: Workload, role: Role) -> Metric {
         match (workload, role) {
             (Workload::Timed, _) => Metric::ServerMemory,
@@ -138,7 +137,7 @@ impl Metric {
         }
     }
 
-    /// The name with its unit, as the head of a column.
+    /// The name with its unit, for the head of a column.
     pub fn heading(self) -> String {
         match self.unit() {
             "" => self.name(),
@@ -151,7 +150,7 @@ impl Metric {
         matches!(self, Metric::Messages | Metric::Calls | Metric::Megabytes)
     }
 
-    /// None where the repetition has no such number.
+    /// `None` if the repetition lacks the number.
     pub fn value(self, run: &Measured) -> Option<f64> {
         let (messages, calls) = (run.messages as f64, run.calls as f64);
         let micros = |nanos: u64| nanos as f64 / 1e3;
@@ -176,7 +175,7 @@ impl Metric {
     }
 }
 
-/// How busy server and client kept a core each: 1 is all the time.
+/// The share of the time that server and client each kept a core busy.
 pub fn busy(run: &Measured) -> (f64, f64) {
     let share = |nanos: u64| nanos as f64 / run.wall_ns as f64;
     (share(run.server.cpu_ns), share(run.client.cpu_ns))
@@ -188,7 +187,7 @@ pub mod tests {
     use crate::cost::Cost;
     use crate::latencies::Latencies;
 
-    /// A repetition of known numbers.
+    /// A repetition with known numbers.
     pub fn measured(server_cpu_ns: u64, client_cpu_ns: u64) -> Measured {
         let cost = |cpu_ns, peak_memory| Cost {
             cpu_ns,

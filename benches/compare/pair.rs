@@ -1,5 +1,5 @@
-//! One repetition: a server and a load client, each on a core of its own, from `ready` to the
-//! summary. Both are started for it and ended after it.
+//! One repetition: starts a server and a load client on a core each, measures them from `ready` to
+//! the summary, and ends both. It must not know any workload.
 
 use std::time::{Duration, Instant};
 
@@ -15,21 +15,21 @@ use crate::latencies::Latencies;
 use crate::load::{command, last_words, Load, Summary};
 use crate::shape::Shape;
 
-/// How long a repetition may take, beside the time that its steps take.
-const LIMIT: Duration = Duration::from_secs(150);
+/// The limit on a repetition, in addition to the ramp and steps of its shape.
+const REPETITION_TIMEOUT: Duration = Duration::from_secs(150);
 
-/// A server and a client that are to be measured with each other.
+/// A server and a client to measure with each other.
 pub struct Pair<'a> {
     pub server: &'a [String],
     pub load: &'a [String],
     pub shape: Shape,
-    /// Readers that take one response each and stall.
+    /// The number of stalled readers: each reads one response.
     pub stalled: u32,
-    /// For TLS.
+    /// Set for TLS.
     pub certs: Option<&'a Certs>,
 }
 
-/// What came of it.
+/// The result of a repetition.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
     pub calls: u64,
@@ -37,7 +37,7 @@ pub struct Measured {
     pub bytes: u64,
     /// From the start of the first call to the end of the last.
     pub seconds: f64,
-    /// From `go` to the summary: what the CPU times are to be set against.
+    /// From `go` to the summary: the period of the CPU times.
     pub wall_ns: u64,
     pub server: Cost,
     pub client: Cost,
@@ -75,7 +75,7 @@ impl Pair<'_> {
         flags
     }
 
-    /// Readers that stall for as long as what is returned lives.
+    /// Starts the stalled readers, which live as long as the returned value.
     fn stall(
         &self,
         server: &Server,
@@ -101,7 +101,7 @@ impl Pair<'_> {
         let meters = [Meter::start(server.pid())?, Meter::start(load.pid())?];
         let start = Instant::now();
         load.go()?;
-        let limit = LIMIT + self.shape.ramp + self.shape.span();
+        let limit = REPETITION_TIMEOUT + self.shape.ramp + self.shape.span();
         let summary = load.summary(limit, |_| {});
         let wall = start.elapsed();
         let summary = summary.context("the load client")?;
@@ -124,7 +124,8 @@ impl Pair<'_> {
     }
 }
 
-/// All calls ended with OK, and none got less than it should: no peer is cheap by sending less.
+/// Fails unless all calls ended with OK and delivered all messages, so that sending less never
+/// looks cheap.
 fn complete(summary: &Summary, responses: u32) -> Result<()> {
     let ok = summary.statuses.get("OK").copied().unwrap_or(0);
     ensure!(
@@ -142,7 +143,7 @@ fn complete(summary: &Summary, responses: u32) -> Result<()> {
     Ok(())
 }
 
-/// Server and client are kept apart where there are two cores for it.
+/// Gives server and client a core each if there are two.
 fn cores() -> [Option<usize>; 2] {
     match std::thread::available_parallelism() {
         Ok(cores) if cores.get() > CLIENT_CORE => [Some(SERVER_CORE), Some(CLIENT_CORE)],
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn less_than_everything_is_no_figure() {
+    fn an_incomplete_repetition_is_no_figure() {
         assert!(complete(&summary(4, 20), 5).is_ok());
         assert!(complete(&summary(3, 20), 5).is_err(), "a call that failed");
         assert!(complete(&summary(4, 19), 5).is_err(), "a message too few");

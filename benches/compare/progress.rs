@@ -1,4 +1,4 @@
-//! A bar that says how much is left. Without a terminal: a line for each part that begins.
+//! The progress bar. Without a terminal it prints a line at the start of each part.
 
 use std::io::{stderr, IsTerminal};
 use std::time::Duration;
@@ -11,7 +11,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Of so many steps.
+    /// A bar with `steps` steps.
     pub fn new(steps: usize) -> Progress {
         let bar = ProgressBar::new(steps as u64);
         if let Ok(style) =

@@ -1,6 +1,5 @@
-//! The raw data: a file of JSON, one object a line, that is only ever added to. The first line says
-//! what was measured and on what; each further one is a check or a repetition. A line that was cut
-//! off by a crash is left out when it is read.
+//! The raw data: a file of JSON lines that only grows. The first line describes the run; each
+//! further line is a check or a repetition. Reading skips a last line that a crash cut off.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -16,22 +15,22 @@ use crate::pair::Measured;
 use crate::settings::Settings;
 use crate::workload::{Case, Role};
 
-/// The form of the file; another number is another form.
+/// The version of the file format.
 const FORMAT: u32 = 1;
 
 const FILE: &str = "raw.jsonl";
 
-/// What a run is of.
+/// The description of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Header {
     format: u32,
-    /// Local time, as in RFC 3339.
+    /// Local time, in the format of RFC 3339.
     pub date: String,
     pub machine: Machine,
     pub settings: Settings,
-    /// By peer.
+    /// By implementation.
     pub versions: BTreeMap<String, String>,
-    /// Peers that could not be built, and why.
+    /// Implementations that could not be built, with the reason.
     pub missing: BTreeMap<String, String>,
 }
 
@@ -59,8 +58,9 @@ impl Header {
 pub struct Run {
     pub case: Case,
     pub role: Role,
-    /// Which peer it is of: `server` or `client`, by the role.
-    pub peer: String,
+    /// The measured implementation: equal to `server` or `client`, by the role.
+    #[serde(alias = "peer")]
+    pub implementation: String,
     pub server: String,
     pub client: String,
     pub round: u32,
@@ -70,7 +70,7 @@ pub struct Run {
     pub shape: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measured: Option<Measured>,
-    /// Why there is no figure.
+    /// The reason if there is no figure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
 }
@@ -83,7 +83,7 @@ enum Line {
     Run(Box<Run>),
 }
 
-/// All that was recorded.
+/// The contents of the file.
 #[derive(Clone, Debug)]
 pub struct Records {
     pub header: Header,
@@ -103,7 +103,7 @@ impl Records {
         let first = lines.next().context("it is empty")?;
         let header = match serde_json::from_str(first).context("line 1")? {
             Line::Header(header) if header.format == FORMAT => *header,
-            Line::Header(header) => bail!("it has form {}, and not {FORMAT}", header.format),
+            Line::Header(header) => bail!("its format is {}, not {FORMAT}", header.format),
             _ => bail!("its first line is no header"),
         };
         let mut records = Records {
@@ -125,7 +125,7 @@ impl Records {
         Ok(records)
     }
 
-    /// Whether these two worked together; none when that was not checked.
+    /// The check of a pair, if it was made.
     pub fn check(&self, server: &str, client: &str, tls: bool) -> Option<&Check> {
         let same =
             |check: &&Check| check.server == server && check.client == client && check.tls == tls;
@@ -133,7 +133,7 @@ impl Records {
     }
 }
 
-/// The file while it is being added to. A line is written whole and at once.
+/// The open file. Each line is one write.
 pub struct Recorder {
     path: PathBuf,
     file: File,
@@ -141,13 +141,13 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// A new file in a directory that has none yet.
+    /// Creates the file; fails if the directory already has one.
     pub fn create(directory: &Path, header: Header) -> Result<Recorder> {
         fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
         let path = directory.join(FILE);
         let file = OpenOptions::new().create_new(true).append(true).open(&path);
         let file =
-            file.with_context(|| format!("{} (--resume goes on with a run)", path.display()))?;
+            file.with_context(|| format!("{} (--resume continues a run)", path.display()))?;
         let mut recorder = Recorder {
             path,
             file,
@@ -161,12 +161,12 @@ impl Recorder {
         Ok(recorder)
     }
 
-    /// The file of a run that stopped.
+    /// Opens the file of a run to resume it.
     pub fn reopen(directory: &Path) -> Result<Recorder> {
         let records = Records::read(directory)?;
         let path = directory.join(FILE);
         let text = fs::read_to_string(&path)?;
-        // What was cut off would run into the next line.
+        // Removes a line that was cut off, or the next line would be appended to it.
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
         let file = OpenOptions::new().append(true).open(&path)?;
         file.set_len(whole as u64)?;
@@ -215,10 +215,10 @@ pub mod tests {
             effort: Effort::Full,
             rounds: 5,
             workloads: vec![Workload::Tiny],
-            peers: vec!["fanstream".into(), "go".into()],
+            implementations: vec!["fanstream".into(), "go".into()],
             client: None,
             server: "tonic".into(),
-            peer_list: None,
+            implementation_list: None,
         };
         Header::new(
             "2026-01-01T00:00:00+00:00".into(),
@@ -229,8 +229,8 @@ pub mod tests {
         )
     }
 
-    /// A repetition of workload `tiny` with so much CPU time.
-    pub fn run(peer: &str, round: u32, server_cpu_ns: u64) -> Run {
+    /// A repetition of workload `tiny` with this CPU time.
+    pub fn run(implementation: &str, round: u32, server_cpu_ns: u64) -> Run {
         Run {
             case: Case {
                 workload: Workload::Tiny,
@@ -238,8 +238,8 @@ pub mod tests {
                 point: None,
             },
             role: Role::Server,
-            peer: peer.into(),
-            server: peer.into(),
+            implementation: implementation.into(),
+            server: implementation.into(),
             client: "go".into(),
             round,
             calls: 10,
@@ -251,7 +251,7 @@ pub mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_and_added_to() {
+    fn a_file_is_written_read_and_resumed() {
         let directory = tempfile::tempdir().expect("a directory");
         let mut recorder = Recorder::create(directory.path(), header()).expect("new");
         recorder.run(run("go", 0, 5)).expect("written");
@@ -274,7 +274,7 @@ pub mod tests {
     }
 
     #[test]
-    fn a_file_of_another_kind_is_refused_with_the_line() {
+    fn an_error_names_the_line() {
         assert!(Records::parse("").is_err());
         assert!(Records::parse("{}\n").is_err());
         let header = serde_json::to_string(&Line::Header(Box::new(header()))).expect("JSON");

@@ -1,5 +1,5 @@
-//! A whole run: finds the peers, checks that they work together, measures, reports. What goes wrong
-//! with one peer is recorded and does not stop the others.
+//! A whole run: builds the implementations, checks them with each other, measures, reports. A
+//! failure of one implementation is recorded and does not stop the others.
 
 use std::path::{Path, PathBuf};
 
@@ -12,68 +12,73 @@ use crate::certs::Certs;
 use crate::cli::Measure;
 use crate::common::machine::Machine;
 use crate::correctness;
+use crate::implementations::Implementations;
 use crate::interrupt::Interrupt;
-use crate::peers::Peers;
+use crate::parallel;
 use crate::progress::Progress;
-use crate::record::{Header, Recorder};
+use crate::record::{Header, Recorder, Run};
 use crate::report;
-use crate::schedule::{checks, left, plan};
+use crate::schedule::{checks, left, plan, Turn};
 use crate::settings::{Effort, Settings};
 use crate::turn::Bench;
 use crate::workload::Workload;
 
-/// The fastest server there is, so that no client waits for it; and who stands in for it.
+/// The preferred server for all clients, fastest first: no client should wait for it.
 const FASTEST_SERVERS: [&str; 3] = ["tonic", "go", OURS];
 
-/// Measures what `args` ask for. False when something failed that must not.
+/// Runs the comparison that `args` describe. Returns false if a smoke run failed.
 pub fn measure(args: &Measure) -> Result<bool> {
     let interrupt = Interrupt::on_signals()?;
-    let peers = find_peers(args.peer_list.as_deref(), &args.peers)?;
-    let settings = settings(args, &peers)?;
+    let implementations =
+        find_implementations(args.implementation_list.as_deref(), &args.implementations)?;
+    let settings = settings(args, &implementations)?;
     let machine = Machine::here();
     let now = Local::now();
     let directory = args.out.clone().unwrap_or_else(|| {
         let name = format!("{}-{}", now.format("%Y%m%d-%H%M%S"), machine.commit);
         PathBuf::from("compare-results").join(name)
     });
-    let (versions, missing) = (peers.versions(), peers.missing.clone());
+    let (versions, missing) = (implementations.versions(), implementations.missing.clone());
     let header = Header::new(now.to_rfc3339(), machine, settings, versions, missing);
     let recorder = Recorder::create(&directory, header)?;
-    go_on(recorder, &peers, &directory, &interrupt)
+    execute(recorder, &implementations, &directory, &interrupt)
 }
 
-/// Goes on with the run in `directory`.
+/// Resumes the run in `directory`.
 pub fn resume(directory: &Path) -> Result<bool> {
     let interrupt = Interrupt::on_signals()?;
     let recorder = Recorder::reopen(directory)?;
     let header = &recorder.records.header;
     let settings = &header.settings;
-    let peers = find_peers(settings.peer_list.as_deref(), &settings.peers)?;
+    let implementations = find_implementations(
+        settings.implementation_list.as_deref(),
+        &settings.implementations,
+    )?;
     ensure!(
-        Machine::here() == header.machine && peers.versions() == header.versions,
-        "--resume: the machine, the commit or a peer's version is another one now; start a new run"
+        Machine::here() == header.machine && implementations.versions() == header.versions,
+        "--resume: the machine, the commit or the version of an implementation has changed; start a new run"
     );
-    go_on(recorder, &peers, directory, &interrupt)
+    execute(recorder, &implementations, directory, &interrupt)
 }
 
-fn find_peers(list: Option<&Path>, names: &[String]) -> Result<Peers> {
+fn find_implementations(list: Option<&Path>, names: &[String]) -> Result<Implementations> {
     match list {
-        Some(path) => Peers::read(path, names),
-        None => Peers::build(names),
+        Some(path) => Implementations::read(path, names),
+        None => Implementations::build(names),
     }
 }
 
-fn settings(args: &Measure, peers: &Peers) -> Result<Settings> {
+fn settings(args: &Measure, implementations: &Implementations) -> Result<Settings> {
     let effort = match (args.quick, args.smoke) {
         (_, true) => Effort::Smoke,
         (true, _) => Effort::Quick,
         _ => Effort::Full,
     };
     if let Some(client) = &args.client {
-        peers.load(client).context("--client")?;
+        implementations.load(client).context("--client")?;
     }
     if let Some(server) = &args.server {
-        peers.server(server).context("--server")?;
+        implementations.server(server).context("--server")?;
     }
     let preferred = FASTEST_SERVERS.iter().map(|name| name.to_string());
     let mut servers = args
@@ -81,8 +86,8 @@ fn settings(args: &Measure, peers: &Peers) -> Result<Settings> {
         .iter()
         .cloned()
         .chain(preferred)
-        .chain(peers.servers().cloned());
-    let server = servers.find(|name| peers.server(name).is_ok());
+        .chain(implementations.servers().cloned());
+    let server = servers.find(|name| implementations.server(name).is_ok());
     let mut workloads = args.workloads.clone();
     if workloads.is_empty() {
         let all = Workload::value_variants().iter().copied();
@@ -94,96 +99,153 @@ fn settings(args: &Measure, peers: &Peers) -> Result<Settings> {
         effort,
         rounds: args.rounds.unwrap_or(effort.rounds()),
         workloads,
-        peers: args.peers.clone(),
+        implementations: args.implementations.clone(),
         client: args.client.clone(),
         server: server.context("no server")?,
-        peer_list: args.peer_list.clone(),
+        implementation_list: args.implementation_list.clone(),
     })
 }
 
-/// Does what is not recorded yet, then draws the report.
-fn go_on(
+/// Runs everything that is not recorded yet, then writes the report.
+fn execute(
     mut recorder: Recorder,
-    peers: &Peers,
+    implementations: &Implementations,
     directory: &Path,
     interrupt: &Interrupt,
 ) -> Result<bool> {
-    let done = check_and_measure(&mut recorder, peers, interrupt);
+    let done = check_and_measure(&mut recorder, implementations, interrupt);
     if let Err(error) = done {
         let directory = directory.display();
-        return Err(error.context(format!("stopped; `--resume {directory}` goes on with it")));
+        return Err(error.context(format!("stopped; `--resume {directory}` continues the run")));
     }
     let results = Results::new(recorder.records);
     report::write(&results, directory)?;
-    report::print_summary(&results, directory);
+    report::print_summary(&results, directory)?;
     let header = results.header();
     let smoke = header.settings.effort == Effort::Smoke;
-    // A toolchain that is not there is a failure only where all are meant to be there.
+    // A missing toolchain is a failure only in CI, which is meant to have them all.
     let incomplete =
         std::env::var_os("CI").is_some_and(|ci| ci == "true") && !header.missing.is_empty();
     Ok(!smoke || (results.failures().is_empty() && !incomplete))
 }
 
-fn check_and_measure(recorder: &mut Recorder, peers: &Peers, interrupt: &Interrupt) -> Result<()> {
+fn check_and_measure(
+    recorder: &mut Recorder,
+    implementations: &Implementations,
+    interrupt: &Interrupt,
+) -> Result<()> {
     let certs = Certs::generate()?;
-    check_all(recorder, peers, &certs, interrupt)?;
+    check_all(recorder, implementations, &certs, interrupt)?;
 
     let settings = recorder.records.header.settings.clone();
-    let turns = left(plan(&settings, peers), &recorder.records);
+    let turns = left(plan(&settings, implementations), &recorder.records);
     let mut progress = Progress::new(turns.len());
     let bench = Bench {
-        peers,
+        implementations,
         certs: &certs,
         effort: settings.effort,
         interrupt,
     };
+    // A smoke has one round and no figures, so its turns need neither the records of earlier turns
+    // nor the machine for themselves.
+    if settings.effort == Effort::Smoke {
+        let checked = recorder.records.clone();
+        let take = |turn: Turn| {
+            interrupt.check()?;
+            Ok((bench.take(&turn, &checked)?, turn))
+        };
+        return parallel::run(turns, threads(), take, |(run, turn)| {
+            record_run(recorder, &mut progress, &turn, run)
+        });
+    }
     for turn in turns {
         interrupt.check()?;
-        let part = format!("{} ({}s)", turn.case.workload.name(), turn.role);
-        let step = format!("{}, {}, round {}", turn.case, turn.peer, turn.round + 1);
-        progress.step(&part, &step);
-        if let Some(run) = bench.take(&turn, &recorder.records)? {
-            if let Some(failure) = &run.failure {
-                progress.say(&format!("{part}, {}: {failure}", turn.peer));
-            }
-            recorder.run(run)?;
-        }
-        progress.done();
+        progress.step(&part(&turn), &step(&turn));
+        let run = bench.take(&turn, &recorder.records)?;
+        record_run(recorder, &mut progress, &turn, run)?;
     }
     Ok(())
 }
 
-/// Every server with every client that it is to be checked with, in the clear and over TLS.
+fn record_run(
+    recorder: &mut Recorder,
+    progress: &mut Progress,
+    turn: &Turn,
+    run: Option<Run>,
+) -> Result<()> {
+    if let Some(run) = run {
+        progress.step(&part(turn), &step(turn));
+        if let Some(failure) = &run.failure {
+            progress.say(&format!(
+                "{}, {}: {failure}",
+                part(turn),
+                turn.implementation
+            ));
+        }
+        recorder.run(run)?;
+    }
+    progress.done();
+    Ok(())
+}
+
+fn part(turn: &Turn) -> String {
+    format!("{} ({}s)", turn.case.workload.name(), turn.role)
+}
+
+fn step(turn: &Turn) -> String {
+    format!(
+        "{}, {}, round {}",
+        turn.case,
+        turn.implementation,
+        turn.round + 1
+    )
+}
+
+/// Two jobs a processor: a check mostly waits for its steps and for processes to start and exit.
+fn threads() -> usize {
+    2 * std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Checks every scheduled pair of a server and a client, in clear text and over TLS.
 fn check_all(
     recorder: &mut Recorder,
-    peers: &Peers,
+    implementations: &Implementations,
     certs: &Certs,
     interrupt: &Interrupt,
 ) -> Result<()> {
-    let wanted = checks(&recorder.records.header.settings, peers, OURS);
-    let mut progress = Progress::new(2 * wanted.len());
+    let mut jobs = Vec::new();
     for certs in [None, Some(certs)] {
-        let tls = certs.is_some();
-        for (server, clients) in &wanted {
-            let over = if tls { " over TLS" } else { "" };
-            progress.step(&format!("do they work together{over}"), server);
+        for (server, clients) in checks(&recorder.records.header.settings, implementations, OURS) {
+            let tls = certs.is_some();
             let unchecked =
-                |client: &&String| recorder.records.check(server, client, tls).is_none();
-            let clients = clients.iter().filter(unchecked);
-            let clients = clients.map(|client| Ok((&**client, peers.load(client)?)));
-            let clients: Vec<_> = clients.collect::<Result<_>>()?;
-            let pair = (&**server, peers.server(server)?);
-            for check in correctness::check(pair, &clients, certs, interrupt)? {
-                if let Some(problem) = &check.problem {
-                    progress.say(&format!(
-                        "{server} server, {} client{over}: {problem}",
-                        check.client
-                    ));
-                }
-                recorder.check(check)?;
-            }
-            progress.done();
+                |client: &String| recorder.records.check(&server, client, tls).is_none();
+            let clients: Vec<String> = clients.into_iter().filter(unchecked).collect();
+            jobs.push((certs, server, clients));
         }
     }
-    Ok(())
+    let mut progress = Progress::new(jobs.len());
+    let check = |(certs, server, clients): (Option<&Certs>, String, Vec<String>)| {
+        let clients = clients
+            .iter()
+            .map(|client| Ok((&**client, implementations.load(client)?)));
+        let clients: Vec<_> = clients.collect::<Result<_>>()?;
+        let program = implementations.server(&server)?;
+        let checks = correctness::check((&server, program), &clients, certs, interrupt)?;
+        Ok((certs.is_some(), server, checks))
+    };
+    parallel::run(jobs, threads(), check, |(tls, server, checks)| {
+        let over = if tls { " over TLS" } else { "" };
+        progress.step(&format!("correctness{over}"), &server);
+        for check in checks {
+            if let Some(problem) = &check.problem {
+                progress.say(&format!(
+                    "{server} server, {} client{over}: {problem}",
+                    check.client
+                ));
+            }
+            recorder.check(check)?;
+        }
+        progress.done();
+        Ok(())
+    })
 }

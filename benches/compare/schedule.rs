@@ -1,41 +1,41 @@
-//! In which order what is measured: rounds in which every peer has its turn, each round starting
-//! with another one, so that what changes with time falls on all alike. Nothing is run here.
+//! The order of measurements: each round measures every implementation once and starts with another
+//! one, so that slow changes of the machine affect all alike. It runs nothing.
 
-use crate::peers::Peers;
+use crate::implementations::Implementations;
 use crate::record::Records;
 use crate::settings::{Effort, Settings};
 use crate::workload::{Case, Role, Workload};
 
-/// One repetition that is to be made.
+/// One planned repetition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Turn {
     pub case: Case,
     pub role: Role,
-    pub peer: String,
+    pub implementation: String,
     pub server: String,
     pub client: String,
     pub round: u32,
 }
 
-/// Everything that is to be measured, in order.
-pub fn plan(settings: &Settings, peers: &Peers) -> Vec<Turn> {
+/// All repetitions of a run, in order.
+pub fn plan(settings: &Settings, implementations: &Implementations) -> Vec<Turn> {
     let mut turns = Vec::new();
     for &workload in &settings.workloads {
         for &role in workload.roles() {
             for group in workload.groups(settings.effort, role) {
-                let pairs = pairs(settings, peers, workload, role);
+                let pairs = pairs(settings, implementations, workload, role);
                 let rounds = group.first().map_or(0, |case| case.rounds(settings.rounds));
                 for round in 0..rounds {
                     let mut pairs = pairs.clone();
                     rotate(&mut pairs, round as usize);
-                    for (peer, server, client) in &pairs {
+                    for (implementation, server, client) in &pairs {
                         let cases = group
                             .iter()
-                            .filter(|case| takes_part(settings.effort, case, peer));
+                            .filter(|case| takes_part(settings.effort, case, implementation));
                         turns.extend(cases.map(|&case| Turn {
                             case,
                             role,
-                            peer: peer.clone(),
+                            implementation: implementation.clone(),
                             server: server.clone(),
                             client: client.clone(),
                             round,
@@ -48,60 +48,82 @@ pub fn plan(settings: &Settings, peers: &Peers) -> Vec<Turn> {
     turns
 }
 
-/// A smoke is for all; a quick run has no time for those that take ten times as long as the rest.
-fn takes_part(effort: Effort, case: &Case, peer: &str) -> bool {
+/// A smoke includes all; a quick run leaves out the two that take ten times as long as the rest.
+fn takes_part(effort: Effort, case: &Case, implementation: &str) -> bool {
     match effort {
         Effort::Smoke => true,
-        Effort::Quick => case.is_for(peer) && !matches!(peer, "naive" | "python"),
-        Effort::Full => case.is_for(peer),
+        Effort::Quick => {
+            case.is_for(implementation) && !matches!(implementation, "naive" | "python")
+        }
+        Effort::Full => case.is_for(implementation),
     }
 }
 
-/// Peer, server and client of all that are compared.
+/// Implementation, server and client of each comparison.
 fn pairs(
     settings: &Settings,
-    peers: &Peers,
+    implementations: &Implementations,
     workload: Workload,
     role: Role,
 ) -> Vec<(String, String, String)> {
     match role {
         Role::Server => {
-            let Some(client) = reference_client(settings, peers, workload) else {
+            let Some(client) = reference_client(settings, implementations, workload) else {
                 return Vec::new();
             };
-            let servers = peers.servers();
+            let servers = implementations.servers();
             servers
-                .map(|peer| (peer.clone(), peer.clone(), client.clone()))
+                .map(|implementation| {
+                    (
+                        implementation.clone(),
+                        implementation.clone(),
+                        client.clone(),
+                    )
+                })
                 .collect()
         }
         Role::Client => {
             let server = &settings.server;
-            let clients = peers.loads();
+            let clients = implementations.loads();
             clients
-                .map(|peer| (peer.clone(), server.clone(), peer.clone()))
+                .map(|implementation| {
+                    (
+                        implementation.clone(),
+                        server.clone(),
+                        implementation.clone(),
+                    )
+                })
                 .collect()
         }
     }
 }
 
-/// The client that all servers of a workload are measured with.
-pub fn reference_client(settings: &Settings, peers: &Peers, workload: Workload) -> Option<String> {
+/// The client for all servers of a workload.
+pub fn reference_client(
+    settings: &Settings,
+    implementations: &Implementations,
+    workload: Workload,
+) -> Option<String> {
     if settings.client.is_some() {
         return settings.client.clone();
     }
     let preferred = workload.clients().iter().map(|name| name.to_string());
     preferred
-        .chain(peers.loads().cloned())
-        .find(|name| peers.load(name).is_ok())
+        .chain(implementations.loads().cloned())
+        .find(|name| implementations.load(name).is_ok())
 }
 
-/// Which servers are checked with which clients: all with all, or, where time is short, all pairs
-/// that are measured, and this project's programs with all others.
-pub fn checks(settings: &Settings, peers: &Peers, ours: &str) -> Vec<(String, Vec<String>)> {
+/// The clients to check each server with: all in a full run; otherwise the measured pairs, and this
+/// project's programs with all others.
+pub fn checks(
+    settings: &Settings,
+    implementations: &Implementations,
+    ours: &str,
+) -> Vec<(String, Vec<String>)> {
     let measured = |server: &str, client: &str| {
         let workloads = settings.workloads.iter();
         let mut references =
-            workloads.filter_map(|&workload| reference_client(settings, peers, workload));
+            workloads.filter_map(|&workload| reference_client(settings, implementations, workload));
         server == settings.server || references.any(|reference| reference == client)
     };
     let wanted = |server: &str, client: &str| {
@@ -111,24 +133,26 @@ pub fn checks(settings: &Settings, peers: &Peers, ours: &str) -> Vec<(String, Ve
             || measured(server, client)
     };
     let clients_of = |server: &String| {
-        let clients = peers.loads().filter(|client| wanted(server, client));
+        let clients = implementations
+            .loads()
+            .filter(|client| wanted(server, client));
         (server.clone(), clients.cloned().collect())
     };
-    peers.servers().map(clients_of).collect()
+    implementations.servers().map(clients_of).collect()
 }
 
-/// What is left of a plan after what is recorded.
+/// The turns of a plan that are not recorded yet.
 pub fn left(turns: Vec<Turn>, records: &Records) -> Vec<Turn> {
     let done = |turn: &Turn| {
         records.runs.iter().any(|run| {
             (run.case, run.role, run.round) == (turn.case, turn.role, turn.round)
-                && run.peer == turn.peer
+                && run.implementation == turn.implementation
         })
     };
     turns.into_iter().filter(|turn| !done(turn)).collect()
 }
 
-/// Every other round runs backwards as well, so that nobody always follows the same one.
+/// Every other round is reversed, so that no implementation always follows the same one.
 fn rotate<T>(items: &mut [T], round: usize) {
     if round % 2 == 1 {
         items.reverse();
@@ -143,25 +167,25 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::peers::Peer;
+    use crate::implementations::Implementation;
     use crate::record::tests::{header, run};
 
-    fn peers(names: &[&str]) -> Peers {
-        let peer = |name: &&str| {
+    fn implementations(names: &[&str]) -> Implementations {
+        let implementation = |name: &&str| {
             let server = vec![name.to_string()];
             let load = (*name != "ccore").then(|| server.clone());
             let version = String::new();
             (
                 name.to_string(),
-                Peer {
+                Implementation {
                     server,
                     load,
                     version,
                 },
             )
         };
-        Peers {
-            peers: names.iter().map(peer).collect(),
+        Implementations {
+            implementations: names.iter().map(implementation).collect(),
             missing: BTreeMap::new(),
         }
     }
@@ -175,17 +199,17 @@ mod tests {
     }
 
     #[test]
-    fn every_peer_has_its_turn_in_every_round() {
+    fn each_round_measures_every_implementation() {
         let settings = header().settings;
-        let peers = peers(&["ccore", "fanstream", "go", "tonic"]);
-        let turns = plan(&settings, &peers);
+        let implementations = implementations(&["ccore", "fanstream", "go", "tonic"]);
+        let turns = plan(&settings, &implementations);
         for round in 0..settings.rounds {
             let of_round =
                 |turn: &&Turn| turn.round == round && turn.role == Role::Server && !turn.case.tls;
             let mut names: Vec<&str> = turns
                 .iter()
                 .filter(of_round)
-                .map(|turn| &*turn.peer)
+                .map(|turn| &*turn.implementation)
                 .collect();
             names.sort();
             assert_eq!(
@@ -209,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn rounds_start_with_different_peers() {
+    fn rounds_start_with_different_implementations() {
         let order = |round| {
             let mut items = ["a", "b", "c"];
             rotate(&mut items, round);
@@ -222,16 +246,16 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_stopped_goes_on_where_it_was() {
+    fn a_resumed_run_skips_recorded_turns() {
         let settings = header().settings;
-        let peers = peers(&["fanstream", "go", "tonic"]);
-        let all = plan(&settings, &peers);
+        let implementations = implementations(&["fanstream", "go", "tonic"]);
+        let all = plan(&settings, &implementations);
         let rest = left(
             all.clone(),
             &records(vec![run("go", 0, 1), run("tonic", 3, 1)]),
         );
         assert_eq!(rest.len(), all.len() - 2);
-        assert!(!rest.iter().any(|turn| turn.peer == "go"
+        assert!(!rest.iter().any(|turn| turn.implementation == "go"
             && turn.round == 0
             && turn.role == Role::Server
             && !turn.case.tls));
@@ -239,9 +263,9 @@ mod tests {
     }
 
     #[test]
-    fn the_next_best_client_where_the_best_is_missing() {
+    fn a_missing_client_is_replaced_by_the_next_best() {
         let mut settings = header().settings;
-        let some = peers(&["fanstream", "tonic"]);
+        let some = implementations(&["fanstream", "tonic"]);
         let client = reference_client(&settings, &some, Workload::Tiny);
         assert_eq!(client.as_deref(), Some("fanstream"));
         settings.client = Some("tonic".into());
@@ -250,12 +274,12 @@ mod tests {
     }
 
     #[test]
-    fn where_time_is_short_what_is_measured_is_still_checked() {
+    fn a_quick_run_checks_every_measured_pair() {
         let mut settings = header().settings;
         settings.effort = Effort::Quick;
-        let peers = peers(&["ccore", "fanstream", "go", "python", "tonic"]);
-        let checks = checks(&settings, &peers, "fanstream");
-        for turn in plan(&settings, &peers) {
+        let implementations = implementations(&["ccore", "fanstream", "go", "python", "tonic"]);
+        let checks = checks(&settings, &implementations, "fanstream");
+        for turn in plan(&settings, &implementations) {
             let (_, clients) = checks
                 .iter()
                 .find(|(server, _)| *server == turn.server)

@@ -1,5 +1,4 @@
-//! How thorough a run is and what it covers: fixed when the run starts, written into its header, and
-//! the same when it is resumed.
+//! The settings of a run: fixed at its start, written into its header, and kept when it is resumed.
 
 use std::path::PathBuf;
 
@@ -7,29 +6,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::workload::Workload;
 
-/// How much time a run may take.
+/// The thoroughness of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Effort {
-    /// For figures that are quoted.
+    /// Figures to quote.
     Full,
-    /// For a look after a change.
+    /// A quick look after a change.
     Quick,
-    /// For tests: does everything work?
+    /// For tests: checks that everything works.
     Smoke,
 }
 
 impl Effort {
     pub fn rounds(self) -> u32 {
         match self {
-            // All of it in half an hour on two cores.
+            // The whole run takes half an hour on two cores.
             Effort::Full => 3,
             Effort::Quick => 2,
             Effort::Smoke => 1,
         }
     }
 
-    /// How long a repetition is to last, in seconds; none where it is what it is.
+    /// The target length of a repetition in seconds; `None` for a single short run.
     pub fn repetition(self) -> Option<f64> {
         match self {
             Effort::Full => Some(1.0),
@@ -39,17 +38,19 @@ impl Effort {
     }
 }
 
-/// What a run covers.
+/// The settings of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
     pub effort: Effort,
     pub rounds: u32,
     pub workloads: Vec<Workload>,
-    pub peers: Vec<String>,
-    /// The client for all servers, where it was chosen by hand.
+    #[serde(alias = "peers")]
+    pub implementations: Vec<String>,
+    /// The client for all servers, if `--client` is set.
     pub client: Option<String>,
     /// The server for all clients.
     pub server: String,
-    /// Where the peers come from, when they are not built here.
-    pub peer_list: Option<PathBuf>,
+    /// The list of programs, if they are not built here.
+    #[serde(alias = "peer_list")]
+    pub implementation_list: Option<PathBuf>,
 }

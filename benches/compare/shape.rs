@@ -1,24 +1,24 @@
-//! The shape of a load: what the server sends and how the client asks for it. As flags of
-//! `benches/peers/README.md`; the same for all peers of a comparison.
+//! The shape of a load as flags of `benches/README.md`: the responses of the server and the calls
+//! of the client. It is the same for all implementations of a comparison.
 
 use std::time::Duration;
 
-/// What is asked of a server and of its client.
+/// The parameters of a server and its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
     pub responses: u32,
     pub step: Duration,
-    /// 0: the tutorial's text as it is.
+    /// 0 is the tutorial's text, unpadded.
     pub size: u64,
     pub connections: u32,
     pub in_flight: u32,
     pub ramp: Duration,
-    /// Latencies of each response are recorded.
+    /// Whether the client records latencies.
     pub samples: bool,
 }
 
 impl Shape {
-    /// One stream of so many tutorial texts, as fast as the client reads.
+    /// One stream of `responses` tutorial texts, as fast as the client reads.
     pub const fn stream(responses: u32) -> Shape {
         Shape {
             responses,
@@ -73,8 +73,8 @@ impl Shape {
         flags
     }
 
-    /// Both, as a reader of the report sees them. The number of calls is not part of it: it differs
-    /// from peer to peer, so that all are measured for the same time.
+    /// The shape as the report shows it. The number of calls is left out: it differs between
+    /// implementations, so that each is measured for the same time.
     pub fn describe(&self) -> String {
         let mut text = format!("--responses {}", self.responses);
         if !self.step.is_zero() {
@@ -96,7 +96,7 @@ impl Shape {
         text
     }
 
-    /// How long a call takes at the least.
+    /// The minimum length of a call.
     pub fn span(&self) -> Duration {
         self.step * self.responses.saturating_sub(1)
     }

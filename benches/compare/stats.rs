@@ -1,17 +1,17 @@
-//! The arithmetic: medians, and how far they can be trusted. Knows nothing of what is measured.
+//! Medians and their confidence intervals. It must not know any metric.
 
 use fastrand::Rng;
 
-/// Resamples of a bootstrap.
+/// The number of resamples of a bootstrap.
 const RESAMPLES: usize = 2_000;
 
-/// Of the middle of the resamples, so much is inside an interval.
+/// The share of the resamples inside an interval.
 const CONFIDENCE: f64 = 0.95;
 
 /// The same numbers always give the same interval.
 const SEED: u64 = 1;
 
-/// A median, and the interval that a bootstrap says it is in, with 95 % confidence.
+/// A median with the 95 % confidence interval of a bootstrap.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate {
     pub median: f64,
@@ -94,7 +94,8 @@ mod tests {
         assert_eq!(Estimate::of(&values), Some(estimate), "the same again");
     }
 
-    /// The 95 % interval of the median of 1..=99, by order statistics, is from the 40th to the 60th.
+    /// The 95 % interval of the median of 1..=99, by order statistics, is from the 40th to the
+    /// 60th.
     #[test]
     fn the_interval_of_a_known_sample() {
         let values: Vec<f64> = (1..=99).map(f64::from).collect();

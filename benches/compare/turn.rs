@@ -1,50 +1,52 @@
-//! One turn of a peer: how many calls make it last long enough, then the repetition itself. What
-//! goes wrong is the turn's result.
+//! One turn of an implementation: finds the number of calls that lasts long enough, then measures a
+//! repetition. A failure is a result of the turn, not an error.
 
 use anyhow::Result;
 
 use crate::certs::Certs;
+use crate::implementations::Implementations;
 use crate::interrupt::{Interrupt, Interrupted};
 use crate::pair::{Measured, Pair};
-use crate::peers::Peers;
 use crate::record::{Records, Run};
 use crate::schedule::Turn;
 use crate::settings::Effort;
 use crate::shape::Shape;
 use crate::workload::{Case, Workload};
 
-/// A repetition that takes so many times as long as it should, even with the fewest calls, is made
-/// in so many rounds only.
+/// Limits on rounds: a repetition that exceeds its target length by the factor, even with the
+/// fewest calls, is measured in that many rounds only.
 const FEWER_ROUNDS: [(f64, u32); 2] = [(8.0, 1), (3.0, 2)];
 
-/// Runs that look for the number of calls, at the most.
+/// The maximum number of calibration runs.
 const ATTEMPTS: u32 = 4;
 
-/// Where turns are taken.
+/// The context of all turns.
 pub struct Bench<'a> {
-    pub peers: &'a Peers,
+    pub implementations: &'a Implementations,
     pub certs: &'a Certs,
     pub effort: Effort,
     pub interrupt: &'a Interrupt,
 }
 
 impl Bench<'_> {
-    /// Takes a turn; none where that would be of no use, as the records say.
+    /// Takes a turn; `None` if its pair failed before or it already has enough rounds.
     pub fn take(&self, turn: &Turn, records: &Records) -> Result<Option<Run>> {
         let check = records.check(&turn.server, &turn.client, turn.case.tls);
         if check.is_some_and(|check| check.problem.is_some()) {
             return Ok(None);
         }
-        let same =
-            |run: &&Run| (run.case, run.role) == (turn.case, turn.role) && run.peer == turn.peer;
+        let same = |run: &&Run| {
+            (run.case, run.role) == (turn.case, turn.role)
+                && run.implementation == turn.implementation
+        };
         let before: Vec<&Run> = records.runs.iter().filter(same).collect();
         if before.iter().any(|run| run.failure.is_some()) || self.enough(turn.round, &before) {
             return Ok(None);
         }
         let shape = turn.case.shape(self.effort);
         let pair = Pair {
-            server: self.peers.server(&turn.server)?,
-            load: self.peers.load(&turn.client)?,
+            server: self.implementations.server(&turn.server)?,
+            load: self.implementations.load(&turn.client)?,
             shape,
             stalled: turn.case.stalled(),
             certs: turn.case.tls.then_some(self.certs),
@@ -64,7 +66,7 @@ impl Bench<'_> {
         Ok(Some(Run {
             case: turn.case,
             role: turn.role,
-            peer: turn.peer.clone(),
+            implementation: turn.implementation.clone(),
             server: turn.server.clone(),
             client: turn.client.clone(),
             round: turn.round,
@@ -76,20 +78,20 @@ impl Bench<'_> {
         }))
     }
 
-    /// A peer that takes very long has had its turns earlier than the others.
+    /// Whether a slow implementation already has all its rounds.
     fn enough(&self, round: u32, before: &[&Run]) -> bool {
         let Some(target) = self.effort.repetition() else {
             return false;
         };
         let measured = before.first().and_then(|run| run.measured.as_ref());
         let times = measured.map_or(0.0, |measured| measured.seconds / target);
-        // Where the load takes its time by itself, that is no fault of the peer.
+        // With a fixed number of calls, the length says nothing about the implementation.
         let fixed = before.first().is_some_and(|run| run.case.calls().is_some());
         let limits = FEWER_ROUNDS.iter().find(|(limit, _)| times > *limit);
         !fixed && limits.is_some_and(|&(_, rounds)| round >= rounds)
     }
 
-    /// Looks for the number of calls that lasts long enough; the last run is the first repetition.
+    /// Finds the number of calls that lasts long enough; the last attempt is the first repetition.
     fn calibrate(&self, pair: &Pair<'_>, case: &Case) -> Result<(u32, u32, Measured)> {
         let mut calls = case.calls().unwrap_or(pair.shape.in_flight);
         let mut attempt = 1;
@@ -108,17 +110,17 @@ impl Bench<'_> {
     }
 }
 
-/// Enough for buffers, windows and a compiler at run time to settle.
+/// The number of warm-up calls: enough for buffers, windows and JIT compilers to settle.
 fn warm_up(case: &Case, shape: &Shape, calls: u32) -> u32 {
     match case.workload {
-        // Its calls take long, and what counts comes after the last has started.
+        // Its calls are long, and only the time after the last start counts.
         Workload::Timed => 0,
         _ => shape.connections.max(calls / 5),
     }
 }
 
-/// So many calls as last for `target` seconds, when `calls` took `seconds`: whole batches. A short
-/// run says little, so it is not trusted for more than fifty times its length.
+/// The number of calls, in whole batches, that lasts `target` seconds if `calls` took `seconds`. A
+/// short run is extrapolated by at most a factor of fifty.
 fn stretched(calls: u32, seconds: f64, target: f64, in_flight: u32) -> u32 {
     let factor = (1.1 * target / seconds.max(1e-6)).clamp(1.0, 50.0);
     let wanted = (f64::from(calls) * factor).ceil() as u32;

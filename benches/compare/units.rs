@@ -1,8 +1,8 @@
-//! How numbers are written. Three digits are all that a measurement like these has.
+//! Formats numbers. Three digits are all that these measurements carry.
 
 use crate::stats::Estimate;
 
-/// With three digits, and no fewer than it needs.
+/// Formats a value with three significant digits.
 pub fn number(value: f64) -> String {
     let size = value.abs();
     if !value.is_finite() {
@@ -16,18 +16,18 @@ pub fn number(value: f64) -> String {
     }
 }
 
-/// A round number, as on an axis.
+/// Formats a round number for an axis.
 pub fn short(value: f64) -> String {
     match value {
         1e6.. => format!("{} M", value / 1e6),
         1e4.. => format!("{} k", value / 1e3),
         1e3.. => grouped(value),
-        // What a power of ten is off by is not shown.
+        // Hides the rounding error of a power of ten.
         _ => format!("{}", (value * 1e6).round() / 1e6),
     }
 }
 
-/// The median, and the interval behind it where there is one.
+/// Formats the median, followed by the interval if there is one.
 pub fn estimate(estimate: &Estimate) -> String {
     let Estimate { median, low, high } = *estimate;
     if low == high {
@@ -36,7 +36,7 @@ pub fn estimate(estimate: &Estimate) -> String {
     format!("{} ({}–{})", number(median), number(low), number(high))
 }
 
-/// Bytes, as a message's size is written.
+/// Formats the size of a message.
 pub fn size(bytes: u64) -> String {
     match bytes {
         ..1024 => format!("{bytes} B"),
@@ -45,7 +45,7 @@ pub fn size(bytes: u64) -> String {
     }
 }
 
-/// A count, with separators: 10,000.
+/// Formats a count with separators: 10,000.
 pub fn grouped(value: f64) -> String {
     let digits = format!("{:.0}", value.abs());
     let mut text = String::from(if value < 0.0 { "-" } else { "" });

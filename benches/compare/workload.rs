@@ -1,4 +1,4 @@
-//! The workloads: what each is for, its cases and their shapes. Nothing is run here.
+//! The workloads: the purpose, cases and shapes of each. It runs nothing.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::settings::Effort;
 use crate::shape::Shape;
 use crate::units;
 
-/// A kind of use whose cost is of interest.
+/// A kind of load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Workload {
@@ -34,7 +34,7 @@ pub enum Workload {
     Streams,
 }
 
-/// Which side of a pair is compared; the other side is the same for all.
+/// The compared side of a pair; the other side is the same for all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
@@ -51,12 +51,12 @@ impl fmt::Display for Role {
     }
 }
 
-/// One case of a workload: what is measured in one repetition.
+/// One case of a workload, measured by one repetition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Case {
     pub workload: Workload,
     pub tls: bool,
-    /// What the workload varies: streams open, bytes of a message, readers that stall.
+    /// The varied parameter: open streams, bytes of a message, or stalled readers.
     pub point: Option<u64>,
 }
 
@@ -76,7 +76,7 @@ impl fmt::Display for Case {
 const KIB: u64 = 1024;
 
 impl Workload {
-    /// As on the command line.
+    /// The name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Workload::Tiny => "tiny",
@@ -93,36 +93,36 @@ impl Workload {
 
     pub fn about(self) -> &'static str {
         match self {
-            Workload::Tiny => "One stream of the tutorial's text, as fast as it goes: what a message costs.",
-            Workload::Short => "Five messages a call, 64 calls in flight on one connection: what a call costs.",
+            Workload::Tiny => "One stream of the tutorial's text at full speed: the cost of a message.",
+            Workload::Short => "Five messages a call, 64 calls in flight on one connection: the cost of a call.",
             Workload::Arena => {
-                "The shape of HttpArena: 64 connections, 256 streams in flight, many messages a call. Without naive \
-                 and python, which would take minutes."
+                "The shape of HttpArena: 64 connections, 256 streams in flight, many messages a call. naive and python \
+                are left out: they would take minutes."
             }
-            Workload::Bulk => "64 KiB messages on four streams of one connection: what a byte costs.",
+            Workload::Bulk => "64 KiB messages on four streams of one connection: the cost of a byte.",
             Workload::Timed => {
-                "Many streams open at once, five responses a step apart: the memory of an open stream, and how \
-                 late responses come. From 1,000 streams on without the servers that keep a thread for each \
-                 response (naive) or take no more calls (python), beyond 10,000 without those with a thread for \
-                 each stream (cpp-sync)."
+                "Many streams open at once, five responses a step apart: the memory of an open stream, and the \
+                lateness of responses. From 1,000 streams on, naive is left out (a thread for each response), and \
+                so is python (it accepts no more calls); beyond 10,000, cpp-sync is as well (a thread for each \
+                stream)."
             }
             Workload::First => {
                 "One call at a time, three responses 2 ms apart: the time to the first response, and the gap \
                  between responses."
             }
             Workload::Slow => {
-                "Four streams of 64 KiB messages beside one whose reader stalls after its first response: what it \
-                 does to the others, and what it holds in the server."
+                "Four streams of 64 KiB messages beside one whose reader stalls after its first response: the \
+                effect on the others, and the memory that it holds in the server."
             }
-            Workload::Sizes => "One stream, the size of its messages varied.",
+            Workload::Sizes => "One stream with messages of various sizes.",
             Workload::Streams => {
-                "Streams in flight varied, on at most eight connections, 200 messages a call; 1,024 of them without \
-                 naive and python."
+                "Various numbers of streams in flight on at most eight connections, 200 messages a call. naive and \
+                python are left out at 1,024."
             }
         }
     }
 
-    /// Left out unless named: what a run of this effort has no time for.
+    /// Whether a run of this effort includes the workload if none is named.
     pub fn by_default(self, effort: Effort) -> bool {
         effort != Effort::Quick
             || !matches!(
@@ -138,9 +138,10 @@ impl Workload {
         }
     }
 
-    /// The client for all servers, best first. It should cost less than any server, and take what
-    /// any server sends: the h2 library under tonic refuses those that send every tiny message in a
-    /// frame of its own (GOAWAY `too_many_data_frames`), so it is for few or large messages.
+    /// The clients for all servers, in order of preference. A client should cost less than any
+    /// server and accept any server: the h2 library under tonic refuses servers that send every
+    /// tiny message in its own frame (GOAWAY `too_many_data_frames`), so it only gets few or large
+    /// messages.
     pub fn clients(self) -> &'static [&'static str] {
         match self {
             Workload::Bulk | Workload::Timed | Workload::First | Workload::Slow => {
@@ -150,8 +151,8 @@ impl Workload {
         }
     }
 
-    /// Cases, in groups: those of a group take turns within a round, so that they can be set beside
-    /// each other.
+    /// The cases, in groups. The cases of a group take turns within a round, so they can be
+    /// compared.
     pub fn groups(self, effort: Effort, role: Role) -> Vec<Vec<Case>> {
         let case = |tls, point| Case {
             workload: self,
@@ -192,7 +193,7 @@ impl Workload {
 }
 
 impl Case {
-    /// What the workload varies, as it is written.
+    /// The varied parameter, formatted.
     pub fn point_name(&self) -> Option<String> {
         let point = self.point?;
         Some(match self.workload {
@@ -203,16 +204,16 @@ impl Case {
         })
     }
 
-    /// Whether `peer` takes part, other than for a moment. What a peer cannot hold says nothing of
-    /// its cost, and one that would take minutes keeps the others waiting.
-    pub fn is_for(&self, peer: &str) -> bool {
-        // There for who works with whom.
-        if peer == "node" {
+    /// Whether `implementation` is measured. A load that it cannot hold says nothing about its
+    /// cost, and one that takes minutes delays all others. A smoke ignores this.
+    pub fn is_for(&self, implementation: &str) -> bool {
+        // It is built for the correctness checks only.
+        if implementation == "node" {
             return false;
         }
-        // At least a thread for each stream, and five in the naive one.
-        let threads = peer.starts_with("cpp-sync");
-        let many_threads = matches!(peer, "naive" | "python");
+        // At least a thread for each stream; naive has five.
+        let threads = implementation.starts_with("cpp-sync");
+        let many_threads = matches!(implementation, "naive" | "python");
         match (self.workload, self.point) {
             (Workload::Timed, Some(10_001..)) => !threads && !many_threads,
             (Workload::Timed | Workload::Streams, Some(1_000..)) | (Workload::Arena, _) => {
@@ -222,8 +223,8 @@ impl Case {
         }
     }
 
-    /// So many of `rounds` as there is time for: fewer where a repetition takes long by itself, for
-    /// a point of a curve, and for what a case in the clear has shown already.
+    /// The number of rounds: fewer than `rounds` for long repetitions, for points of a curve, and
+    /// for TLS, which the clear-text case mostly covers.
     pub fn rounds(&self, rounds: u32) -> u32 {
         match self.workload {
             Workload::Sizes | Workload::Streams => 1,
@@ -272,7 +273,7 @@ impl Case {
         }
     }
 
-    /// Readers that stall beside the ones that are measured.
+    /// The number of stalled readers beside the measured ones.
     pub fn stalled(&self) -> u32 {
         match self.workload {
             Workload::Slow => self.point.unwrap_or(0) as u32,
@@ -280,7 +281,7 @@ impl Case {
         }
     }
 
-    /// Calls of a repetition, where their number is part of the case.
+    /// The number of calls, if the case fixes it.
     pub fn calls(&self) -> Option<u32> {
         match self.workload {
             Workload::Timed => self.point.map(|point| point as u32),
@@ -314,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn who_keeps_a_thread_for_each_stream_is_spared_many() {
+    fn servers_with_a_thread_for_each_stream_skip_the_largest_cases() {
         let timed = |point| Case {
             workload: Workload::Timed,
             tls: false,
@@ -326,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_those_of_the_command_line() {
+    fn names_match_the_command_line() {
         for workload in Workload::value_variants() {
             let value = workload.to_possible_value().expect("not hidden");
             assert_eq!(value.get_name(), workload.name());
@@ -334,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_of_every_size_come_in_a_stream_of_bounded_size() {
+    fn streams_of_every_message_size_are_bounded() {
         for case in Workload::Sizes.groups(Effort::Full, Role::Server).concat() {
             let shape = case.shape(Effort::Full);
             let bytes = shape.size * u64::from(shape.responses);

@@ -1,4 +1,4 @@
-//! A report as one page of HTML that needs nothing else: style and pictures are in it.
+//! A report as one self-contained HTML page, with style and pictures.
 
 use maud::{html, Markup, PreEscaped, DOCTYPE};
 
@@ -31,7 +31,7 @@ pub fn write(report: &Report) -> String {
                     (goals(&report.goals))
                 }
                 h2 { "Where we lose" }
-                (list(&report.losses, "Nowhere, in what was measured."))
+                (list(&report.losses, "Nowhere in this run."))
                 @for section in &report.sections { (write_section(section)) }
                 h2 { "Correctness" }
                 p { (report.checks) }
@@ -117,7 +117,7 @@ mod tests {
     use crate::analysis::tests::twice_as_much;
 
     #[test]
-    fn the_page_needs_nothing_else() {
+    fn the_page_is_self_contained() {
         let report = super::super::sections::report(&twice_as_much()).expect("a report");
         let page = super::write(&report);
         assert!(page.contains("<svg"), "pictures are in it");

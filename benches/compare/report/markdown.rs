@@ -11,7 +11,7 @@ pub fn write(report: &Report) -> String {
         text += &format!("\n## Goals\n\n{}\n", report.goals.to_markdown());
     }
     text += "\n## Where we lose\n\n";
-    text += &list(&report.losses, "Nowhere, in what was measured.");
+    text += &list(&report.losses, "Nowhere in this run.");
     for section in &report.sections {
         text += &write_section(section);
     }

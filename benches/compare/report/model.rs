@@ -1,10 +1,10 @@
-//! What a report consists of, whatever it is written as.
+//! The parts of a report, independent of its output format.
 
 use comfy_table::{presets, Table as TextTable};
 
 /// A whole report.
 pub struct Report {
-    /// What was measured, on what, when.
+    /// The date, commit, machine and settings.
     pub facts: Vec<(String, String)>,
     pub goals: Table,
     pub losses: Vec<String>,
@@ -19,7 +19,7 @@ pub struct Report {
 pub struct Section {
     pub name: String,
     pub about: String,
-    /// Where this project stands.
+    /// This project's ranks, in sentences.
     pub standing: Vec<String>,
     pub parts: Vec<Part>,
 }
@@ -27,7 +27,7 @@ pub struct Section {
 /// One comparison of a workload.
 pub struct Part {
     pub title: String,
-    /// The flags, and with whom.
+    /// The flags, and the other side.
     pub shape: String,
     pub table: Table,
     pub notes: Vec<String>,
@@ -35,9 +35,9 @@ pub struct Part {
 }
 
 pub struct Picture {
-    /// Its name as a file.
+    /// The file name.
     pub file: String,
-    /// What it shows, for those who do not see it.
+    /// The title, also the text alternative.
     pub title: String,
     pub svg: String,
 }
@@ -51,7 +51,7 @@ pub struct Table {
 
 pub struct Row {
     pub cells: Vec<String>,
-    /// This project's own.
+    /// Whether the row is this project's.
     pub ours: bool,
 }
 
@@ -67,7 +67,7 @@ impl Table {
         self.rows.push(Row { cells, ours });
     }
 
-    /// Without the columns in which there is nothing.
+    /// Removes empty columns.
     pub fn without_empty_columns(mut self) -> Table {
         for column in (1..self.columns.len()).rev() {
             let empty = |row: &Row| row.cells.get(column).is_none_or(|cell| cell == "–");
@@ -88,7 +88,7 @@ impl Table {
         })
     }
 
-    /// For a terminal.
+    /// Formats the table for a terminal.
     pub fn to_text(&self) -> String {
         self.filled(presets::UTF8_HORIZONTAL_ONLY, |_, cell| cell.to_string())
     }
@@ -116,18 +116,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_without_anything_are_left_out() {
-        let mut table = Table::new(["peer", "a", "b"]);
+    fn empty_columns_are_left_out() {
+        let mut table = Table::new(["implementation", "a", "b"]);
         table.row(true, vec!["x".into(), "–".into(), "1".into()]);
         table.row(false, vec!["y".into(), "–".into(), "–".into()]);
         let table = table.without_empty_columns();
-        assert_eq!(table.columns, ["peer", "b"]);
+        assert_eq!(table.columns, ["implementation", "b"]);
         assert_eq!(table.rows[1].cells, ["y", "–"]);
     }
 
     #[test]
     fn ours_stands_out() {
-        let mut table = Table::new(["peer", "a"]);
+        let mut table = Table::new(["implementation", "a"]);
         table.row(true, vec!["x".into(), "1".into()]);
         assert!(
             table.to_markdown().contains("| **x**"),

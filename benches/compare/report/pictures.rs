@@ -1,4 +1,4 @@
-//! Which pictures a comparison has, and the data of each. How they are drawn is in `plots`.
+//! Selects the pictures of a comparison and their data. `plots` draws them.
 
 use anyhow::Result;
 
@@ -12,7 +12,7 @@ use super::model::Picture;
 use super::plots::bars::{self, Bar};
 use super::plots::lines::{self, Axis, Line};
 
-/// Fractions that the percentile curves are drawn at: evenly in the number of nines.
+/// The fractions of the percentile curves, evenly spaced in the number of nines.
 fn fractions() -> impl Iterator<Item = (f64, f64)> {
     (0..=60).map(|step| {
         let nines = f64::from(step) / 20.0;
@@ -22,7 +22,7 @@ fn fractions() -> impl Iterator<Item = (f64, f64)> {
 
 type Which = fn(&Measured) -> Option<&Latencies>;
 
-/// Those of one contest.
+/// The pictures of one contest.
 pub fn of(results: &Results, contest: Contest) -> Result<Vec<Picture>> {
     let (role, case) = contest;
     let metric = Metric::pictured(case.workload, role);
@@ -50,7 +50,10 @@ fn bars_of(results: &Results, contest: Contest, metric: Metric) -> Result<Pictur
     let ranking = results.ranking(contest, metric);
     let bars: Vec<Bar<'_>> = ranking
         .iter()
-        .map(|&(peer, estimate)| Bar { peer, estimate })
+        .map(|&(implementation, estimate)| Bar {
+            implementation,
+            estimate,
+        })
         .collect();
     Ok(Picture {
         file: file(&[&case.to_string(), &role.to_string(), "bars"]),
@@ -59,7 +62,7 @@ fn bars_of(results: &Results, contest: Contest, metric: Metric) -> Result<Pictur
     })
 }
 
-/// Latency by percentile; none where there are no latencies.
+/// Latency by percentile; `None` without latencies.
 fn percentiles(
     results: &Results,
     contest: Contest,
@@ -68,13 +71,13 @@ fn percentiles(
 ) -> Result<Option<Picture>> {
     let (role, case) = contest;
     let mut curves = Vec::new();
-    for peer in results.peers(contest) {
-        if let Some(latencies) = results.latencies(contest, peer, which) {
-            // What is less than a hundredth of a millisecond is on time.
+    for implementation in results.implementations(contest) {
+        if let Some(latencies) = results.latencies(contest, implementation, which) {
+            // Less than a hundredth of a millisecond counts as on time.
             let value = |fraction| (latencies.quantile(fraction) / 1e3).max(0.01);
             let points = fractions().map(|(nines, fraction)| (nines, value(fraction)));
             curves.push(Line {
-                peer,
+                implementation,
                 points: points.collect(),
             });
         }
@@ -101,7 +104,7 @@ fn percentiles(
     }))
 }
 
-/// Those of a workload in which something is varied.
+/// The pictures of a workload with a varied parameter.
 pub fn curves(results: &Results, workload: Workload, contests: &[Contest]) -> Result<Vec<Picture>> {
     let (rate, varied) = match workload {
         Workload::Sizes => (Metric::Megabytes, "message size"),
@@ -109,24 +112,24 @@ pub fn curves(results: &Results, workload: Workload, contests: &[Contest]) -> Re
     };
     let ticks: Vec<(f64, String)> = contests.iter().map(|(_, case)| tick(case)).collect();
     let ticks: Vec<(f64, &str)> = ticks.iter().map(|(at, text)| (*at, &**text)).collect();
-    let mut peers: Vec<&str> = contests
+    let mut implementations: Vec<&str> = contests
         .iter()
-        .flat_map(|&contest| results.peers(contest))
+        .flat_map(|&contest| results.implementations(contest))
         .collect();
-    peers.sort();
-    peers.dedup();
+    implementations.sort();
+    implementations.dedup();
     let picture = |metric: Metric| {
-        let line = |peer| {
+        let line = |implementation| {
             let point = |&contest: &Contest| {
-                let estimate = results.estimate(contest, peer, metric)?;
+                let estimate = results.estimate(contest, implementation, metric)?;
                 Some((contest.1.point? as f64, estimate.median))
             };
             Line {
-                peer,
+                implementation,
                 points: contests.iter().filter_map(point).collect(),
             }
         };
-        let lines: Vec<Line<'_>> = peers.iter().copied().map(line).collect();
+        let lines: Vec<Line<'_>> = implementations.iter().copied().map(line).collect();
         let title = format!("{}: {} by {varied}", workload.name(), metric.heading());
         let axis = Axis {
             label: varied,

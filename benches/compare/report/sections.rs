@@ -1,10 +1,11 @@
-//! Builds a report from results: which tables there are, and what is in them.
+//! Builds the sections and tables of a report from results. It must not know any output format.
 
 use anyhow::Result;
 
 use crate::analysis::{Contest, Results, OURS};
 use crate::goals::{outcomes, Outcome};
 use crate::metric::Metric;
+use crate::settings::Effort;
 use crate::units;
 use crate::workload::{Role, Workload};
 
@@ -31,20 +32,23 @@ pub fn report(results: &Results) -> Result<Report> {
     let (checks, fine) = results.checks();
     Ok(Report {
         facts: words::facts(results),
-        goals: goals(&outcomes(results)),
+        goals: match results.header().settings.effort {
+            Effort::Smoke => Table::default(),
+            _ => goals(&outcomes(results)),
+        },
         losses: words::losses(results),
         sections: sections.collect::<Result<_>>()?,
         failures: failures.collect(),
         checks: format!(
-            "{fine} of {checks} pairs of a server and a client work together as they should, in the clear and \
-             over TLS: counts, contents and order of all messages, statuses, exit codes."
+            "{fine} of {checks} pairs of a server and a client passed, in clear text and over TLS: counts, \
+            contents and order of all messages, statuses, exit codes."
         ),
         versions: versions(results),
         method: words::method(results),
     })
 }
 
-/// Goals and whether they are met.
+/// The goals with their verdicts.
 pub fn goals(outcomes: &[Outcome]) -> Table {
     let mut table = Table::new(["goal", "target", "measured", ""]);
     for outcome in outcomes {
@@ -61,12 +65,18 @@ pub fn goals(outcomes: &[Outcome]) -> Table {
 }
 
 fn versions(results: &Results) -> Table {
-    let mut table = Table::new(["peer", "version"]);
-    for (peer, version) in &results.header().versions {
-        table.row(peer == OURS, vec![peer.clone(), version.clone()]);
+    let mut table = Table::new(["implementation", "version"]);
+    for (implementation, version) in &results.header().versions {
+        table.row(
+            implementation == OURS,
+            vec![implementation.clone(), version.clone()],
+        );
     }
-    for (peer, why) in &results.header().missing {
-        table.row(false, vec![peer.clone(), format!("missing: {why}")]);
+    for (implementation, why) in &results.header().missing {
+        table.row(
+            false,
+            vec![implementation.clone(), format!("missing: {why}")],
+        );
     }
     table
 }
@@ -91,12 +101,12 @@ fn section(results: &Results, workload: Workload, contests: Vec<Contest>) -> Res
     })
 }
 
-/// Peers by rows, metrics by columns.
+/// Implementations by rows, metrics by columns.
 fn plain(results: &Results, contest: Contest) -> Result<Part> {
     let (role, case) = contest;
     let metrics = Metric::of(case.workload, role);
     let pictured = Metric::pictured(case.workload, role);
-    let mut table = Table::new(["peer".to_string()]);
+    let mut table = Table::new(["implementation".to_string()]);
     for metric in &metrics {
         table.columns.push(metric.heading());
         if *metric == pictured {
@@ -105,31 +115,33 @@ fn plain(results: &Results, contest: Contest) -> Result<Part> {
     }
     table.columns.push("busy server / client".into());
     let mut held_back = false;
-    for (peer, _) in results.ranking(contest, pictured) {
-        let mark = if results.held_back(contest, peer) {
+    for (implementation, _) in results.ranking(contest, pictured) {
+        let mark = if results.held_back(contest, implementation) {
             " †"
         } else {
             ""
         };
         held_back |= !mark.is_empty();
-        let mut cells = vec![format!("{peer}{mark}")];
+        let mut cells = vec![format!("{implementation}{mark}")];
         for &metric in &metrics {
-            cells.push(cell(results.estimate(contest, peer, metric)));
+            cells.push(cell(results.estimate(contest, implementation, metric)));
             if metric == pictured {
-                cells.push(cell(results.ratio(contest, peer, OURS, metric)));
+                cells.push(cell(results.ratio(contest, implementation, OURS, metric)));
             }
         }
-        let busy = results.busy(contest, peer);
+        let busy = results.busy(contest, implementation);
         cells.push(busy.map_or("–".into(), |(server, client)| {
             format!("{:.0} / {:.0} %", 100.0 * server, 100.0 * client)
         }));
-        table.row(peer == OURS, cells);
+        table.row(implementation == OURS, cells);
     }
     let other = match role {
         Role::Server => "client",
         Role::Client => "server",
     };
-    let note = format!("† held back by the {other}, whose core was busy all the time: the rate is not the {role}'s own.");
+    let note = format!(
+        "† held back by the {other}, whose core was always busy: the rate is not the {role}'s own."
+    );
     Ok(Part {
         title: format!("{case}: {role}s"),
         shape: shape(results, contest),
@@ -149,14 +161,14 @@ fn shape(results: &Results, (role, case): Contest) -> String {
     }
 }
 
-/// Peers by rows, points of a curve by columns.
+/// Implementations by rows, points of a curve by columns.
 fn curve(results: &Results, workload: Workload, contests: &[Contest]) -> Result<Part> {
     let rate = if workload == Workload::Sizes {
         Metric::Megabytes
     } else {
         Metric::Messages
     };
-    let mut table = Table::new(["peer", "figure"]);
+    let mut table = Table::new(["implementation", "figure"]);
     table.columns.extend(
         contests
             .iter()
@@ -165,20 +177,20 @@ fn curve(results: &Results, workload: Workload, contests: &[Contest]) -> Result<
     let Some(&last) = contests.last() else {
         anyhow::bail!("{} without a case", workload.name());
     };
-    let mut peers: Vec<&str> = contests
+    let mut implementations: Vec<&str> = contests
         .iter()
-        .flat_map(|&contest| results.peers(contest))
+        .flat_map(|&contest| results.implementations(contest))
         .collect();
-    peers.sort();
-    peers.dedup();
-    for peer in peers {
+    implementations.sort();
+    implementations.dedup();
+    for implementation in implementations {
         for metric in [Metric::ServerCpu, rate] {
-            let mut cells = vec![peer.to_string(), metric.heading()];
+            let mut cells = vec![implementation.to_string(), metric.heading()];
             cells.extend(contests.iter().map(|&contest| {
-                let estimate = results.estimate(contest, peer, metric);
+                let estimate = results.estimate(contest, implementation, metric);
                 estimate.map_or("–".into(), |estimate| units::number(estimate.median))
             }));
-            table.row(peer == OURS, cells);
+            table.row(implementation == OURS, cells);
         }
     }
     Ok(Part {
@@ -190,7 +202,7 @@ fn curve(results: &Results, workload: Workload, contests: &[Contest]) -> Result<
     })
 }
 
-/// What a reader that stalls does to the others; none of a run that stopped before both cases.
+/// The effect of a stalled reader on the others; `None` if the run stopped before both cases.
 fn beside(results: &Results, contests: &[Contest]) -> Option<Part> {
     let with = |stalled: u64| {
         contests
@@ -200,7 +212,7 @@ fn beside(results: &Results, contests: &[Contest]) -> Option<Part> {
     };
     let (alone, beside) = (with(0)?, with(1)?);
     let mut table = Table::new([
-        "peer",
+        "implementation",
         "alone, MB/s",
         "beside it, MB/s",
         "rate, ×",
@@ -208,17 +220,17 @@ fn beside(results: &Results, contests: &[Contest]) -> Option<Part> {
         "server memory alone, MB",
         "beside it, MB",
     ]);
-    for (peer, _) in results.ranking(beside, Metric::Megabytes) {
+    for (implementation, _) in results.ranking(beside, Metric::Megabytes) {
         table.row(
-            peer == OURS,
+            implementation == OURS,
             vec![
-                peer.into(),
-                cell(results.estimate(alone, peer, Metric::Megabytes)),
-                cell(results.estimate(beside, peer, Metric::Megabytes)),
-                cell(results.ratio_of_cases(beside, alone, peer, Metric::Megabytes)),
-                cell(results.ratio_of_cases(beside, alone, peer, Metric::ServerCpu)),
-                cell(results.estimate(alone, peer, Metric::ServerMemory)),
-                cell(results.estimate(beside, peer, Metric::ServerMemory)),
+                implementation.into(),
+                cell(results.estimate(alone, implementation, Metric::Megabytes)),
+                cell(results.estimate(beside, implementation, Metric::Megabytes)),
+                cell(results.ratio_of_cases(beside, alone, implementation, Metric::Megabytes)),
+                cell(results.ratio_of_cases(beside, alone, implementation, Metric::ServerCpu)),
+                cell(results.estimate(alone, implementation, Metric::ServerMemory)),
+                cell(results.estimate(beside, implementation, Metric::ServerMemory)),
             ],
         );
     }
@@ -226,7 +238,7 @@ fn beside(results: &Results, contests: &[Contest]) -> Option<Part> {
         title: "slow: servers".into(),
         shape: shape(results, beside),
         table,
-        notes: vec!["1 is: the reader that stalls is not noticed.".into()],
+        notes: vec!["1: the stalled reader has no effect.".into()],
         pictures: Vec::new(),
     })
 }

@@ -1,4 +1,4 @@
-//! The sentences of a report, computed from results: nothing is said that was not measured.
+//! The sentences of a report, all computed from results.
 
 use crate::analysis::{Contest, Results, OURS};
 use crate::metric::Metric;
@@ -7,14 +7,14 @@ use crate::stats::Estimate;
 use crate::units;
 use crate::workload::{Role, Workload};
 
-/// What was measured, on what, when.
+/// The date, commit, machine and settings of the run.
 pub fn facts(results: &Results) -> Vec<(String, String)> {
     let header = results.header();
     let settings = &header.settings;
     let effort = match settings.effort {
         Effort::Full => "full",
-        Effort::Quick => "quick: too short to be quoted",
-        Effort::Smoke => "smoke: whether it works, no figures",
+        Effort::Quick => "quick: too short to quote",
+        Effort::Smoke => "smoke: checks only, no figures",
     };
     let machine = &header.machine;
     let facts = [
@@ -34,12 +34,14 @@ pub fn facts(results: &Results) -> Vec<(String, String)> {
         .to_vec()
 }
 
-/// Where this project stands in a contest, in a sentence.
+/// A sentence on this project's rank in a contest.
 pub fn standing(results: &Results, contest: Contest) -> Option<String> {
     let (role, case) = contest;
     let metric = Metric::pictured(case.workload, role);
     let ranking = results.ranking(contest, metric);
-    let place = ranking.iter().position(|(peer, _)| *peer == OURS)?;
+    let place = ranking
+        .iter()
+        .position(|(implementation, _)| *implementation == OURS)?;
     let own = ranking[place].1;
     let mut text = format!(
         "{case}: {OURS}'s {role} is number {} of {} with {}",
@@ -48,14 +50,20 @@ pub fn standing(results: &Results, contest: Contest) -> Option<String> {
         amount(metric, &own)
     );
     let mut rivals = vec![];
-    match ranking.iter().find(|(peer, _)| *peer != OURS) {
+    match ranking
+        .iter()
+        .find(|(implementation, _)| *implementation != OURS)
+    {
         Some((best, _)) if place == 0 => rivals.push(("the next", *best)),
         Some((best, _)) => rivals.push(("the best", *best)),
         None => {}
     }
-    let ratios = rivals.into_iter().filter_map(|(which, peer)| {
-        let ratio = results.ratio(contest, OURS, peer, metric)?;
-        Some(format!("{} times {which}, {peer}", units::estimate(&ratio)))
+    let ratios = rivals.into_iter().filter_map(|(which, implementation)| {
+        let ratio = results.ratio(contest, OURS, implementation, metric)?;
+        Some(format!(
+            "{} times {which}, {implementation}",
+            units::estimate(&ratio)
+        ))
     });
     let ratios: Vec<String> = ratios.collect();
     if !ratios.is_empty() {
@@ -78,13 +86,13 @@ fn amount(metric: Metric, estimate: &Estimate) -> String {
     )
 }
 
-/// Every figure in which another one is better, by more than noise; the worst first.
+/// Every figure in which another implementation is better by more than noise, the worst first.
 pub fn losses(results: &Results) -> Vec<String> {
     let mut losses: Vec<(f64, String)> = Vec::new();
     for contest in results.contests() {
         let (role, case) = contest;
         let mut metrics = vec![Metric::pictured(case.workload, role)];
-        // Of what is varied in many steps, one figure a step is enough.
+        // A workload with many points gets one figure a point.
         if case.point.is_none() {
             metrics.extend(Metric::of(case.workload, role).first());
             metrics.dedup();
@@ -97,28 +105,31 @@ pub fn losses(results: &Results) -> Vec<String> {
     losses.into_iter().map(|(_, text)| text).collect()
 }
 
-/// How far the best is ahead, and a sentence with all that are.
+/// The lead of the best implementation, and a sentence with all that are ahead.
 fn loss(results: &Results, contest: Contest, metric: Metric) -> Option<(f64, String)> {
     let (role, case) = contest;
-    let behind = |peer: &str| {
+    let behind = |implementation: &str| {
         let (better, worse) = match metric.higher_is_better() {
-            true => (peer, OURS),
-            false => (OURS, peer),
+            true => (implementation, OURS),
+            false => (OURS, implementation),
         };
-        // Above 1: so many times worse.
+        // Above 1 means worse by that factor.
         results.ratio(contest, better, worse, metric)
     };
-    let peers = results
-        .peers(contest)
+    let implementations = results
+        .implementations(contest)
         .into_iter()
-        .filter(|peer| *peer != OURS);
-    let ahead = peers.filter_map(|peer| Some((peer, behind(peer)?)));
+        .filter(|implementation| *implementation != OURS);
+    let ahead = implementations
+        .filter_map(|implementation| Some((implementation, behind(implementation)?)));
     let mut ahead: Vec<_> = ahead.filter(|(_, behind)| behind.low > 1.005).collect();
     ahead.sort_by(|(_, a), (_, b)| b.median.total_cmp(&a.median));
     let (_, most) = ahead.first()?;
     let list: Vec<String> = ahead
         .iter()
-        .map(|(peer, behind)| format!("{peer} {}×", units::number(behind.median)))
+        .map(|(implementation, behind)| {
+            format!("{implementation} {}×", units::number(behind.median))
+        })
         .collect();
     let text = format!(
         "{case} ({role}s), {}: better by {}",
@@ -128,44 +139,43 @@ fn loss(results: &Results, contest: Contest, metric: Metric) -> Option<(f64, Str
     Some((most.median, text))
 }
 
-/// How it was done.
+/// The method, in sentences.
 pub fn method(results: &Results) -> Vec<String> {
     let settings = &results.header().settings;
     let repetition = settings.effort.repetition();
     let mut method = vec![
         format!(
             "Each server is measured with the same load client, and each client with the same server ({}). Server and \
-             client are processes of their own, started anew for every repetition, each on a core of its own, and \
-             get the same flags (benches/peers/README.md says what those mean). Network: loopback.",
+             client are separate processes, started for every repetition on a core each, with the same flags \
+             (benches/README.md). Network: loopback.",
             settings.server
         ),
         "CPU time is read from the clocks of the two processes when the client is connected and warm, and again when \
-         all calls have ended: neither start nor end is in it. Memory is the most that was ever resident, and threads \
-         the most that were seen."
+        all calls have ended, so start-up and exit are excluded. Memory is the peak of resident memory; threads are \
+        the peak of samples every 20 ms."
             .to_string(),
         format!(
-            "{} rounds; in each, every peer has its turn, in an order that changes from round to round. Figures are \
-             medians over the rounds, with the 95 % interval of a bootstrap in parentheses; ratios are taken within \
-             a round first. There are fewer rounds over TLS, of what takes long, and with peers that are very slow; the \
-             points of a curve have one.",
+            "{} rounds, each with every implementation in another order. Figures are medians over the rounds, with the \
+             95 % interval of a bootstrap in parentheses; ratios are taken within a round first. TLS, long cases and \
+             very slow implementations have fewer rounds; the points of a curve have one.",
             settings.rounds
         ),
-        "Every call has to end with OK and to bring every message, or the repetition is no figure. Before that, \
-         servers and clients are checked with each other; a pair that fails gets no figure and is named. Node takes \
-         part in these checks only."
+        "A repetition counts only if every call ends with OK and delivers all messages. Before that, servers and \
+        clients are checked with each other; a pair that fails gets no figure and is listed. Node takes part in \
+        these checks only."
             .to_string(),
     ];
     if let Some(seconds) = repetition {
         method.push(format!(
-            "A repetition makes as many calls as last for {seconds} s with that peer: the shape of the load is the \
-             same for all, and so is the time. A fifth of the calls are made before, to warm up."
+            "The number of calls is chosen so that a repetition lasts {seconds} s: all implementations have the same shape of \
+             load for the same time. A fifth as many calls warm up."
         ));
     }
     let contests = results.contests();
     if contests.iter().any(|(role, _)| *role == Role::Server) {
         method.push(
-            "The client for all servers is go, or tonic where messages are few or large: the h2 library under tonic \
-             refuses servers that send every tiny message in a frame of its own (GOAWAY too_many_data_frames)."
+            "The client for all servers is go, or tonic if messages are few or large: the h2 library under tonic \
+            refuses servers that send every tiny message in its own frame (GOAWAY too_many_data_frames)."
                 .to_string(),
         );
     }
@@ -174,8 +184,8 @@ pub fn method(results: &Results) -> Vec<String> {
         .any(|(_, case)| case.workload == Workload::Timed)
     {
         method.push(
-            "Lateness is how much later a response comes than its step says, at the client, of those responses that \
-             were due after the last call had started."
+            "Lateness is the delay of a response at the client beyond its due time. It counts only responses that \
+            were due after the last call had started."
                 .to_string(),
         );
     }
@@ -211,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn where_it_stands() {
+    fn the_rank_is_a_sentence() {
         let results = twice_as_much();
         let text = standing(&results, results.contests()[0]).expect("a sentence");
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Bars, one a peer, the best on top, each with its number and its interval.
+//! Bars, one an implementation, the best on top, each with its number and its interval.
 
 use anyhow::Result;
 use plotters::prelude::*;
@@ -9,9 +9,9 @@ use super::{path, svg, write, FAINT, INK, TEXT, TITLE};
 use crate::stats::Estimate;
 use crate::units;
 
-/// A peer's bar.
+/// An implementation's bar.
 pub struct Bar<'a> {
-    pub peer: &'a str,
+    pub implementation: &'a str,
     pub estimate: Estimate,
 }
 
@@ -54,11 +54,11 @@ pub fn draw(title: &str, unit: &str, bars: &[Bar<'_>]) -> Result<String> {
         for (row, bar) in (0..).zip(bars) {
             let middle = TOP + ROW * row + ROW / 2;
             let Estimate { median, low, high } = bar.estimate;
-            let look = look(bar.peer);
+            let look = look(bar.implementation);
             let color = look.color.mix(if look.ours { 1.0 } else { 0.55 });
             write(
                 area,
-                bar.peer,
+                bar.implementation,
                 (LEFT - 10, middle),
                 TEXT,
                 &INK,
@@ -110,7 +110,7 @@ fn longest(bars: &[Bar<'_>]) -> f64 {
         .iter()
         .map(|bar| bar.estimate.median)
         .fold(0.0, f64::max);
-    let ours = bars.iter().find(|bar| look(bar.peer).ours);
+    let ours = bars.iter().find(|bar| look(bar.implementation).ours);
     let cut = ours.map_or(f64::INFINITY, |bar| CUT * bar.estimate.median);
     most.min(cut).max(f64::MIN_POSITIVE)
 }
@@ -128,10 +128,13 @@ fn broken(area: &super::Area<'_>, x: i32, middle: i32) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn bar(peer: &str, median: f64) -> Bar<'_> {
+    fn bar(implementation: &str, median: f64) -> Bar<'_> {
         let (low, high) = (median * 0.9, median * 1.1);
         let estimate = Estimate { median, low, high };
-        Bar { peer, estimate }
+        Bar {
+            implementation,
+            estimate,
+        }
     }
 
     #[test]
@@ -142,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn every_peer_and_number_is_there() {
+    fn every_implementation_and_number_is_there() {
         let svg = draw(
             "a title",
             "µs",

@@ -1,4 +1,4 @@
-//! Lines, one a peer, on a logarithmic scale of values, each named where it ends.
+//! Line charts on a logarithmic scale: one line an implementation, named at its end.
 
 use anyhow::{ensure, Result};
 use plotters::prelude::*;
@@ -8,17 +8,17 @@ use super::palette::{look, Look};
 use super::{path, svg, write, Area, FAINT, INK, TEXT, TITLE};
 use crate::units;
 
-/// A peer's line.
+/// An implementation's line.
 pub struct Line<'a> {
-    pub peer: &'a str,
-    /// From left to right; values are above 0.
+    pub implementation: &'a str,
+    /// From left to right; values must be above 0.
     pub points: Vec<(f64, f64)>,
 }
 
-/// The axis from left to right.
+/// The horizontal axis.
 pub struct Axis<'a> {
     pub label: &'a str,
-    /// From a value to a place, in any unit.
+    /// Maps a value to a position, in any unit.
     pub scale: fn(f64) -> f64,
     pub ticks: &'a [(f64, &'a str)],
 }
@@ -29,7 +29,7 @@ const LEFT: i32 = 70;
 const RIGHT: i32 = 660;
 const TOP: i32 = 50;
 const BOTTOM: i32 = 400;
-/// Between the names of lines that end side by side.
+/// The minimum distance between names of lines.
 const APART: i32 = 17;
 const DASH: i32 = 7;
 
@@ -90,12 +90,12 @@ pub fn draw(title: &str, axis: &Axis<'_>, lines: &[Line<'_>]) -> Result<String> 
             (HPos::Center, VPos::Top),
         )?;
 
-        // This project's own on top of the others.
+        // This project's line is on top.
         let mut order: Vec<&&Line<'_>> = lines.iter().collect();
-        order.sort_by_key(|line| look(line.peer).ours);
+        order.sort_by_key(|line| look(line.implementation).ours);
         for line in order {
             let points: Vec<_> = line.points.iter().map(|&(a, b)| (x(a), y(b))).collect();
-            one(area, &points, look(line.peer))?;
+            one(area, &points, look(line.implementation))?;
         }
         let ends = lines
             .iter()
@@ -105,7 +105,7 @@ pub fn draw(title: &str, axis: &Axis<'_>, lines: &[Line<'_>]) -> Result<String> 
                 .points
                 .last()
                 .map_or((RIGHT, place), |&(a, b)| (x(a), y(b)));
-            name(area, line.peer, last, place)?;
+            name(area, line.implementation, last, place)?;
         }
         Ok(())
     })
@@ -114,7 +114,7 @@ pub fn draw(title: &str, axis: &Axis<'_>, lines: &[Line<'_>]) -> Result<String> 
 fn one(area: &Area<'_>, points: &[(i32, i32)], look: Look) -> Result<()> {
     let style = look.color.stroke_width(if look.ours { 4 } else { 2 });
     path(area, points, style, look.dashed.then_some(DASH))?;
-    // Few points are measurements, many are a curve.
+    // Few points are measurements and get markers; many are a curve.
     if points.len() <= 10 {
         for &point in points {
             area.draw(&Circle::new(
@@ -127,9 +127,9 @@ fn one(area: &Area<'_>, points: &[(i32, i32)], look: Look) -> Result<()> {
     Ok(())
 }
 
-/// The name of a line at `place`, led to from its end.
-fn name(area: &Area<'_>, peer: &str, end: (i32, i32), place: i32) -> Result<()> {
-    let look = look(peer);
+/// Writes the name of a line at `place` and connects it with the line's end.
+fn name(area: &Area<'_>, implementation: &str, end: (i32, i32), place: i32) -> Result<()> {
+    let look = look(implementation);
     let style = look.color.mix(0.7).stroke_width(1);
     path(
         area,
@@ -142,7 +142,7 @@ fn name(area: &Area<'_>, peer: &str, end: (i32, i32), place: i32) -> Result<()> 
     path(area, &swatch, thick, look.dashed.then_some(DASH))?;
     write(
         area,
-        peer,
+        implementation,
         (RIGHT + 46, place),
         TEXT,
         &INK,
@@ -150,7 +150,7 @@ fn name(area: &Area<'_>, peer: &str, end: (i32, i32), place: i32) -> Result<()> 
     )
 }
 
-/// The given places, moved as little as needed so that names do not overlap.
+/// Moves the given places as little as needed, so that names do not overlap.
 fn spread(places: &[i32]) -> Vec<i32> {
     let mut order: Vec<usize> = (0..places.len()).collect();
     order.sort_by_key(|&n| places[n]);
@@ -160,7 +160,7 @@ fn spread(places: &[i32]) -> Vec<i32> {
         spread[n] = places[n].max(lowest);
         lowest = spread[n] + APART;
     }
-    // Back up, where they ran out at the bottom.
+    // Moves them back up if they overflow at the bottom.
     let mut highest = BOTTOM + APART;
     for &n in order.iter().rev() {
         spread[n] = spread[n].min(highest);
@@ -169,7 +169,7 @@ fn spread(places: &[i32]) -> Vec<i32> {
     spread
 }
 
-/// From the least to the most, of places on an axis.
+/// The range of positions on an axis.
 #[derive(Clone, Copy, Debug)]
 struct Span {
     from: f64,
@@ -184,7 +184,7 @@ impl Span {
         Span { from, to }
     }
 
-    /// With a little room, and no less than half a decade.
+    /// Adds a margin; the result spans at least half a decade.
     fn widened(self) -> Span {
         let room = ((self.to - self.from) * 0.05).max((0.5 - (self.to - self.from)) / 2.0);
         Span {
@@ -193,14 +193,14 @@ impl Span {
         }
     }
 
-    /// How many of `length` pixels are before `place`.
+    /// The pixel offset of `place` on an axis of `length` pixels.
     fn share(&self, place: f64, length: i32) -> i32 {
         let span = (self.to - self.from).max(f64::MIN_POSITIVE);
         (f64::from(length) * (place - self.from) / span).round() as i32
     }
 
-    /// Round values between the ends, which are logarithms: 1, 10, 100, and 2 and 5 between them
-    /// where there are few.
+    /// Round values between the ends, which are logarithms: 1, 10, 100, with 2 and 5 between them
+    /// if there are few.
     fn decades(&self) -> Vec<f64> {
         let digits: &[f64] = match self.to - self.from {
             span if span > 3.0 => &[1.0],
@@ -250,7 +250,7 @@ mod tests {
     #[test]
     fn a_picture_of_one_point_is_drawn() {
         let line = Line {
-            peer: "go",
+            implementation: "go",
             points: vec![(64.0, 2.0)],
         };
         let axis = Axis {

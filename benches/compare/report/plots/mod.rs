@@ -1,5 +1,4 @@
-//! How pictures are drawn: as SVG, legible on a light and on a dark page. They know nothing of
-//! workloads.
+//! Draws SVG pictures that are legible on light and dark pages. It must not know any workload.
 
 pub mod bars;
 pub mod lines;
@@ -13,16 +12,16 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
-/// Stands for the colour of text, which the page decides.
+/// A placeholder for the page's text colour.
 const INK: RGBColor = RGBColor(1, 2, 3);
-/// Stands for the colour of lines that only guide the eye.
+/// A placeholder for the colour of grid lines.
 const FAINT: RGBColor = RGBColor(4, 5, 6);
 
 const FONT: &str = "sans-serif";
 const TEXT: u32 = 14;
 const TITLE: u32 = 16;
 
-/// A picture opened by itself has no page around it, so it brings its own colours.
+/// The colours of a picture that is opened without a page.
 const STYLE: &str = "<style>svg.chart{color:#1b1b1b}\
                      @media(prefers-color-scheme:dark){svg.chart{color:#e8e8e8}}</style>";
 
@@ -36,7 +35,7 @@ fn svg(width: u32, height: u32, draw: impl FnOnce(&Area<'_>) -> Result<()>) -> R
     Ok(themed(&text))
 }
 
-/// With the two colours left to the page, and a size that can shrink.
+/// Replaces the placeholders by the page's colours.
 fn themed(svg: &str) -> String {
     let svg = svg.replace("#010203", "currentColor");
     let svg = svg.replace(
@@ -63,7 +62,7 @@ fn write(
     Ok(())
 }
 
-/// A line from point to point, in so many dashes of so many pixels as fit, or unbroken.
+/// Draws a line from point to point, with dashes of `dash` pixels or solid.
 fn path(
     area: &Area<'_>,
     points: &[(i32, i32)],

@@ -1,26 +1,26 @@
-//! The look of each peer, the same in all pictures. The colours are those of Okabe and Ito and of
-//! Paul Tol, chosen to be told apart by everyone; this project's is the strongest.
+//! The style of each implementation, the same in all pictures. The colours are from the palettes of
+//! Okabe and Ito and of Paul Tol, which suit colour-blind readers.
 
 use plotters::style::RGBColor;
 
 use crate::analysis::OURS;
 
-/// How a peer is drawn.
+/// The style of an implementation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Look {
     pub color: RGBColor,
-    /// Variants of a peer have its colour, and dashes.
+    /// Set for variants, which share the colour of their base.
     pub dashed: bool,
     pub ours: bool,
 }
 
-/// For peers that this file does not know.
+/// The colour of unlisted implementations.
 const UNKNOWN: RGBColor = RGBColor(0x77, 0x77, 0x77);
 
-pub fn look(peer: &str) -> Look {
-    let (base, dashed) = match peer.strip_suffix("-hinted") {
+pub fn look(implementation: &str) -> Look {
+    let (base, dashed) = match implementation.strip_suffix("-hinted") {
         Some(base) => (base, true),
-        None => (peer, false),
+        None => (implementation, false),
     };
     let color = match base {
         OURS => RGBColor(0xd5, 0x5e, 0x00),
@@ -37,7 +37,7 @@ pub fn look(peer: &str) -> Look {
     Look {
         color,
         dashed,
-        ours: peer == OURS,
+        ours: implementation == OURS,
     }
 }
 
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_two_peers_look_alike() {
+    fn no_two_implementation_look_alike() {
         let names = [
             OURS,
             "naive",

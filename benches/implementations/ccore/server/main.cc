@@ -1,0 +1,37 @@
+// Role: the process of the server on the C-core: flags in, exit code out.
+
+#include <grpc/grpc.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <cstdlib>
+
+#include "common/flags.h"
+#include "common/server_process.h"
+#include "server/server.h"
+
+int main(int argc, char** argv) {
+  bench::ServerFlags flags;
+  CLI::App app("The streaming server straight on gRPC's C-core: one thread, one completion queue.");
+  flags.declare(app);
+  bench::parse_or_exit(app, argc, argv);
+
+  bench::hold_stop_signals();
+  grpc_init();
+  {
+    bench::Server server(flags);
+    const int port = server.listen();
+    if (port == 0) {
+      std::fprintf(stderr, "--listen %s: cannot listen there, or the certificate and key do not fit\n",
+                   flags.listen.c_str());
+      return EXIT_FAILURE;
+    }
+    std::thread stop = bench::on_stop_signal([&server] { server.shut_down(); });
+    bench::announce(flags.listen, port);
+    if (flags.log_calls) bench::log_start();
+    server.serve();
+    stop.join();
+  }
+  grpc_shutdown();
+  return EXIT_SUCCESS;
+}

@@ -1,0 +1,32 @@
+#include "server/sync_service.h"
+
+#include <chrono>
+#include <thread>
+
+#include "common/server_process.h"
+#include "common/text.h"
+#include "server/hint.h"
+#include "server/request_size.h"
+
+namespace bench {
+
+grpc::Status SyncService::FetchResponse(grpc::ServerContext* context, const protobuf::Request* request,
+                                        grpc::ServerWriter<protobuf::Response>* writer) {
+  if (!is_allowed(*request, flags_)) return too_large();
+  if (flags_.log_calls) log_request(request->id());
+  const bool timed = flags_.step.count() != 0;
+  const auto began = std::chrono::steady_clock::now();
+  for (int k = 0; k < flags_.responses; ++k) {
+    if (timed) {
+      std::this_thread::sleep_until(began + k * flags_.step);
+      if (context->IsCancelled()) break;
+    }
+    protobuf::Response response;
+    response.set_result(result_of(request->id(), k, flags_.size));
+    if (!writer->Write(response, write_options(k, flags_.responses, timed ? 1 : flush_every_))) break;
+    if (flags_.log_calls) log_response(k);
+  }
+  return grpc::Status::OK;  // ignored if the call has already ended
+}
+
+}  // namespace bench

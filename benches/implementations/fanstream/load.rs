@@ -1,0 +1,69 @@
+//! The load client on this library, with the protocol of `benches/README.md`. This file chooses how
+//! calls are made and measures nothing.
+
+#[path = "../common_rust/channels.rs"]
+mod channels;
+#[path = "../common_rust/load/mod.rs"]
+mod common;
+mod poll_threads;
+mod threads;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use fanstream::client::channel_builder;
+use fanstream::proto::stream_grpc::StreamServiceClient;
+use grpcio::{Channel, EnvBuilder};
+
+use common::{Calls, LoadArgs};
+
+/// Up to this many calls in flight get a thread each, as a user of this library would write it.
+/// With 64 short calls in flight, threads and futures cost the same CPU time; with 512, threads
+/// cost twice as much, for stacks and the scheduler. So larger loads use futures on the poll
+/// threads.
+const MAX_THREADS: usize = 256;
+
+fn main() -> ExitCode {
+    let args = LoadArgs::from_command_line();
+    match connect(&args) {
+        Ok(connections) => common::main(&args, |calls| start(&connections, calls)),
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "load: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// A connection, with the stub that starts calls and the client whose poll thread receives them.
+#[derive(Clone)]
+pub struct Connection {
+    stub: StreamServiceClient,
+    poller: grpcio::Client,
+}
+
+fn connect(args: &LoadArgs) -> Result<Arc<[Connection]>, String> {
+    // As many poll threads as can work at the same time.
+    let processors = available_parallelism().map_or(1, |n| n.get());
+    let threads = args.connections.min(processors);
+    let env = Arc::new(EnvBuilder::new().cq_count(threads).build());
+    let channels = channels::connect(args, || channel_builder(env.clone()))?;
+    let connection = |channel: Channel| Connection {
+        stub: StreamServiceClient::new(channel.clone()),
+        poller: grpcio::Client::new(channel),
+    };
+    Ok(channels.into_iter().map(connection).collect())
+}
+
+/// Starts the threads or futures that make the calls.
+fn start(connections: &Arc<[Connection]>, calls: &Arc<Calls>) -> io::Result<()> {
+    if calls.in_flight() <= MAX_THREADS {
+        threads::start(connections, calls)
+    } else {
+        poll_threads::start(connections, calls)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,79 @@
+//! Makes calls on plain blocking threads, one for each call in flight, as a user of the library
+//! would write it.
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+
+use fanstream::engine::{receive, Capacity, ReceiveError, ReceiveTimeouts, Responses};
+use fanstream::proto::stream::{Request, Response};
+use grpcio::RpcStatusCode;
+
+use crate::channels;
+use crate::common::{Call, Calls};
+use crate::Connection;
+
+/// Starts a thread for each call in flight.
+pub fn start(connections: &Arc<[Connection]>, calls: &Arc<Calls>) -> io::Result<()> {
+    for number in 0..calls.in_flight() {
+        let (connections, calls) = (connections.clone(), calls.clone());
+        thread::Builder::new()
+            .name(format!("call-{number}"))
+            .spawn(move || make(&connections, &calls))?;
+    }
+    Ok(())
+}
+
+/// Makes one call after the other until none is left.
+fn make(connections: &[Connection], calls: &Arc<Calls>) {
+    while let Some(turn) = calls.next() {
+        let early = turn.early();
+        if !early.is_zero() {
+            thread::sleep(early);
+        }
+        let connection = &connections[turn.connection()];
+        let request = Request {
+            id: turn.id(),
+            ..Request::default()
+        };
+        let call = turn.start();
+        match fetch(connection, &request) {
+            Ok(responses) => read(responses, call),
+            Err(error) => call.end(channels::code(&error)),
+        }
+    }
+}
+
+/// Starts a call like `fanstream::client`, which can only use its own connection.
+fn fetch(connection: &Connection, request: &Request) -> grpcio::Result<Responses<Response>> {
+    let stream = connection.stub.fetch_response(request)?;
+    Ok(receive(
+        &connection.poller,
+        stream,
+        Capacity::default(),
+        ReceiveTimeouts::default(),
+    ))
+}
+
+fn read(mut responses: Responses<Response>, mut call: Call) {
+    let mut end = RpcStatusCode::OK.into();
+    for response in &mut responses {
+        match response {
+            Ok(response) if call.response(&response.result) => return call.hold(responses),
+            Ok(_) => {}
+            Err(error) => end = code(&error),
+        }
+    }
+    call.end(end);
+}
+
+fn code(error: &ReceiveError) -> i32 {
+    match error {
+        ReceiveError::Status(status) => status.code().into(),
+        ReceiveError::Broken(error) => channels::code(error),
+        // Never happens: the default timeouts are unlimited.
+        ReceiveError::FirstTimeout(_) | ReceiveError::IdleTimeout(_) => {
+            RpcStatusCode::DEADLINE_EXCEEDED.into()
+        }
+    }
+}

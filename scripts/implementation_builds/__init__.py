@@ -1,0 +1,1 @@
+"""Role: builds the implementations, a module for each toolchain. It starts no server and no client."""

@@ -1,0 +1,114 @@
+"""Role: builds the Rust programs: this project's own and the naive translation, both on grpcio, and the one on tonic.
+
+Every command runs with the settings of scripts/env: with other settings, cargo would build the C-core again.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from pathlib import Path
+
+from .common import BUILT, CACHE, IMPLEMENTATIONS, ROOT, BuildFailed, Missing, Participant, only_builder, run, version_in
+from .mirror import mirror
+
+BUILD_TIMEOUT = 3600  # seconds; the first build compiles the C-core
+
+LOCK = ROOT / "Cargo.lock"
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or CACHE / "target") / "release"
+
+
+def ours() -> Participant:
+    """The shipped programs as cargo built them; the tests that call this must not build."""
+    for program in ("server", "client"):
+        if not (TARGET / program).exists():
+            raise Missing(f"{TARGET / program} is missing; build it with: . scripts/env && cargo build --release")
+    return Participant("ours", [_program("server")], [_program("client")])
+
+
+def suites() -> dict[str, list[str]]:
+    """The programs that third-party test suites drive, by name."""
+    packages = ("conformance", "interop")
+    _build(*(flag for package in packages for flag in ("-p", f"fanstream-{package}")))
+    names = (f"{package}-{side}" for package in packages for side in ("server", "client"))
+    return {name: [_program(name)] for name in names}
+
+
+def fanstream() -> Participant:
+    _build("--bins")
+    _build_benches("fanstream-load")
+    return Participant(
+        "fanstream",
+        # A connection carries up to 5,000 streams here, more than the default allows.
+        [_program("server"), "--max-streams-per-connection", "100000"],
+        [_program("client")],
+        load=[_program("fanstream-load")],
+        version=_grpcio_version(),
+    )
+
+
+def naive() -> Participant:
+    _build_benches("naive-server", "naive-load")
+    return Participant("naive", [_program("naive-server")], load=[_program("naive-load")], version=_grpcio_version())
+
+
+def tonic() -> Participant:
+    source = IMPLEMENTATIONS / "tonic"
+    into = BUILT / "tonic"
+    copy = into / "source"
+    with only_builder():
+        mirror(ROOT, ["proto", "benches/implementations/common_rust", "benches/implementations/tonic"], copy)
+        _cargo("build", "--release", "--locked", "--target-dir", str(into), cwd=copy / source.relative_to(ROOT))
+    version = version_in(source / "Cargo.lock", locked("tonic"))
+    return Participant(
+        "tonic",
+        [str(into / "release" / "server")],
+        load=[str(into / "release" / "load")],
+        version=f"tonic {version}, {_rustc()}",
+    )
+
+
+def locked(crate: str) -> str:
+    """A pattern that finds the version of a crate in a Cargo.lock."""
+    return rf'^name = "{re.escape(crate)}"\nversion = "([^"]+)"'
+
+
+def ccore_version() -> str:
+    """The version of the C-core, from the build metadata of grpcio-sys: 0.13.0+1.56.2-patched."""
+    return version_in(LOCK, r'^name = "grpcio-sys"\nversion = "[^"+]+\+([\d.]+)')
+
+
+def _grpcio_version() -> str:
+    return f"grpcio {version_in(LOCK, locked('grpcio'))}, C-core {ccore_version()}, {_rustc()}"
+
+
+@functools.cache
+def _rustc() -> str:
+    _, version, *_ = _with_settings("rustc", "--version").split()
+    return f"rustc {version}"
+
+
+def _program(name: str) -> str:
+    return str(TARGET / name)
+
+
+def _build_benches(*programs: str) -> None:
+    _build("-p", "fanstream-benches", *(flag for program in programs for flag in ("--bin", program)))
+
+
+def _build(*targets: str) -> None:
+    _cargo("build", "--release", "--locked", *targets)
+
+
+def _cargo(*arguments: str, cwd: Path = ROOT) -> str:
+    try:
+        _with_settings("cargo", "--version")
+    except BuildFailed:
+        raise Missing("cargo is not on PATH; scripts/setup installs Rust") from None
+    return _with_settings("cargo", *arguments, cwd=cwd)
+
+
+def _with_settings(*command: str, cwd: Path = ROOT) -> str:
+    in_env = 'unset CDPATH; . "$0" && exec "$@"'
+    return run(["bash", "-c", in_env, str(ROOT / "scripts" / "env"), *command], cwd, BUILD_TIMEOUT)
