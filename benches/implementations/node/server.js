@@ -1,5 +1,5 @@
-// The grpc-js implementation of the fanstream server: the same contract and flags, for interoperability. One thread serves all calls,
-// so nothing here may block.
+// The server on grpc-js: the same contract and flags as fanstream's, for interoperability. One thread serves all calls,
+// so no code here may block.
 
 import { createSecureContext } from "node:tls";
 
