@@ -29,15 +29,13 @@ def ours() -> Participant:
 
 def suites() -> dict[str, list[str]]:
     """The programs that third-party test suites drive, by name."""
-    packages = ("conformance", "interop")
-    _build(*(flag for package in packages for flag in ("-p", f"fanstream-{package}")))
-    names = (f"{package}-{side}" for package in packages for side in ("server", "client"))
+    _build_workspace()
+    names = (f"{suite}-{side}" for suite in ("conformance", "interop") for side in ("server", "client"))
     return {name: [_program(name)] for name in names}
 
 
 def fanstream() -> Participant:
-    _build("--bins")
-    _build_benches("fanstream-load")
+    _build_workspace()
     return Participant(
         "fanstream",
         # A connection carries up to 5,000 streams here, more than the default allows.
@@ -49,7 +47,7 @@ def fanstream() -> Participant:
 
 
 def naive() -> Participant:
-    _build_benches("naive-server", "naive-load")
+    _build_workspace()
     return Participant("naive", [_program("naive-server")], load=[_program("naive-load")], version=_grpcio_version())
 
 
@@ -93,12 +91,10 @@ def _program(name: str) -> str:
     return str(TARGET / name)
 
 
-def _build_benches(*programs: str) -> None:
-    _build("-p", "fanstream-benches", *(flag for program in programs for flag in ("--bin", program)))
-
-
-def _build(*targets: str) -> None:
-    _cargo("build", "--release", "--locked", *targets)
+@functools.cache
+def _build_workspace() -> None:
+    """Selects the same packages as `cargo test`: with fewer, cargo would compile the library again."""
+    _cargo("build", "--release", "--locked", "--workspace", "--bins", "--examples")
 
 
 def _cargo(*arguments: str, cwd: Path = ROOT) -> str:
