@@ -26,7 +26,7 @@ impl Progress {
         }
     }
 
-    /// What is done now: part of the whole, and a step of it.
+    /// The current part of the run, and its current step.
     pub fn step(&mut self, part: &str, step: &str) {
         self.bar.set_message(format!("{part}: {step}"));
         if !stderr().is_terminal() && self.part != part {

@@ -1,4 +1,4 @@
-// What proto/stream.proto defines, for server and clients. Beside the checkout it runs from a copy of these directories,
+// The service of proto/stream.proto, for server and clients. Outside the checkout it runs from a copy of these directories,
 // with the proto at the same place (scripts/implementations.py).
 
 import { fileURLToPath } from "node:url";

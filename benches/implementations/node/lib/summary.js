@@ -1,4 +1,4 @@
-// What the load client tells of its calls: records of single calls in, the object of benches/README.md out.
+// The load client's summary: takes records of single calls, and makes the JSON object of benches/README.md.
 
 /** The record of one call; times are milliseconds of one clock. `arrivals` are kept only if a flag asks for them. */
 export function newRecord() {
