@@ -1,0 +1,1 @@
+"""Role: the checks of scripts/interop."""
