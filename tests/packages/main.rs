@@ -13,13 +13,14 @@ mod outside;
 use std::env;
 use std::process::Command;
 
-/// cargo, without the variables that describe this package. With them the build script of ring
-/// would run again, and everything that depends on ring would be compiled again.
+/// cargo, without the variables that describe this package. ring's build script watches them: with
+/// other values it would run again, and everything that depends on ring would be compiled again.
 fn cargo() -> Command {
     let mut command = Command::new(env!("CARGO"));
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();
-        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+        let of_package = ["CARGO_PKG_", "CARGO_MANIFEST_", "OUT_DIR"];
+        if of_package.iter().any(|start| text.starts_with(start)) {
             command.env_remove(&name);
         }
     }
