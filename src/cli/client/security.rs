@@ -6,11 +6,9 @@ use std::path::PathBuf;
 use clap::builder::NonEmptyStringValueParser;
 use clap::Args;
 
-use crate::cli::common::{needs, readable_secret_warning};
+use crate::cli::common::{needs, readable_secrets};
 use crate::client::Header;
-use crate::security::{
-    readable_by_others, Authorities, ClientIdentity, ClientTls, FileRole, Token,
-};
+use crate::security::{Authorities, ClientIdentity, ClientTls, FileRole, Token};
 
 /// The server's authorities, and the client's credentials.
 #[derive(Args, Clone, Debug)]
@@ -116,12 +114,8 @@ impl ClientSecurityArgs {
 
     /// Warnings about secrets that others can read.
     pub(super) fn warnings(&self, in_the_clear: bool) -> Vec<String> {
-        let mut warnings = Vec::new();
-        for (flag, path) in [("--key", &self.key), ("--token-file", &self.token_file)] {
-            if let Some(path) = path.as_ref().filter(|path| readable_by_others(path)) {
-                warnings.push(readable_secret_warning(flag, path));
-            }
-        }
+        let mut warnings =
+            readable_secrets([("--key", &self.key), ("--token-file", &self.token_file)]);
         if in_the_clear && self.has_authorization_header() {
             let text = "--header: `authorization` is sent unencrypted, and can be read on the way";
             warnings.push(text.into());

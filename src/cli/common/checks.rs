@@ -1,11 +1,21 @@
-//! Checks of flags that both programs make. Text in, text out: they read no files.
+//! Checks of flags that both programs make. They read no contents of files.
 
-use std::path::Path;
+use std::path::PathBuf;
 
-/// The warning about a file with a secret that other users can read.
-pub(in crate::cli) fn readable_secret_warning(flag: &str, path: &Path) -> String {
-    let path = path.display();
-    format!("{flag}: `{path}` can be read by others; restrict it to its owner (chmod 600)")
+use crate::security::readable_by_others;
+
+/// Warnings about the files of these flags that hold a secret and that other users can read.
+pub(in crate::cli) fn readable_secrets(secrets: [(&str, &Option<PathBuf>); 2]) -> Vec<String> {
+    let given = secrets
+        .into_iter()
+        .filter_map(|(flag, path)| Some((flag, path.as_ref()?)));
+    given
+        .filter(|(_, path)| readable_by_others(path))
+        .map(|(flag, path)| {
+            let path = path.display();
+            format!("{flag}: `{path}` can be read by others; restrict it to its owner (chmod 600)")
+        })
+        .collect()
 }
 
 /// Checks that `needed` is present if `flag` is. clap checks this only for flags on one level, not for

@@ -13,5 +13,5 @@ pub use flags::CommonFlags;
 pub use manual::{Manual, Program};
 pub use settings::{parse, read, Environment, Invocation, Origin, Problem, SettingError, Settings};
 
-pub(super) use checks::{needs, readable_secret_warning};
+pub(super) use checks::{needs, readable_secrets};
 pub(super) use keepalive::keepalive;

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::cli::common::readable_secret_warning;
-use crate::security::{readable_by_others, ServerTls};
+use crate::cli::common::readable_secrets;
+use crate::security::ServerTls;
 
 /// The server's identity, and its callers' credentials.
 #[derive(Args, Clone, Debug)]
@@ -45,16 +45,9 @@ impl ServerSecurityArgs {
 
     /// Warnings about secrets that others can read.
     pub(super) fn warnings(&self) -> Vec<String> {
-        let secrets = [
+        readable_secrets([
             ("--tls-key", &self.tls_key),
             ("--token-file", &self.token_file),
-        ];
-        let given = secrets
-            .into_iter()
-            .filter_map(|(flag, path)| Some((flag, path.as_ref()?)));
-        given
-            .filter(|(_, path)| readable_by_others(path))
-            .map(|(flag, path)| readable_secret_warning(flag, path))
-            .collect()
+        ])
     }
 }
