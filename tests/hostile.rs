@@ -10,7 +10,7 @@ mod common {
     pub mod http2;
     pub mod process;
     pub mod server;
-    pub mod wire;
+    pub mod transport;
 }
 
 use std::env;
@@ -24,7 +24,7 @@ use common::http2::{
     REQUEST,
 };
 use common::server::{raw_method, send_raw, TestServer, FETCH};
-use common::wire::Wire::Clear;
+use common::transport::Transport::Clear;
 use grpcio::{
     Channel, ChannelBuilder, CompressionAlgorithms, Environment, RpcStatusCode, ServerBuilder,
     ServerCredentials, ServiceBuilder,
@@ -363,7 +363,7 @@ fn a_compressed_request_is_limited_when_decompressed() {
     let poll = Arc::new(Environment::new(1));
     let gzip = CompressionAlgorithms::GRPC_COMPRESS_GZIP;
     let builder = ChannelBuilder::new(poll).default_compression_algorithm(gzip);
-    let channel = server.line.connect(builder, &server.address);
+    let channel = server.setup.connect(builder, &server.address);
     let ((_, status), growth) = growth_during(&server, || {
         // 128 KiB as gzip.
         send_raw(&channel, FETCH, vec![0; 128 * MB as usize])

@@ -10,15 +10,15 @@ use comfy_table::{presets::ASCII_MARKDOWN, Table};
 use crate::common::machine::{CLIENT_CORE, SERVER_CORE};
 use crate::process::{output_on, shipped_binary, start, this_binary};
 use crate::report::{heading, Spread};
-use crate::tls_files::wire::{Line, Wire};
+use crate::tls_files::transport::{Transport, TransportSetup};
 
 /// The limit on one turn.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-const WIRES: [(&str, Wire); 3] = [
-    ("clear", Wire::Clear),
-    ("TLS", Wire::Tls),
-    ("mutual TLS", Wire::MutualTls),
+const TRANSPORTS: [(&str, Transport); 3] = [
+    ("clear", Transport::Clear),
+    ("TLS", Transport::Tls),
+    ("mutual TLS", Transport::MutualTls),
 ];
 
 const SIDES: [&str; 2] = ["client", "server"];
@@ -80,7 +80,7 @@ pub fn measure(rounds: u32) -> Result<()> {
         "{rounds} rounds; server on core {SERVER_CORE}, client on core {CLIENT_CORE}, a fresh \
          server each time; median (least to most)"
     );
-    let lines = WIRES.map(|(_, wire)| wire.lay());
+    let setups = TRANSPORTS.map(|(_, transport)| transport.set_up());
     let mut table = Table::new();
     table.load_preset(ASCII_MARKDOWN).set_header([
         "",
@@ -92,21 +92,25 @@ pub fn measure(rounds: u32) -> Result<()> {
         "mutual TLS, more by, µs",
     ]);
     for work in &WORKS {
-        // By wire, then by round: client and server.
-        let mut costs = [const { Vec::new() }; WIRES.len()];
+        // By transport, then by round: client and server.
+        let mut costs = [const { Vec::new() }; TRANSPORTS.len()];
         for round in 0..rounds as usize {
-            for turn in 0..WIRES.len() {
-                let wire = (turn + round) % WIRES.len();
-                costs[wire].push(cost(work, &lines[wire])?);
+            for turn in 0..TRANSPORTS.len() {
+                let transport = (turn + round) % TRANSPORTS.len();
+                costs[transport].push(cost(work, &setups[transport])?);
             }
             let of_round = costs.each_ref().map(|rounds: &Vec<[f64; 2]>| rounds[round]);
             println!("{}, round {}: {}", work.name, round + 1, listed(of_round));
         }
         // The server first: its CPU time matters more.
         for side in [1, 0] {
-            let of = |wire: usize| costs[wire].iter().map(move |cost| cost[side]);
-            let beside = |wire: usize, by: fn(f64, f64) -> f64| {
-                Spread::of(of(wire).zip(of(0)).map(|(this, clear)| by(this, clear)))
+            let of = |transport: usize| costs[transport].iter().map(move |cost| cost[side]);
+            let beside = |transport: usize, by: fn(f64, f64) -> f64| {
+                Spread::of(
+                    of(transport)
+                        .zip(of(0))
+                        .map(|(this, clear)| by(this, clear)),
+                )
             };
             table.add_row([
                 work.name.to_string(),
@@ -124,7 +128,7 @@ pub fn measure(rounds: u32) -> Result<()> {
 }
 
 /// The CPU microseconds per unit of client and server.
-fn cost(work: &Work, line: &Line) -> Result<[f64; 2]> {
+fn cost(work: &Work, setup: &TransportSetup) -> Result<[f64; 2]> {
     let responses = work.responses.to_string();
     let flags = [
         "--listen",
@@ -135,9 +139,9 @@ fn cost(work: &Work, line: &Line) -> Result<[f64; 2]> {
         "warn",
     ];
     let of_work = ["--responses", &responses, "--size", work.size];
-    let of_line = line.server_flags();
-    let of_line = of_line.iter().map(String::as_str);
-    let flags: Vec<_> = flags.into_iter().chain(of_work).chain(of_line).collect();
+    let of_setup = setup.server_flags();
+    let of_setup = of_setup.iter().map(String::as_str);
+    let flags: Vec<_> = flags.into_iter().chain(of_work).chain(of_setup).collect();
     let server = start(Some(SERVER_CORE), &shipped_binary()?, &flags)?;
     let mut client = Command::new(this_binary()?);
     client
@@ -147,15 +151,15 @@ fn cost(work: &Work, line: &Line) -> Result<[f64; 2]> {
         .args(["--calls", &work.calls.to_string()])
         .args(["--responses", &responses])
         .args(work.reconnect.then_some("--reconnect"))
-        .args(line.client_flags());
+        .args(setup.client_flags());
     let printed = output_on(CLIENT_CORE, &mut client, TIMEOUT)?;
     let numbers = printed.trim().split_once(' ').context("two numbers")?;
     let per_unit = |text: &str| anyhow::Ok(text.parse::<f64>()? / f64::from(work.units));
     Ok([per_unit(numbers.0)?, per_unit(numbers.1)?])
 }
 
-fn listed(costs: [[f64; 2]; WIRES.len()]) -> String {
-    let of_wires = WIRES.iter().zip(costs);
+fn listed(costs: [[f64; 2]; TRANSPORTS.len()]) -> String {
+    let of_wires = TRANSPORTS.iter().zip(costs);
     let texts = of_wires.map(|((name, _), [client, server])| {
         format!("{name} server {server:.2} µs, client {client:.2} µs")
     });

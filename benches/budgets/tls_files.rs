@@ -1,6 +1,6 @@
-//! The tests' certificates and wires, included by path.
+//! The tests' certificates and transports, included by path.
 
 #[path = "../../tests/common/certificates.rs"]
 pub mod certificates;
-#[path = "../../tests/common/wire.rs"]
-pub mod wire;
+#[path = "../../tests/common/transport.rs"]
+pub mod transport;

@@ -18,7 +18,7 @@ use grpcio::{
     Server, ServerBuilder, ServerStreamingSink,
 };
 
-use super::wire::{Line, Wire};
+use super::transport::{Transport, TransportSetup};
 
 /// The deadline of every wait: a test that reaches it hangs, even on a busy machine.
 pub const TEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -33,18 +33,18 @@ pub struct Harness {
     /// `host:port`.
     pub address: String,
     channel: Channel,
-    line: Line,
+    setup: TransportSetup,
     _server: Server,
 }
 
 impl Harness {
     /// With the default configuration.
     pub fn start(
-        wire: Wire,
+        transport: Transport,
         open: impl Fn(i32, &CallContext) -> Opened + Send + Sync + 'static,
     ) -> Harness {
         Harness::with(
-            wire,
+            transport,
             WorkersConfig::default(),
             StreamsConfig::default(),
             open,
@@ -52,7 +52,7 @@ impl Harness {
     }
 
     pub fn with(
-        wire: Wire,
+        transport: Transport,
         workers: WorkersConfig,
         streams: StreamsConfig,
         open: impl Fn(i32, &CallContext) -> Opened + Send + Sync + 'static,
@@ -69,16 +69,16 @@ impl Harness {
             .register_service(create_stream_service(service))
             .build()
             .unwrap();
-        let line = wire.lay();
-        let port = server.add_listening_port("127.0.0.1:0", line.server_credentials());
+        let setup = transport.set_up();
+        let port = server.add_listening_port("127.0.0.1:0", setup.server_credentials());
         server.start();
         let address = format!("127.0.0.1:{}", port.unwrap());
         Harness {
             workers,
             streams,
-            channel: connect(&line, &address, |channel| channel),
+            channel: connect(&setup, &address, |channel| channel),
             address,
-            line,
+            setup,
             _server: server,
         }
     }
@@ -89,7 +89,7 @@ impl Harness {
         address: &str,
         with: impl FnOnce(ChannelBuilder) -> ChannelBuilder,
     ) -> Channel {
-        connect(&self.line, address, with)
+        connect(&self.setup, address, with)
     }
 
     pub fn call_over(&self, channel: &Channel, id: i32) -> Responses<Response> {
@@ -127,12 +127,12 @@ impl Harness {
 }
 
 fn connect(
-    line: &Line,
+    setup: &TransportSetup,
     address: &str,
     with: impl FnOnce(ChannelBuilder) -> ChannelBuilder,
 ) -> Channel {
     let poll = Arc::new(EnvBuilder::new().cq_count(1).build());
-    line.connect(with(ChannelBuilder::new(poll)), address)
+    setup.connect(with(ChannelBuilder::new(poll)), address)
 }
 
 /// A client, in the clear, of any server of the tutorial's method.
@@ -140,7 +140,9 @@ pub struct Caller(Channel);
 
 impl Caller {
     pub fn new(address: &str) -> Caller {
-        Caller(connect(&Wire::Clear.lay(), address, |channel| channel))
+        Caller(connect(&Transport::Clear.set_up(), address, |channel| {
+            channel
+        }))
     }
 
     pub fn call(&self, id: i32) -> Responses<Response> {

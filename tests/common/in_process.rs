@@ -11,43 +11,43 @@ use fanstream::proto::stream::Response;
 use fanstream::server::Server;
 use grpcio::RpcStatus;
 
-use super::wire::{Line, Wire};
+use super::transport::{Transport, TransportSetup};
 
 /// A server that runs until it is dropped.
 pub struct InProcess {
     pub server: Server,
     /// Where it listens, `host:port`.
     pub address: String,
-    pub line: Line,
+    pub setup: TransportSetup,
 }
 
 impl InProcess {
     /// On a free port of 127.0.0.1.
     #[track_caller]
-    pub fn start(wire: Wire, flags: &[&str]) -> InProcess {
-        let line = wire.lay();
-        let of_line = line.server_flags();
+    pub fn start(transport: Transport, flags: &[&str]) -> InProcess {
+        let setup = transport.set_up();
+        let of_setup = setup.server_flags();
         let fixed = ["server", "--listen", "127.0.0.1:0"];
-        let of_line = of_line.iter().map(String::as_str);
-        let all = fixed.into_iter().chain(of_line);
+        let of_setup = of_setup.iter().map(String::as_str);
+        let all = fixed.into_iter().chain(of_setup);
         let args = ServerArgs::parse_from(all.chain(flags.iter().copied()));
         let server = args.server().start().unwrap();
         InProcess {
             address: server.bound()[0].address.to_string(),
             server,
-            line,
+            setup,
         }
     }
 
     /// A client connected to `address`: the server's, or that of a proxy in front of it.
     #[track_caller]
     pub fn client(&self, address: &str, flags: &[&str]) -> Client {
-        let of_line = self.line.client_flags();
-        let of_line = of_line.iter().map(String::as_str);
+        let of_setup = self.setup.client_flags();
+        let of_setup = of_setup.iter().map(String::as_str);
         // No test waits forever.
         let limits = ["--first-timeout", "30s", "--idle-timeout", "30s"];
         let fixed = ["client", "--addr", address].into_iter().chain(limits);
-        let all = fixed.chain(of_line);
+        let all = fixed.chain(of_setup);
         let args = ClientArgs::parse_from(all.chain(flags.iter().copied()));
         Client::connect(&args.validate().unwrap().config).unwrap()
     }

@@ -13,4 +13,4 @@ pub mod process;
 pub mod proxy;
 pub mod server;
 pub mod stub;
-pub mod wire;
+pub mod transport;

@@ -11,29 +11,29 @@ use grpcio::{
 };
 
 use super::process::Process;
-use super::wire::{Line, Wire};
+use super::transport::{Transport, TransportSetup};
 
 /// A running server, killed when it is dropped.
 pub struct TestServer {
     pub process: Process,
     /// Where it listens, `host:port`.
     pub address: String,
-    pub line: Line,
+    pub setup: TransportSetup,
 }
 
 impl TestServer {
     /// On a free port of 127.0.0.1.
     #[track_caller]
-    pub fn start(wire: Wire, flags: &[&str]) -> TestServer {
-        TestServer::listen(wire, "127.0.0.1:0", flags)
+    pub fn start(transport: Transport, flags: &[&str]) -> TestServer {
+        TestServer::listen(transport, "127.0.0.1:0", flags)
     }
 
     #[track_caller]
-    pub fn listen(wire: Wire, address: &str, flags: &[&str]) -> TestServer {
-        let line = wire.lay();
-        let of_line = line.server_flags();
-        let of_line = of_line.iter().map(String::as_str);
-        let all = ["--listen", address].into_iter().chain(of_line);
+    pub fn listen(transport: Transport, address: &str, flags: &[&str]) -> TestServer {
+        let setup = transport.set_up();
+        let of_setup = setup.server_flags();
+        let of_setup = of_setup.iter().map(String::as_str);
+        let all = ["--listen", address].into_iter().chain(of_setup);
         let process = server(all.chain(flags.iter().copied()));
         let listening = process.line();
         let address = listening
@@ -42,7 +42,7 @@ impl TestServer {
         TestServer {
             address: address.to_string(),
             process,
-            line,
+            setup,
         }
     }
 
@@ -52,14 +52,14 @@ impl TestServer {
         let builder = ChannelBuilder::new(poll)
             .max_receive_message_len(-1)
             .use_local_subchannel_pool(true);
-        self.line.connect(builder, &self.address)
+        self.setup.connect(builder, &self.address)
     }
 
     /// The `client` binary, with the flags to connect.
     pub fn client(&self, flags: &[&str]) -> Process {
-        let of_line = self.line.client_flags();
-        let of_line = of_line.iter().map(String::as_str);
-        let all = ["--addr", &self.address].into_iter().chain(of_line);
+        let of_setup = self.setup.client_flags();
+        let of_setup = of_setup.iter().map(String::as_str);
+        let all = ["--addr", &self.address].into_iter().chain(of_setup);
         Process::start(
             env!("CARGO_BIN_EXE_client"),
             all.chain(flags.iter().copied()),

@@ -17,12 +17,12 @@ use grpcio::{
     WriteFlags,
 };
 
-use super::wire::{Line, Wire};
+use super::transport::{Transport, TransportSetup};
 
 /// A server on a free port. Dropping it cancels open calls.
 pub struct Stub {
     pub address: String,
-    line: Line,
+    setup: TransportSetup,
     _server: Server,
 }
 
@@ -37,13 +37,13 @@ pub struct Call {
 }
 
 impl Stub {
-    pub fn start(wire: Wire, answer: impl Fn(Call) + Send + Sync + 'static) -> Stub {
-        Stub::start_at(wire.lay(), "127.0.0.1:0", answer)
+    pub fn start(transport: Transport, answer: impl Fn(Call) + Send + Sync + 'static) -> Stub {
+        Stub::start_at(transport.set_up(), "127.0.0.1:0", answer)
     }
 
     /// Also `unix:PATH`.
     pub fn start_at(
-        line: Line,
+        setup: TransportSetup,
         address: &str,
         answer: impl Fn(Call) + Send + Sync + 'static,
     ) -> Stub {
@@ -51,13 +51,13 @@ impl Stub {
             answer: Arc::new(answer),
             attempts: Arc::default(),
         };
-        Stub::bind(line, address, |builder| {
+        Stub::bind(setup, address, |builder| {
             builder.register_service(create_stream_service(handler))
         })
     }
 
-    pub fn without_service(wire: Wire) -> Stub {
-        Stub::bind(wire.lay(), "127.0.0.1:0", |builder| builder)
+    pub fn without_service(transport: Transport) -> Stub {
+        Stub::bind(transport.set_up(), "127.0.0.1:0", |builder| builder)
     }
 
     /// Flags of the `client` binary to connect.
@@ -65,17 +65,21 @@ impl Stub {
         let address = ["--addr".into(), self.address.clone()];
         address
             .into_iter()
-            .chain(self.line.client_flags())
+            .chain(self.setup.client_flags())
             .collect()
     }
 
-    fn bind(line: Line, address: &str, with: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Stub {
+    fn bind(
+        setup: TransportSetup,
+        address: &str,
+        with: impl FnOnce(ServerBuilder) -> ServerBuilder,
+    ) -> Stub {
         let environment = Arc::new(Environment::new(1));
         // Few slots: grpcio waits for each of them when the server is dropped.
         let builder = ServerBuilder::new(environment).requests_slot_per_cq(16);
         let mut server = with(builder).build().unwrap();
         let port = server
-            .add_listening_port(address, line.server_credentials())
+            .add_listening_port(address, setup.server_credentials())
             .unwrap();
         server.start();
         Stub {
@@ -83,7 +87,7 @@ impl Stub {
                 Some(host) => format!("{host}:{port}"),
                 None => address.to_string(),
             },
-            line,
+            setup,
             _server: server,
         }
     }

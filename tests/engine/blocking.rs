@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use fanstream::engine::Job;
 
 use crate::common::harness::{response, texts, Harness};
-use crate::common::wire::Wire::Clear;
+use crate::common::transport::Transport::Clear;
 
 const STREAMS: i32 = 64;
 

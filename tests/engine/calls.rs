@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::common::harness::{
     blocked, counting, failing, failure, response, texts, until, Harness, HOUR,
 };
-use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::transport::Transport::{self, Clear, MutualTls, Tls};
 use crossbeam_channel::{bounded, Receiver};
 use fanstream::engine::{Capacity, Job, Jobs, Produced, StreamsConfig, WorkersConfig};
 use fanstream::proto::stream::Response;
@@ -14,9 +14,9 @@ use rstest::rstest;
 
 #[rstest]
 fn a_call_ends_with_ok_when_all_its_producers_have_ended(
-    #[values(Clear, Tls, MutualTls)] wire: Wire,
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
 ) {
-    let server = Harness::start(wire, |_, _| {
+    let server = Harness::start(transport, |_, _| {
         Ok(vec![
             Job::now(counting("a", 2)),
             Job::after(Duration::from_millis(20), counting("b", 1)),
@@ -32,14 +32,14 @@ fn a_call_ends_with_ok_when_all_its_producers_have_ended(
 }
 
 #[rstest]
-fn a_call_without_jobs_ends_with_ok_at_once(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = Harness::start(wire, |_, _| Ok(Jobs::lazy(std::iter::empty())));
+fn a_call_without_jobs_ends_with_ok_at_once(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let server = Harness::start(transport, |_, _| Ok(Jobs::lazy(std::iter::empty())));
     assert!(texts(server.call(1)).is_empty());
 }
 
 #[rstest]
-fn a_job_starts_on_time(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = Harness::start(wire, |id, _| {
+fn a_job_starts_on_time(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let server = Harness::start(transport, |id, _| {
         let delay = if id == 1 { 100 } else { 0 };
         Ok(Job::after(Duration::from_millis(delay), counting("x", 1)).into())
     });
@@ -51,8 +51,8 @@ fn a_job_starts_on_time(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn a_failure_follows_all_earlier_responses(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = Harness::start(wire, |_, _| {
+fn a_failure_follows_all_earlier_responses(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let server = Harness::start(transport, |_, _| {
         let failing = failing(RpcStatusCode::DATA_LOSS, "the disk is gone");
         let producer = counting("a", 3).chain([failing]).chain(counting("b", 3));
         Ok(Job::now(producer).into())
@@ -67,9 +67,9 @@ fn a_failure_follows_all_earlier_responses(#[values(Clear, Tls, MutualTls)] wire
 }
 
 #[rstest]
-fn a_failure_ends_the_call_at_once(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_failure_ends_the_call_at_once(#[values(Clear, Tls, MutualTls)] transport: Transport) {
     let (release, gate) = bounded::<()>(0);
-    let server = Harness::start(wire, move |_, _| {
+    let server = Harness::start(transport, move |_, _| {
         let failing = failing(RpcStatusCode::ABORTED, "first");
         Ok(vec![
             Job::now(blocked(&gate)),
@@ -84,8 +84,8 @@ fn a_failure_ends_the_call_at_once(#[values(Clear, Tls, MutualTls)] wire: Wire) 
 }
 
 #[rstest]
-fn a_request_can_be_refused(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = Harness::start(wire, |id, _| {
+fn a_request_can_be_refused(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let server = Harness::start(transport, |id, _| {
         let message = format!("there is no {id}");
         Err(RpcStatus::with_message(RpcStatusCode::NOT_FOUND, message))
     });
@@ -96,14 +96,16 @@ fn a_request_can_be_refused(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn a_panic_is_internal_for_its_own_call_only(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_panic_is_internal_for_its_own_call_only(
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
+) {
     struct PanicsWhenDropped;
     impl Drop for PanicsWhenDropped {
         fn drop(&mut self) {
             panic!("while it is dropped");
         }
     }
-    let server = Harness::start(wire, |id, _| match id {
+    let server = Harness::start(transport, |id, _| match id {
         0 => panic!("while it is opened"),
         1 => {
             let panics = (0..1).map(|_| -> Produced<Response> { panic!("while it makes") });
@@ -134,7 +136,7 @@ fn a_panic_is_internal_for_its_own_call_only(#[values(Clear, Tls, MutualTls)] wi
 }
 
 #[rstest]
-fn user_code_never_blocks_the_poll_thread(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn user_code_never_blocks_the_poll_thread(#[values(Clear, Tls, MutualTls)] transport: Transport) {
     struct BlocksWhenDropped(Receiver<()>);
     impl Drop for BlocksWhenDropped {
         fn drop(&mut self) {
@@ -142,7 +144,7 @@ fn user_code_never_blocks_the_poll_thread(#[values(Clear, Tls, MutualTls)] wire:
         }
     }
     let (release, gate) = bounded::<()>(0);
-    let server = Harness::start(wire, move |id, _| {
+    let server = Harness::start(transport, move |id, _| {
         let gate = gate.clone();
         match id {
             0 => {
@@ -176,10 +178,10 @@ fn user_code_never_blocks_the_poll_thread(#[values(Clear, Tls, MutualTls)] wire:
 
 #[rstest]
 fn each_producers_responses_arrive_complete_and_in_order(
-    #[values(Clear, Tls, MutualTls)] wire: Wire,
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
 ) {
     const EACH: usize = 20_000;
-    let server = Harness::start(wire, |_, _| {
+    let server = Harness::start(transport, |_, _| {
         let jobs: Vec<_> = (0..5)
             .map(|p| Job::now(counting(&format!("{p}:"), EACH)))
             .collect();
@@ -196,12 +198,12 @@ fn each_producers_responses_arrive_complete_and_in_order(
 }
 
 #[rstest]
-fn a_channel_of_one_message_works(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_channel_of_one_message_works(#[values(Clear, Tls, MutualTls)] transport: Transport) {
     let streams = StreamsConfig {
         capacity: Capacity::messages(1),
         ..StreamsConfig::default()
     };
-    let server = Harness::with(wire, WorkersConfig::default(), streams, |_, _| {
+    let server = Harness::with(transport, WorkersConfig::default(), streams, |_, _| {
         Ok(vec![Job::now(counting("a", 500)), Job::now(counting("b", 500))].into())
     });
     assert_eq!(texts(server.call(1)).len(), 1000);
@@ -209,10 +211,10 @@ fn a_channel_of_one_message_works(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 
 #[rstest]
 fn a_lone_message_is_flushed_while_its_producer_blocks(
-    #[values(Clear, Tls, MutualTls)] wire: Wire,
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
 ) {
     let (release, gate) = bounded::<()>(0);
-    let server = Harness::start(wire, move |_, _| {
+    let server = Harness::start(transport, move |_, _| {
         let gate = gate.clone();
         let mut k = 0;
         let producer = std::iter::from_fn(move || {

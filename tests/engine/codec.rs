@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::common::server::{send_raw, FETCH};
-use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::transport::Transport::{self, Clear, MutualTls, Tls};
 use fanstream::engine::codec::{server_streaming, Encoded, Raw};
 use fanstream::engine::{
     IntoEncoded, IntoJobs, Job, Jobs, Streams, StreamsConfig, Workers, WorkersConfig,
@@ -24,14 +24,14 @@ const METHOD: Method<Raw<Request>, Encoded<Response>> = server_streaming(FETCH);
 
 /// A server that decodes requests of up to [`MAX_REQUEST_BYTES`] bytes on a worker, and answers
 /// with texts of `0`, `1`, … times the id.
-fn start(wire: Wire) -> (Server, Channel) {
-    start_with(wire, |id| {
+fn start(transport: Transport) -> (Server, Channel) {
+    start_with(transport, |id| {
         Job::now((0..3).map(move |k| Encoded::new(&text(k, id)))).into()
     })
 }
 
 fn start_with(
-    wire: Wire,
+    transport: Transport,
     jobs: impl Fn(i32) -> Jobs<Encoded<Response>> + Clone + Send + 'static,
 ) -> (Server, Channel) {
     let workers = Workers::new(WorkersConfig::default()).unwrap();
@@ -51,11 +51,11 @@ fn start_with(
         .register_service(service)
         .build()
         .unwrap();
-    let line = wire.lay();
-    let port = server.add_listening_port("127.0.0.1:0", line.server_credentials());
+    let setup = transport.set_up();
+    let port = server.add_listening_port("127.0.0.1:0", setup.server_credentials());
     server.start();
     let address = format!("127.0.0.1:{}", port.unwrap());
-    let channel = line.connect(ChannelBuilder::new(poll()), &address);
+    let channel = setup.connect(ChannelBuilder::new(poll()), &address);
     (server, channel)
 }
 
@@ -68,8 +68,8 @@ fn text(k: usize, id: i32) -> Response {
 
 /// A worker encodes the responses of pull and push jobs.
 #[rstest]
-fn messages_are_encoded_on_a_worker(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let (_server, channel) = start_with(wire, |id| {
+fn messages_are_encoded_on_a_worker(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let (_server, channel) = start_with(transport, |id| {
         let push = Job::push(move |sender| {
             let _ = sender.send(text(1, id));
             let second = sender.clone();
@@ -87,14 +87,14 @@ fn messages_are_encoded_on_a_worker(#[values(Clear, Tls, MutualTls)] wire: Wire)
         (1..5).map(|k| text(k, 7)).collect::<Vec<_>>()
     );
     // Heartbeats are encoded too.
-    let (_server, channel) = start_with(wire, |id| {
+    let (_server, channel) = start_with(transport, |id| {
         let late = Job::after(Duration::from_millis(15), std::iter::once(Ok(text(2, id))));
         let beats = Jobs::from(late).with_heartbeat(Duration::from_millis(10), move || text(1, id));
         IntoEncoded::encode_jobs(beats)
     });
     assert!(fetch(&channel, 7).ends_with(&[text(2, 7)]));
     // An encoded message stays unchanged.
-    let (_server, channel) = start_with(wire, |id| {
+    let (_server, channel) = start_with(transport, |id| {
         let producer = (0..3).map(move |k| Encoded::new(&text(k, id)));
         IntoEncoded::encode_jobs(producer.into_jobs())
     });
@@ -125,8 +125,10 @@ fn request_of(bytes: usize) -> Vec<u8> {
 }
 
 #[rstest]
-fn encoded_messages_decode_to_the_same_value(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let (_server, channel) = start(wire);
+fn encoded_messages_decode_to_the_same_value(
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
+) {
+    let (_server, channel) = start(transport);
     assert_eq!(
         fetch(&channel, -77),
         [text(0, -77), text(1, -77), text(2, -77)]
@@ -144,8 +146,8 @@ fn an_encoded_message_has_the_length_of_its_bytes() {
 }
 
 #[rstest]
-fn the_size_limit_of_requests_is_exact(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let (_server, channel) = start(wire);
+fn the_size_limit_of_requests_is_exact(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let (_server, channel) = start(transport);
     let (responses, status) = send_raw(&channel, FETCH, request_of(MAX_REQUEST_BYTES));
     assert_eq!((responses, status.code()), (3, RpcStatusCode::OK));
     let (responses, status) = send_raw(&channel, FETCH, request_of(MAX_REQUEST_BYTES + 1));
@@ -158,8 +160,8 @@ fn the_size_limit_of_requests_is_exact(#[values(Clear, Tls, MutualTls)] wire: Wi
 }
 
 #[rstest]
-fn a_malformed_request_is_internal(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let (_server, channel) = start(wire);
+fn a_malformed_request_is_internal(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let (_server, channel) = start(transport);
     // Truncated; a field of another type; the end of a group that never began.
     for wrong in [vec![0x08], vec![0x0a, 0x01, b'1'], vec![0x14]] {
         let (responses, status): (_, RpcStatus) = send_raw(&channel, FETCH, wrong);

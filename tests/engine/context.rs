@@ -18,7 +18,7 @@ use rstest::rstest;
 use crate::common::harness::{
     counting, failure, response, texts, until, Caller, Harness, TEST_TIMEOUT,
 };
-use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::transport::Transport::{self, Clear, MutualTls, Tls};
 
 fn metadata(name: &str, value: &str) -> Metadata {
     let mut builder = MetadataBuilder::new();
@@ -32,8 +32,10 @@ fn get(metadata: &Metadata, name: &str) -> Option<String> {
 }
 
 #[rstest]
-fn the_time_left_follows_the_clients_deadline(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = Harness::start(wire, |_, call| {
+fn the_time_left_follows_the_clients_deadline(
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
+) {
+    let server = Harness::start(transport, |_, call| {
         let left = call.time_left().map(|left| left.as_millis());
         Ok(Job::now([Ok(response(format!("{left:?}")))].into_iter()).into())
     });
@@ -46,9 +48,9 @@ fn the_time_left_follows_the_clients_deadline(#[values(Clear, Tls, MutualTls)] w
 }
 
 #[rstest]
-fn no_time_is_left_after_the_deadline(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn no_time_is_left_after_the_deadline(#[values(Clear, Tls, MutualTls)] transport: Transport) {
     let (tell, told) = bounded(1);
-    let server = Harness::start(wire, move |id, call| {
+    let server = Harness::start(transport, move |id, call| {
         if id == 0 {
             return Ok(Vec::new().into());
         }
@@ -73,8 +75,10 @@ fn no_time_is_left_after_the_deadline(#[values(Clear, Tls, MutualTls)] wire: Wir
 }
 
 #[rstest]
-fn a_producer_sees_the_drain_and_can_end_its_stream(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = Harness::start(wire, |_, call| {
+fn a_producer_sees_the_drain_and_can_end_its_stream(
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
+) {
+    let server = Harness::start(transport, |_, call| {
         let call = call.clone();
         let mut stopped = false;
         let mut numbers = 0..;
@@ -101,8 +105,8 @@ fn a_producer_sees_the_drain_and_can_end_its_stream(#[values(Clear, Tls, MutualT
 }
 
 #[rstest]
-fn a_producer_sees_peer_and_headers(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = Harness::start(wire, |_, call| {
+fn a_producer_sees_peer_and_headers(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let server = Harness::start(transport, |_, call| {
         let call = call.clone();
         let producer = std::iter::once_with(move || {
             let header = call.headers().and_then(|headers| get(headers, "tenant"));
@@ -117,8 +121,10 @@ fn a_producer_sees_peer_and_headers(#[values(Clear, Tls, MutualTls)] wire: Wire)
 }
 
 #[rstest]
-fn the_first_response_headers_reach_the_client(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = Harness::start(wire, |_, call| {
+fn the_first_response_headers_reach_the_client(
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
+) {
+    let server = Harness::start(transport, |_, call| {
         let first = call.set_response_headers(metadata("generation", "1"));
         let second = call.set_response_headers(metadata("generation", "2"));
         Ok(Job::now([Ok(response(format!("{first} {second}")))].into_iter()).into())
@@ -133,10 +139,10 @@ fn the_first_response_headers_reach_the_client(#[values(Clear, Tls, MutualTls)] 
 
 #[rstest]
 fn response_headers_are_too_late_after_the_first_message(
-    #[values(Clear, Tls, MutualTls)] wire: Wire,
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
 ) {
     let (release, gate) = bounded::<()>(0);
-    let server = Harness::start(wire, move |_, call| {
+    let server = Harness::start(transport, move |_, call| {
         let (call, gate) = (call.clone(), gate.clone());
         let late = std::iter::once_with(move || {
             let _ = gate.recv();

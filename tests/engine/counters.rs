@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use crate::common::harness::{counting, failing, failure, response, texts, until, Harness};
-use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::transport::Transport::{self, Clear, MutualTls, Tls};
 use fanstream::engine::{Job, MethodSnapshot, Streams, CODES};
 use grpcio::RpcStatusCode;
 use rstest::rstest;
@@ -26,11 +26,11 @@ fn handled(method: &MethodSnapshot) -> u64 {
 }
 
 #[rstest]
-fn counters_are_monotonic_and_exact(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn counters_are_monotonic_and_exact(#[values(Clear, Tls, MutualTls)] transport: Transport) {
     const ROUNDS: u64 = 20;
     const CALLS: u64 = 20;
     const MESSAGES: u64 = 50;
-    let server = Harness::start(wire, |_, _| {
+    let server = Harness::start(transport, |_, _| {
         Ok(Job::now(counting("n", MESSAGES as usize)).into())
     });
     server.streams.register_method(METHOD);
@@ -72,8 +72,8 @@ fn counters_are_monotonic_and_exact(#[values(Clear, Tls, MutualTls)] wire: Wire)
 }
 
 #[rstest]
-fn calls_are_counted_by_status(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = Harness::start(wire, |id, _| {
+fn calls_are_counted_by_status(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let server = Harness::start(transport, |id, _| {
         let code = RpcStatusCode::from(id);
         match id {
             0 => Ok(Job::now(std::iter::once(Ok(response("x")))).into()),

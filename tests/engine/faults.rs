@@ -19,7 +19,7 @@ use rstest::rstest;
 use crate::common::harness::{
     blocked, counting, failure, response, texts, until, Caller, Harness, HOUR, TEST_TIMEOUT,
 };
-use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::transport::Transport::{self, Clear, MutualTls, Tls};
 
 struct PanicsWhenDropped;
 
@@ -39,9 +39,9 @@ fn bad(gate: &crossbeam_channel::Receiver<()>) -> impl Iterator<Item = Produced<
 
 #[rstest]
 fn an_error_with_code_ok_is_internal_and_loses_no_response(
-    #[values(Clear, Tls, MutualTls)] wire: Wire,
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
 ) {
-    let server = Harness::start(wire, |_, _| {
+    let server = Harness::start(transport, |_, _| {
         Ok(Job::now(counting("a", 5).chain([Err(RpcStatus::ok())])).into())
     });
     let (texts, status) = failure(&mut server.call(1));
@@ -51,9 +51,9 @@ fn an_error_with_code_ok_is_internal_and_loses_no_response(
 
 /// Two panics at once would abort the process.
 #[rstest]
-fn a_panic_in_drop_ends_only_its_call(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_panic_in_drop_ends_only_its_call(#[values(Clear, Tls, MutualTls)] transport: Transport) {
     let (release, gate) = bounded::<()>(0);
-    let server = Harness::start(wire, move |id, _| {
+    let server = Harness::start(transport, move |id, _| {
         Ok(match id {
             0 => Job::now(counting("b", 3)).into(),
             1 => Jobs::from(vec![
@@ -79,11 +79,11 @@ fn a_panic_in_drop_ends_only_its_call(#[values(Clear, Tls, MutualTls)] wire: Wir
 }
 
 #[rstest]
-fn no_producer_runs_after_an_abort(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn no_producer_runs_after_an_abort(#[values(Clear, Tls, MutualTls)] transport: Transport) {
     let aborted = Arc::new(AtomicBool::new(false));
     let late = Arc::new(AtomicUsize::new(0));
     let (seen, counter) = (aborted.clone(), late.clone());
-    let server = Harness::start(wire, move |_, _| {
+    let server = Harness::start(transport, move |_, _| {
         let (seen, counter) = (seen.clone(), counter.clone());
         let endless = std::iter::repeat_with(move || {
             if seen.load(Ordering::SeqCst) {
@@ -107,7 +107,9 @@ fn no_producer_runs_after_an_abort(#[values(Clear, Tls, MutualTls)] wire: Wire) 
 
 /// Cancelled calls count until their blocked producers return.
 #[rstest]
-fn a_cancelled_call_counts_while_its_producer_blocks(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_cancelled_call_counts_while_its_producer_blocks(
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
+) {
     let (release, gate) = bounded::<()>(0);
     let blocking = Arc::new(AtomicUsize::new(0));
     let counter = blocking.clone();
@@ -115,7 +117,7 @@ fn a_cancelled_call_counts_while_its_producer_blocks(#[values(Clear, Tls, Mutual
         max_streams: 4,
         ..StreamsConfig::default()
     };
-    let server = Harness::with(wire, WorkersConfig::default(), config, move |id, _| {
+    let server = Harness::with(transport, WorkersConfig::default(), config, move |id, _| {
         Ok(match id {
             0 => Job::now(counting("x", 1)).into(),
             _ => {
@@ -149,14 +151,16 @@ fn a_cancelled_call_counts_while_its_producer_blocks(#[values(Clear, Tls, Mutual
 /// Open-and-cancel with blocking producers: other calls are served, and all resources are freed.
 /// `FANSTREAM_LONG=1` makes ten times as many calls block ten times as long.
 #[rstest]
-fn open_and_cancel_delays_others_by_at_most_one_block(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn open_and_cancel_delays_others_by_at_most_one_block(
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
+) {
     let (calls, block) = match std::env::var_os("FANSTREAM_LONG") {
         None => (1_000, Duration::from_millis(100)),
         Some(_) => (10_000, Duration::from_secs(1)),
     };
     let last_block = Arc::new(Mutex::new(Instant::now()));
     let last = last_block.clone();
-    let server = Harness::start(wire, move |id, _| {
+    let server = Harness::start(transport, move |id, _| {
         let last = last.clone();
         let slow = counting("x", 1).inspect(move |_| {
             if id != 0 {

@@ -12,7 +12,7 @@ use grpcio::CallOption;
 use rstest::rstest;
 
 use crate::common::harness::{counting, response, texts, until, Harness, TEST_TIMEOUT};
-use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::transport::Transport::{self, Clear, MutualTls, Tls};
 
 /// Responses of this size fill the windows and the channel soon.
 const LARGE: usize = 64 * 1024;
@@ -49,12 +49,12 @@ pub fn settled(number: impl Fn() -> usize) -> usize {
 #[case::lazy(true)]
 #[case::at(false)]
 fn due_jobs_wait_for_a_stalled_reader(
-    #[values(Clear, Tls, MutualTls)] wire: Wire,
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
     #[case] lazy: bool,
 ) {
     let made = Arc::new(AtomicUsize::new(0));
     let counter = made.clone();
-    let server = Harness::start(wire, move |_, _| {
+    let server = Harness::start(transport, move |_, _| {
         let made = counter.clone();
         let delays = (0..100_000).map(Duration::from_millis);
         Ok(match lazy {
@@ -77,14 +77,14 @@ fn due_jobs_wait_for_a_stalled_reader(
 
 /// Producers that start faster than they end are bounded.
 #[rstest]
-fn a_call_starts_no_more_than_256_producers(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_call_starts_no_more_than_256_producers(#[values(Clear, Tls, MutualTls)] transport: Transport) {
     let started = Arc::new(AtomicUsize::new(0));
     let counter = started.clone();
     let workers = WorkersConfig {
         max_threads: 2,
         ..WorkersConfig::default()
     };
-    let server = Harness::with(wire, workers, StreamsConfig::default(), move |_, _| {
+    let server = Harness::with(transport, workers, StreamsConfig::default(), move |_, _| {
         let started = counter.clone();
         let endless = move |_| {
             started.fetch_add(1, Ordering::SeqCst);
@@ -101,9 +101,11 @@ fn a_call_starts_no_more_than_256_producers(#[values(Clear, Tls, MutualTls)] wir
 }
 
 #[rstest]
-fn a_response_does_not_wait_for_the_job_behind_it(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_response_does_not_wait_for_the_job_behind_it(
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
+) {
     let (release, gate) = bounded::<()>(0);
-    let server = Harness::start(wire, move |_, _| {
+    let server = Harness::start(transport, move |_, _| {
         let gate = gate.clone();
         Ok(Jobs::lazy((0..2).map(move |k| {
             if k == 1 {
@@ -119,9 +121,11 @@ fn a_response_does_not_wait_for_the_job_behind_it(#[values(Clear, Tls, MutualTls
 }
 
 #[rstest]
-fn a_job_does_not_wait_for_the_producer_before_it(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_job_does_not_wait_for_the_producer_before_it(
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
+) {
     let (release, gate) = bounded::<()>(0);
-    let server = Harness::start(wire, move |_, _| {
+    let server = Harness::start(transport, move |_, _| {
         let gate = gate.clone();
         Ok(Jobs::lazy((0..2).map(move |k| {
             let gate = (k == 0).then(|| gate.clone());
@@ -141,22 +145,27 @@ fn a_job_does_not_wait_for_the_producer_before_it(#[values(Clear, Tls, MutualTls
 #[case::lazy(true)]
 #[case::at(false)]
 fn an_endless_feed_lets_other_calls_run(
-    #[values(Clear, Tls, MutualTls)] wire: Wire,
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
     #[case] lazy: bool,
 ) {
     let workers = WorkersConfig {
         max_threads: 1,
         ..WorkersConfig::default()
     };
-    let server = Harness::with(wire, workers, StreamsConfig::default(), move |id, _| {
-        Ok(match (id, lazy) {
-            (0, _) => Job::now(counting("x", 10)).into(),
-            (_, true) => Jobs::lazy(std::iter::repeat_with(|| Job::now(std::iter::empty()))),
-            (_, false) => Jobs::at(std::iter::repeat(Duration::ZERO), |_| {
-                std::iter::empty::<Produced<_>>()
-            }),
-        })
-    });
+    let server = Harness::with(
+        transport,
+        workers,
+        StreamsConfig::default(),
+        move |id, _| {
+            Ok(match (id, lazy) {
+                (0, _) => Job::now(counting("x", 10)).into(),
+                (_, true) => Jobs::lazy(std::iter::repeat_with(|| Job::now(std::iter::empty()))),
+                (_, false) => Jobs::at(std::iter::repeat(Duration::ZERO), |_| {
+                    std::iter::empty::<Produced<_>>()
+                }),
+            })
+        },
+    );
     let endless = server.call(1);
     assert_eq!(texts(server.call(0)).len(), 10);
     drop(endless);
@@ -165,12 +174,14 @@ fn an_endless_feed_lets_other_calls_run(
 
 /// A long producer and a feed that is always due share the only worker.
 #[rstest]
-fn an_endless_feed_lets_started_producers_run(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn an_endless_feed_lets_started_producers_run(
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
+) {
     let workers = WorkersConfig {
         max_threads: 1,
         ..WorkersConfig::default()
     };
-    let server = Harness::with(wire, workers, StreamsConfig::default(), |_, _| {
+    let server = Harness::with(transport, workers, StreamsConfig::default(), |_, _| {
         let jobs = std::iter::repeat_with(|| Job::now(counting("short", 1)));
         let long = std::iter::once_with(|| Job::now(counting("long", 10_000)));
         Ok(Jobs::lazy(long.chain(jobs)))

@@ -14,7 +14,7 @@ use rstest::rstest;
 use crate::common::harness::{
     blocked, counting, failure, response, texts, until, Harness, HOUR, TEST_TIMEOUT,
 };
-use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::transport::Transport::{self, Clear, MutualTls, Tls};
 use crate::feeding::settled;
 
 const INTERVAL: Duration = Duration::from_millis(50);
@@ -25,11 +25,11 @@ fn beat() -> Response {
 
 #[rstest]
 fn a_quiet_stream_sends_heartbeats_until_its_end(
-    #[values(Clear, Tls, MutualTls)] wire: Wire,
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
     #[values(false, true)] ordered: bool,
 ) {
     let (release, gate) = bounded::<()>(0);
-    let server = Harness::start(wire, move |_, _| {
+    let server = Harness::start(transport, move |_, _| {
         let jobs = Jobs::from(vec![
             Job::now(blocked(&gate).chain(counting("released", 1))),
             Job::after(HOUR, counting("never", 1)),
@@ -53,8 +53,8 @@ fn a_quiet_stream_sends_heartbeats_until_its_end(
 
 /// The interval counts from the last message.
 #[rstest]
-fn a_busy_stream_sends_no_heartbeat(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = Harness::start(wire, |_, _| {
+fn a_busy_stream_sends_no_heartbeat(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let server = Harness::start(transport, |_, _| {
         let ticks = counting("x", 60).inspect(|_| thread::sleep(Duration::from_millis(10)));
         let jobs = Jobs::from(Job::now(ticks));
         Ok(jobs.with_heartbeat(Duration::from_millis(500), beat))
@@ -64,10 +64,10 @@ fn a_busy_stream_sends_no_heartbeat(#[values(Clear, Tls, MutualTls)] wire: Wire)
 }
 
 #[rstest]
-fn a_stalled_reader_gets_no_heartbeats(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_stalled_reader_gets_no_heartbeats(#[values(Clear, Tls, MutualTls)] transport: Transport) {
     let beats = Arc::new(AtomicUsize::new(0));
     let counter = beats.clone();
-    let server = Harness::start(wire, move |_, _| {
+    let server = Harness::start(transport, move |_, _| {
         let beats = counter.clone();
         let large = std::iter::repeat_with(|| Ok(response("x".repeat(64 * 1024))));
         let jobs = Jobs::from(Job::now(large.take(1_000)));
@@ -93,8 +93,8 @@ fn a_stalled_reader_gets_no_heartbeats(#[values(Clear, Tls, MutualTls)] wire: Wi
 }
 
 #[rstest]
-fn a_panicking_heartbeat_ends_its_call(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = Harness::start(wire, |_, _| {
+fn a_panicking_heartbeat_ends_its_call(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let server = Harness::start(transport, |_, _| {
         let jobs = Jobs::from(Job::after(HOUR, counting("never", 1)));
         Ok(jobs.with_heartbeat(INTERVAL, || panic!("while it beats")))
     });
@@ -107,12 +107,12 @@ fn a_panicking_heartbeat_ends_its_call(#[values(Clear, Tls, MutualTls)] wire: Wi
 /// At once, not only at the next interval.
 #[rstest]
 fn a_heartbeat_ends_with_its_call(
-    #[values(Clear, Tls, MutualTls)] wire: Wire,
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
     #[values(false, true)] cancelled: bool,
 ) {
     let held = Arc::new(());
     let keep = held.clone();
-    let server = Harness::start(wire, move |_, _| {
+    let server = Harness::start(transport, move |_, _| {
         let held = keep.clone();
         let mut jobs = vec![Job::now(counting("x", 1))];
         jobs.extend(cancelled.then(|| Job::after(HOUR, counting("never", 1))));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::common::harness::{
     blocked, counting, failure, response, texts, until, Harness, HOUR, TEST_TIMEOUT,
 };
-use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::transport::Transport::{self, Clear, MutualTls, Tls};
 use crossbeam_channel::bounded;
 use fanstream::engine::{Capacity, Job, Produced, ReceiveError, StreamsConfig, WorkersConfig};
 use fanstream::proto::stream::Response;
@@ -16,7 +16,9 @@ use grpcio::{CallOption, RpcStatus, RpcStatusCode};
 use rstest::rstest;
 
 #[rstest]
-fn a_stalled_reader_holds_one_channel_and_no_worker(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_stalled_reader_holds_one_channel_and_no_worker(
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
+) {
     const MESSAGE: usize = 64 << 10;
     let made = Arc::new(AtomicUsize::new(0));
     let count = made.clone();
@@ -24,17 +26,22 @@ fn a_stalled_reader_holds_one_channel_and_no_worker(#[values(Clear, Tls, MutualT
         max_threads: 1,
         ..WorkersConfig::default()
     };
-    let server = Harness::with(wire, workers, StreamsConfig::default(), move |id, _| {
-        if id != 0 {
-            return Ok(Job::now(counting("x", 100)).into());
-        }
-        let count = count.clone();
-        Ok(Job::now((0..100_000).map(move |_| {
-            count.fetch_add(1, Ordering::SeqCst);
-            Ok(response(".".repeat(MESSAGE)))
-        }))
-        .into())
-    });
+    let server = Harness::with(
+        transport,
+        workers,
+        StreamsConfig::default(),
+        move |id, _| {
+            if id != 0 {
+                return Ok(Job::now(counting("x", 100)).into());
+            }
+            let count = count.clone();
+            Ok(Job::now((0..100_000).map(move |_| {
+                count.fetch_add(1, Ordering::SeqCst);
+                Ok(response(".".repeat(MESSAGE)))
+            }))
+            .into())
+        },
+    );
     let mut stalled = server.call_with(0, CallOption::default(), Capacity::messages(1));
     assert_eq!(stalled.next().unwrap().unwrap().result.len(), MESSAGE);
     // The only worker stays free for other calls.
@@ -49,8 +56,10 @@ fn a_stalled_reader_holds_one_channel_and_no_worker(#[values(Clear, Tls, MutualT
 }
 
 #[rstest]
-fn a_parked_producer_resumes_with_its_reader(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = Harness::start(wire, |_, _| {
+fn a_parked_producer_resumes_with_its_reader(
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
+) {
+    let server = Harness::start(transport, |_, _| {
         Ok(Job::now((0..1000).map(|_| Ok(response(".".repeat(64 << 10))))).into())
     });
     let mut slow = server.call_with(0, CallOption::default(), Capacity::messages(1));
@@ -74,9 +83,9 @@ fn watched(
 }
 
 /// A call with an endless producer, which is soon parked, and one that is not due for an hour.
-fn endless(wire: Wire, calls: &Arc<AtomicUsize>, alive: &Arc<()>) -> Harness {
+fn endless(transport: Transport, calls: &Arc<AtomicUsize>, alive: &Arc<()>) -> Harness {
     let (calls, alive) = (calls.clone(), alive.clone());
-    Harness::start(wire, move |_, _| {
+    Harness::start(transport, move |_, _| {
         Ok(vec![
             Job::now(watched(&calls, &alive)),
             Job::after(HOUR, watched(&calls, &alive)),
@@ -97,9 +106,11 @@ fn assert_all_is_over(server: &Harness, calls: &Arc<AtomicUsize>, alive: &Arc<()
 }
 
 #[rstest]
-fn a_cancelled_call_is_freed_and_runs_no_producer(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_cancelled_call_is_freed_and_runs_no_producer(
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
+) {
     let (calls, alive) = Default::default();
-    let server = endless(wire, &calls, &alive);
+    let server = endless(transport, &calls, &alive);
     let mut responses = server.call(1);
     assert!(responses.next().unwrap().is_ok());
     responses.cancel();
@@ -114,9 +125,9 @@ fn a_cancelled_call_is_freed_and_runs_no_producer(#[values(Clear, Tls, MutualTls
 }
 
 #[rstest]
-fn a_call_past_its_deadline_is_freed(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_call_past_its_deadline_is_freed(#[values(Clear, Tls, MutualTls)] transport: Transport) {
     let (calls, alive) = Default::default();
-    let server = endless(wire, &calls, &alive);
+    let server = endless(transport, &calls, &alive);
     let options = CallOption::default().timeout(Duration::from_millis(200));
     let mut responses = server.call_with(1, options, Capacity::default());
     let (_, status) = failure(&mut responses);
@@ -125,9 +136,11 @@ fn a_call_past_its_deadline_is_freed(#[values(Clear, Tls, MutualTls)] wire: Wire
 }
 
 #[rstest]
-fn an_aborted_call_ends_even_with_a_stalled_reader(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn an_aborted_call_ends_even_with_a_stalled_reader(
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
+) {
     let (calls, alive) = Default::default();
-    let server = endless(wire, &calls, &alive);
+    let server = endless(transport, &calls, &alive);
     let mut responses = server.call(1);
     assert!(responses.next().unwrap().is_ok());
     let status = RpcStatus::with_message(RpcStatusCode::UNAVAILABLE, "enough".into());
@@ -139,9 +152,11 @@ fn an_aborted_call_ends_even_with_a_stalled_reader(#[values(Clear, Tls, MutualTl
 }
 
 #[rstest]
-fn a_producer_can_poll_for_the_end_of_its_call(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_producer_can_poll_for_the_end_of_its_call(
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
+) {
     let (tell, told) = bounded(1);
-    let server = Harness::start(wire, move |_, watch| {
+    let server = Harness::start(transport, move |_, watch| {
         let (watch, tell) = (watch.clone(), tell.clone());
         let mut first = true;
         Ok(Job::now(std::iter::from_fn(move || {
@@ -161,29 +176,34 @@ fn a_producer_can_poll_for_the_end_of_its_call(#[values(Clear, Tls, MutualTls)] 
 }
 
 #[rstest]
-fn workers_are_shared_fairly_between_calls(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn workers_are_shared_fairly_between_calls(#[values(Clear, Tls, MutualTls)] transport: Transport) {
     let workers = WorkersConfig {
         max_threads: 1,
         ..WorkersConfig::default()
     };
     let greedy = Arc::new(AtomicUsize::new(0));
     let made = greedy.clone();
-    let server = Harness::with(wire, workers, StreamsConfig::default(), move |id, _| {
-        if id != 0 {
-            return Ok(Job::now(counting("x", 1000)).into());
-        }
-        let jobs: Vec<_> = (0..1000)
-            .map(|_| {
-                let made = made.clone();
-                Job::now(counting("g", 100).inspect(move |_| {
-                    made.fetch_add(1, Ordering::SeqCst);
-                    // Slow enough that all of them would take long.
-                    std::thread::sleep(Duration::from_micros(100));
-                }))
-            })
-            .collect();
-        Ok(jobs.into())
-    });
+    let server = Harness::with(
+        transport,
+        workers,
+        StreamsConfig::default(),
+        move |id, _| {
+            if id != 0 {
+                return Ok(Job::now(counting("x", 1000)).into());
+            }
+            let jobs: Vec<_> = (0..1000)
+                .map(|_| {
+                    let made = made.clone();
+                    Job::now(counting("g", 100).inspect(move |_| {
+                        made.fetch_add(1, Ordering::SeqCst);
+                        // Slow enough that all of them would take long.
+                        std::thread::sleep(Duration::from_micros(100));
+                    }))
+                })
+                .collect();
+            Ok(jobs.into())
+        },
+    );
     let mut first = server.call(0);
     assert!(first.next().unwrap().is_ok());
     // 1,000 messages in slices of 64 beside slices of a millisecond.
@@ -193,8 +213,8 @@ fn workers_are_shared_fairly_between_calls(#[values(Clear, Tls, MutualTls)] wire
 }
 
 #[rstest]
-fn delayed_jobs_need_no_threads(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = Harness::start(wire, |_, _| {
+fn delayed_jobs_need_no_threads(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let server = Harness::start(transport, |_, _| {
         Ok(Job::after(Duration::from_secs(3), counting("x", 1)).into())
     });
     let at_rest = server.workers.status().threads;
@@ -210,13 +230,13 @@ fn delayed_jobs_need_no_threads(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn a_stream_beyond_the_maximum_is_refused(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_stream_beyond_the_maximum_is_refused(#[values(Clear, Tls, MutualTls)] transport: Transport) {
     let (release, gate) = bounded::<()>(0);
     let streams = StreamsConfig {
         max_streams: 1,
         ..StreamsConfig::default()
     };
-    let server = Harness::with(wire, WorkersConfig::default(), streams, move |_, _| {
+    let server = Harness::with(transport, WorkersConfig::default(), streams, move |_, _| {
         Ok(Job::now(blocked(&gate)).into())
     });
     let first = server.call(1);
@@ -235,8 +255,8 @@ fn a_stream_beyond_the_maximum_is_refused(#[values(Clear, Tls, MutualTls)] wire:
 }
 
 #[rstest]
-fn a_draining_server_refuses_new_calls_only(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = Harness::start(wire, |_, _| {
+fn a_draining_server_refuses_new_calls_only(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let server = Harness::start(transport, |_, _| {
         Ok(Job::after(Duration::from_millis(100), counting("x", 1)).into())
     });
     let open = server.call(1);
@@ -252,9 +272,9 @@ fn a_draining_server_refuses_new_calls_only(#[values(Clear, Tls, MutualTls)] wir
 
 #[rstest]
 fn the_receive_timeout_is_per_response_and_ends_the_call(
-    #[values(Clear, Tls, MutualTls)] wire: Wire,
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
 ) {
-    let server = Harness::start(wire, |_, _| {
+    let server = Harness::start(transport, |_, _| {
         Ok(Job::after(HOUR, counting("never", 1)).into())
     });
     let mut responses = server.call_impatient(1, Duration::from_millis(50));

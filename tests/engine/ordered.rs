@@ -14,7 +14,7 @@ use rstest::rstest;
 use crate::common::harness::{
     blocked, counting, failing, failure, response, texts, until, Harness, HOUR, TEST_TIMEOUT,
 };
-use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::transport::Transport::{self, Clear, MutualTls, Tls};
 use crate::feeding::settled;
 
 /// The messages of `jobs` jobs in order, each counting to `each`.
@@ -29,7 +29,7 @@ fn job(number: usize, each: usize) -> impl Iterator<Item = Produced<Response>> +
 
 #[rstest]
 fn messages_arrive_in_job_order(
-    #[values(Clear, Tls, MutualTls)] wire: Wire,
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
     #[values(1, 7, 256)] capacity: usize,
     #[values(1, 64)] max_threads: usize,
 ) {
@@ -41,7 +41,7 @@ fn messages_arrive_in_job_order(
         capacity: Capacity::messages(capacity),
         ..StreamsConfig::default()
     };
-    let server = Harness::with(wire, workers, streams, |id, _| {
+    let server = Harness::with(transport, workers, streams, |id, _| {
         let jobs = move |number: usize| match id {
             0 => Job::now(job(number, EACH[number % 4])),
             _ => Job::now(job(number, 1)),
@@ -61,8 +61,8 @@ const EACH: [usize; 4] = [0, 1, 3, 200];
 
 /// In sequence they would take 2 s.
 #[rstest]
-fn producers_run_in_parallel(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = Harness::start(wire, |_, _| {
+fn producers_run_in_parallel(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let server = Harness::start(transport, |_, _| {
         let slow =
             |number| Job::now(job(number, 1).inspect(|_| thread::sleep(Duration::from_millis(20))));
         Ok(Jobs::lazy((0..100).map(slow)).ordered())
@@ -75,11 +75,13 @@ fn producers_run_in_parallel(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn at_most_255_producers_make_one_message_ahead(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn at_most_255_producers_make_one_message_ahead(
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
+) {
     let (release, gate) = bounded::<()>(0);
     let made = Arc::new(AtomicUsize::new(0));
     let counter = made.clone();
-    let server = Harness::start(wire, move |_, _| {
+    let server = Harness::start(transport, move |_, _| {
         let (gate, made) = (gate.clone(), counter.clone());
         let others = (1..1_000).map(move |number| {
             let made = made.clone();
@@ -103,11 +105,11 @@ fn at_most_255_producers_make_one_message_ahead(#[values(Clear, Tls, MutualTls)]
 #[case::status(false)]
 #[case::panic(true)]
 fn a_failure_is_delivered_in_order(
-    #[values(Clear, Tls, MutualTls)] wire: Wire,
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
     #[case] panics: bool,
 ) {
     let (tell, told) = unbounded::<()>();
-    let server = Harness::start(wire, move |_, _| {
+    let server = Harness::start(transport, move |_, _| {
         let (tell, told) = (tell.clone(), told.clone());
         let slow = job(0, 3).inspect(move |_| {
             let _ = told.recv_timeout(TEST_TIMEOUT);
@@ -137,7 +139,7 @@ fn a_failure_is_delivered_in_order(
 
 /// With one worker, a push job that started out of order would wait forever.
 #[rstest]
-fn push_jobs_are_delivered_in_order(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn push_jobs_are_delivered_in_order(#[values(Clear, Tls, MutualTls)] transport: Transport) {
     let workers = WorkersConfig {
         max_threads: 1,
         ..WorkersConfig::default()
@@ -146,7 +148,7 @@ fn push_jobs_are_delivered_in_order(#[values(Clear, Tls, MutualTls)] wire: Wire)
         capacity: Capacity::messages(100),
         ..StreamsConfig::default()
     };
-    let server = Harness::with(wire, workers, streams, |_, _| {
+    let server = Harness::with(transport, workers, streams, |_, _| {
         let push = |number: usize| {
             Job::push(move |sender| {
                 let from_elsewhere = move || {
@@ -173,7 +175,7 @@ fn push_jobs_are_delivered_in_order(#[values(Clear, Tls, MutualTls)] wire: Wire)
 
 /// Held messages and waiting producers are dropped at once, even if dropping panics.
 #[rstest]
-fn an_ended_call_drops_its_held_messages(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn an_ended_call_drops_its_held_messages(#[values(Clear, Tls, MutualTls)] transport: Transport) {
     struct PanicsWhenDropped(Arc<AtomicUsize>);
     impl Drop for PanicsWhenDropped {
         fn drop(&mut self) {
@@ -184,7 +186,7 @@ fn an_ended_call_drops_its_held_messages(#[values(Clear, Tls, MutualTls)] wire: 
     let (release, gate) = bounded::<()>(0);
     let alive = Arc::new(AtomicUsize::new(0));
     let counter = alive.clone();
-    let server = Harness::start(wire, move |_, _| {
+    let server = Harness::start(transport, move |_, _| {
         let (gate, alive) = (gate.clone(), counter.clone());
         let bad = move |number| {
             alive.fetch_add(1, Ordering::SeqCst);

@@ -17,7 +17,7 @@ use rstest::rstest;
 use crate::common::harness::{
     blocked, counting, failing, failure, response, texts, until, Harness, HOUR, TEST_TIMEOUT,
 };
-use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::transport::Transport::{self, Clear, MutualTls, Tls};
 use crate::feeding::settled;
 
 type Sender = StreamSender<Response>;
@@ -45,9 +45,9 @@ fn numbers(n: usize) -> Vec<String> {
 
 #[rstest]
 fn pushed_messages_arrive_in_order_until_the_function_returns(
-    #[values(Clear, Tls, MutualTls)] wire: Wire,
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
 ) {
-    let server = Harness::start(wire, |_, _| {
+    let server = Harness::start(transport, |_, _| {
         Ok(Job::push(|sender| {
             assert_eq!(send_counting(&sender, 10_000), 10_000);
             Ok(())
@@ -59,9 +59,11 @@ fn pushed_messages_arrive_in_order_until_the_function_returns(
 }
 
 #[rstest]
-fn a_call_lasts_until_the_last_sender_is_dropped(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_call_lasts_until_the_last_sender_is_dropped(
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
+) {
     let (give, given) = bounded::<Sender>(1);
-    let server = Harness::start(wire, move |_, _| {
+    let server = Harness::start(transport, move |_, _| {
         let give = give.clone();
         let push = Job::push(move |sender| {
             sender.send(response("first")).unwrap();
@@ -86,11 +88,11 @@ fn a_call_lasts_until_the_last_sender_is_dropped(#[values(Clear, Tls, MutualTls)
 }
 
 #[rstest]
-fn a_slow_reader_blocks_senders(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_slow_reader_blocks_senders(#[values(Clear, Tls, MutualTls)] transport: Transport) {
     const MESSAGES: usize = 2_000;
     let sent = Arc::new(AtomicUsize::new(0));
     let counter = sent.clone();
-    let server = Harness::start(wire, move |_, _| {
+    let server = Harness::start(transport, move |_, _| {
         let sent = counter.clone();
         Ok(Job::push(move |sender: Sender| {
             for _ in 0..MESSAGES {
@@ -111,12 +113,12 @@ fn a_slow_reader_blocks_senders(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 
 #[rstest]
 fn a_blocked_sender_ends_with_its_call(
-    #[values(Clear, Tls, MutualTls)] wire: Wire,
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
     #[values(true, false)] cancels: bool,
 ) {
     let (tell, told) = bounded(1);
     let (release, gate) = bounded::<()>(0);
-    let server = Harness::start(wire, move |_, _| {
+    let server = Harness::start(transport, move |_, _| {
         let (tell, gate) = (tell.clone(), gate.clone());
         let push = Job::push(move |sender: Sender| {
             while sender.send(response("x".repeat(64 * 1024))).is_ok() {}
@@ -140,8 +142,8 @@ fn a_blocked_sender_ends_with_its_call(
 }
 
 #[rstest]
-fn a_failure_follows_all_earlier_messages(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = Harness::start(wire, |id, _| {
+fn a_failure_follows_all_earlier_messages(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let server = Harness::start(transport, |id, _| {
         let status = RpcStatus::with_message(RpcStatusCode::DATA_LOSS, "gone".into());
         let push = Job::push(move |sender| {
             send_counting(&sender, 3);
@@ -174,10 +176,12 @@ fn a_failure_follows_all_earlier_messages(#[values(Clear, Tls, MutualTls)] wire:
 
 /// Like a blocked producer, it only keeps counting as an open stream.
 #[rstest]
-fn a_forgotten_sender_keeps_no_ended_call_open(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_forgotten_sender_keeps_no_ended_call_open(
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
+) {
     let forgotten = Arc::new(Mutex::new(Vec::<Sender>::new()));
     let keep = forgotten.clone();
-    let server = Harness::start(wire, move |_, _| {
+    let server = Harness::start(transport, move |_, _| {
         let keep = keep.clone();
         Ok(Job::push(move |sender| {
             sender.send(response("hello")).unwrap();
@@ -201,10 +205,10 @@ fn a_forgotten_sender_keeps_no_ended_call_open(#[values(Clear, Tls, MutualTls)] 
 }
 
 #[rstest]
-fn at_most_256_push_jobs_run(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn at_most_256_push_jobs_run(#[values(Clear, Tls, MutualTls)] transport: Transport) {
     let kept = Arc::new(Mutex::new(Vec::<Sender>::new()));
     let keep = kept.clone();
-    let server = Harness::start(wire, move |_, _| {
+    let server = Harness::start(transport, move |_, _| {
         let keep = keep.clone();
         let push = move || {
             let keep = keep.clone();
@@ -230,14 +234,16 @@ fn at_most_256_push_jobs_run(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 
 /// A push job cannot be interrupted, so it does not start while it would only wait.
 #[rstest]
-fn push_jobs_start_only_with_room_in_the_channel(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn push_jobs_start_only_with_room_in_the_channel(
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
+) {
     let begun = Arc::new(AtomicUsize::new(0));
     let counter = begun.clone();
     let streams = StreamsConfig {
         capacity: Capacity::messages(2),
         ..StreamsConfig::default()
     };
-    let server = Harness::with(wire, WorkersConfig::default(), streams, move |_, _| {
+    let server = Harness::with(transport, WorkersConfig::default(), streams, move |_, _| {
         let begun = counter.clone();
         let push = move || {
             let begun = begun.clone();

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::common::harness::{response, until, Harness};
-use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::transport::Transport::{self, Clear, MutualTls, Tls};
 use fanstream::engine::{Capacity, Job};
 use grpcio::{CallOption, RpcStatusCode};
 use rstest::rstest;
@@ -17,16 +17,18 @@ use rstest::rstest;
 /// Messages of a call, enough for many turns of the writer.
 const MESSAGES: usize = 2_000;
 
-fn endless(wire: Wire) -> Harness {
-    Harness::start(wire, |id, _| {
+fn endless(transport: Transport) -> Harness {
+    Harness::start(transport, |id, _| {
         let text = format!("{id:190}");
         Ok(Job::now(std::iter::repeat_with(move || Ok(response(text.clone())))).into())
     })
 }
 
 #[rstest]
-fn busy_streams_arrive_complete_and_in_order(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = Harness::start(wire, |id, _| {
+fn busy_streams_arrive_complete_and_in_order(
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
+) {
+    let server = Harness::start(transport, |id, _| {
         let texts = (0..MESSAGES).map(move |k| Ok(response(format!("{id} {k}"))));
         Ok(Job::now(texts).into())
     });
@@ -44,8 +46,10 @@ fn busy_streams_arrive_complete_and_in_order(#[values(Clear, Tls, MutualTls)] wi
 }
 
 #[rstest]
-fn ended_and_stalled_streams_do_not_disturb_busy_ones(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = endless(wire);
+fn ended_and_stalled_streams_do_not_disturb_busy_ones(
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
+) {
+    let server = endless(transport);
     let small = Capacity::messages(4);
     let unread: Vec<_> = (0..10)
         .map(|id| server.call_with(id, CallOption::default(), small))
@@ -63,8 +67,8 @@ fn ended_and_stalled_streams_do_not_disturb_busy_ones(#[values(Clear, Tls, Mutua
 }
 
 #[rstest]
-fn a_blocked_connection_delays_no_other(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = endless(wire);
+fn a_blocked_connection_delays_no_other(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let server = endless(transport);
     let dam = Dam::before(&server.address);
     // With a large window, the sockets fill up before flow control stops the stream.
     let through = server.connect(&dam.address, |channel| {

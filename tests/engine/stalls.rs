@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::common::harness::{failure, response, texts, until, Harness, HOUR, TEST_TIMEOUT};
 use crate::common::in_process::InProcess;
 use crate::common::proxy::Proxy;
-use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::transport::Transport::{self, Clear, MutualTls, Tls};
 use fanstream::engine::{
     Capacity, Job, Jobs, Limits, Produced, Responses, StreamsConfig, WorkersConfig,
 };
@@ -25,7 +25,10 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 const GONE: Duration = TIMEOUT.saturating_mul(3).checked_div(2).unwrap();
 const SLACK: Duration = Duration::from_secs(2);
 
-fn server(wire: Wire, open: impl Fn(i32) -> Jobs<Response> + Send + Sync + 'static) -> Harness {
+fn server(
+    transport: Transport,
+    open: impl Fn(i32) -> Jobs<Response> + Send + Sync + 'static,
+) -> Harness {
     let streams = StreamsConfig {
         limits: Limits {
             write_stall_timeout: Some(TIMEOUT),
@@ -33,9 +36,12 @@ fn server(wire: Wire, open: impl Fn(i32) -> Jobs<Response> + Send + Sync + 'stat
         },
         ..StreamsConfig::default()
     };
-    Harness::with(wire, WorkersConfig::default(), streams, move |id, _| {
-        Ok(open(id))
-    })
+    Harness::with(
+        transport,
+        WorkersConfig::default(),
+        streams,
+        move |id, _| Ok(open(id)),
+    )
 }
 
 /// An endless producer of large messages.
@@ -62,10 +68,10 @@ fn end(mut late: Responses<Response>) -> RpcStatus {
 }
 
 #[rstest]
-fn a_stalled_reader_loses_its_stream(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_stalled_reader_loses_its_stream(#[values(Clear, Tls, MutualTls)] transport: Transport) {
     let alive = Arc::new(());
     let held = alive.clone();
-    let server = server(wire, move |_| {
+    let server = server(transport, move |_| {
         let later = Job::after(HOUR, endless(&held));
         vec![Job::now(endless(&held)), later].into()
     });
@@ -82,10 +88,10 @@ fn a_stalled_reader_loses_its_stream(#[values(Clear, Tls, MutualTls)] wire: Wire
 }
 
 #[rstest]
-fn a_stream_with_nothing_to_read_stays(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_stream_with_nothing_to_read_stays(#[values(Clear, Tls, MutualTls)] transport: Transport) {
     let alive = Arc::new(());
     let held = alive.clone();
-    let server = server(wire, move |id| match id {
+    let server = server(transport, move |id| match id {
         0 => Job::now(endless(&held)).into(),
         _ => Job::after(3 * TIMEOUT, std::iter::once(Ok(response("late")))).into(),
     });
@@ -96,8 +102,8 @@ fn a_stream_with_nothing_to_read_stays(#[values(Clear, Tls, MutualTls)] wire: Wi
 }
 
 #[rstest]
-fn a_slow_reader_keeps_its_stream(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = InProcess::start(wire, &flags());
+fn a_slow_reader_keeps_its_stream(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let server = InProcess::start(transport, &flags());
     let stub = small_windows(&server);
     let [mut slow, _stalled] = [1, 2].map(|_| block_on_stream(call(&stub)));
     let began = Instant::now();
@@ -110,8 +116,10 @@ fn a_slow_reader_keeps_its_stream(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn a_stream_with_only_its_status_left_can_stall_too(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = server(wire, |_| {
+fn a_stream_with_only_its_status_left_can_stall_too(
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
+) {
+    let server = server(transport, |_| {
         let few = (0..20).map(|_| Ok(response("small")));
         // Larger than any window, so the status waits behind unread messages.
         let last = std::iter::once_with(|| Ok(response(".".repeat(32 << 20))));
@@ -130,8 +138,8 @@ fn a_stream_with_only_its_status_left_can_stall_too(#[values(Clear, Tls, MutualT
 }
 
 #[rstest]
-fn a_stopped_client_process_holds_no_stream(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = InProcess::start(wire, &flags());
+fn a_stopped_client_process_holds_no_stream(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let server = InProcess::start(transport, &flags());
     let proxy = Proxy::to(&server.address);
     // Reads as fast as possible, until nothing arrives.
     let client = server.client(&proxy.address, &[]);
@@ -145,10 +153,10 @@ fn a_stopped_client_process_holds_no_stream(#[values(Clear, Tls, MutualTls)] wir
 }
 
 #[rstest]
-fn many_stalled_streams_end_together(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn many_stalled_streams_end_together(#[values(Clear, Tls, MutualTls)] transport: Transport) {
     // More than the enforcer checks under one lock.
     const STALLED: usize = 600;
-    let server = InProcess::start(wire, &flags());
+    let server = InProcess::start(transport, &flags());
     let stub = small_windows(&server);
     let began = Instant::now();
     let stalled: Vec<_> = (0..STALLED).map(|_| call(&stub)).collect();
@@ -172,7 +180,7 @@ fn small_windows(server: &InProcess) -> StreamServiceClient {
     let builder = ChannelBuilder::new(Arc::new(Environment::new(1)))
         .http2_bdp_probe(false)
         .stream_initial_window_size(64 << 10);
-    StreamServiceClient::new(server.line.connect(builder, &server.address))
+    StreamServiceClient::new(server.setup.connect(builder, &server.address))
 }
 
 fn call(stub: &StreamServiceClient) -> ClientSStreamReceiver<Response> {

@@ -12,7 +12,7 @@ use rstest::rstest;
 use crate::common::harness::{
     counting, failing, failure, response, texts, until, Harness, TEST_TIMEOUT,
 };
-use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::transport::Transport::{self, Clear, MutualTls, Tls};
 
 fn lost(what: &str) -> RpcStatus {
     RpcStatus::with_message(RpcStatusCode::DATA_LOSS, what.into())
@@ -20,12 +20,12 @@ fn lost(what: &str) -> RpcStatus {
 
 #[rstest]
 fn a_tolerated_failure_ends_only_its_producer(
-    #[values(Clear, Tls, MutualTls)] wire: Wire,
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
     #[values(false, true)] ordered: bool,
 ) {
     let failures = Arc::new(Mutex::new(Vec::new()));
     let seen = failures.clone();
-    let server = Harness::start(wire, move |_, _| {
+    let server = Harness::start(transport, move |_, _| {
         let seen = seen.clone();
         let fails = counting("a", 2).chain([failing(RpcStatusCode::ABORTED, "a fails")]);
         let jobs = Jobs::from(vec![
@@ -61,8 +61,8 @@ fn a_tolerated_failure_ends_only_its_producer(
 }
 
 #[rstest]
-fn a_panic_is_not_tolerated(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = Harness::start(wire, |id, _| {
+fn a_panic_is_not_tolerated(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let server = Harness::start(transport, |id, _| {
         let panics = counting("a", 1).inspect(|_| panic!("while it makes"));
         let fails = [failing(RpcStatusCode::ABORTED, "")].into_iter();
         let jobs = match id {

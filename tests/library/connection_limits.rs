@@ -9,10 +9,12 @@ use crate::common::in_process::{call, fetch, InProcess};
 use crate::common::process::eventually;
 use crate::common::proxy::Proxy;
 use crate::common::server::TestServer;
-use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::transport::Transport::{self, Clear, MutualTls, Tls};
 
 #[rstest]
-fn an_old_connection_is_replaced_without_failed_calls(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn an_old_connection_is_replaced_without_failed_calls(
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
+) {
     let flags = [
         "--max-connection-age",
         "200ms",
@@ -21,7 +23,7 @@ fn an_old_connection_is_replaced_without_failed_calls(#[values(Clear, Tls, Mutua
         "--step",
         "10ms",
     ];
-    let server = InProcess::start(wire, &flags);
+    let server = InProcess::start(transport, &flags);
     let proxy = Proxy::to(&server.address);
     let client = server.client(&proxy.address, &[]);
     eventually(|| {
@@ -36,7 +38,7 @@ fn an_old_connection_is_replaced_without_failed_calls(#[values(Clear, Tls, Mutua
 
 #[rstest]
 fn a_stream_is_cut_after_the_age_grace_of_its_connection(
-    #[values(Clear, Tls, MutualTls)] wire: Wire,
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
 ) {
     let flags = [
         "--max-connection-age",
@@ -46,7 +48,7 @@ fn a_stream_is_cut_after_the_age_grace_of_its_connection(
         "--step",
         "1h",
     ];
-    let server = TestServer::start(wire, &flags);
+    let server = TestServer::start(transport, &flags);
     let began = Instant::now();
     let ended = server.client(&[]).end();
     assert_eq!(ended.code, Some(5), "{ended:?}");
@@ -56,10 +58,10 @@ fn a_stream_is_cut_after_the_age_grace_of_its_connection(
 
 #[rstest]
 fn an_idle_connection_is_closed_and_the_next_call_reconnects(
-    #[values(Clear, Tls, MutualTls)] wire: Wire,
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
 ) {
     let flags = ["--max-connection-idle", "1s", "--step", "400ms"];
-    let server = InProcess::start(wire, &flags);
+    let server = InProcess::start(transport, &flags);
     let proxy = Proxy::to(&server.address);
     // The client may call before it knows that the connection is closed.
     let client = server.client(&proxy.address, &["--retries", "3"]);
@@ -72,8 +74,10 @@ fn an_idle_connection_is_closed_and_the_next_call_reconnects(
 }
 
 #[rstest]
-fn a_connection_has_at_most_a_thousand_streams(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = InProcess::start(wire, &["--step", "1h"]);
+fn a_connection_has_at_most_a_thousand_streams(
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
+) {
+    let server = InProcess::start(transport, &["--step", "1h"]);
     let streams = server.server.streams();
     let client = server.client(&server.address, &[]);
     let mut open: Vec<_> = (0..1001).map(|_| call(&client)).collect();

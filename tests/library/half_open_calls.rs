@@ -11,7 +11,7 @@ use rstest::rstest;
 use crate::common::harness::until;
 use crate::common::proxy::Proxy;
 use crate::common::server::TestServer;
-use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::transport::Transport::{self, Clear, MutualTls, Tls};
 
 /// A call whose request never arrives.
 fn half_open(channel: &Channel) -> impl Sized {
@@ -30,8 +30,8 @@ fn half_open(channel: &Channel) -> impl Sized {
 }
 
 #[rstest]
-fn half_open_calls_block_no_other_call(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = TestServer::start(wire, &["--grace", "0s"]);
+fn half_open_calls_block_no_other_call(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let server = TestServer::start(transport, &["--grace", "0s"]);
     let channels: Vec<_> = (0..3).map(|_| server.channel()).collect();
     let health = |channel: &Channel| {
         let stub = HealthClient::new(channel.clone());
@@ -65,7 +65,7 @@ fn memory_of_half_open_calls_is_freed() {
         .map(|_| {
             let builder = ChannelBuilder::new(Arc::new(Environment::new(1)));
             let builder = builder.use_local_subchannel_pool(true);
-            server.line.connect(builder, &proxy.address)
+            server.setup.connect(builder, &proxy.address)
         })
         .collect();
     let _calls: Vec<_> = (channels.iter())

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::common::harness::until;
 use crate::common::in_process::InProcess;
 use crate::common::proxy::Proxy;
-use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::transport::Transport::{self, Clear, MutualTls, Tls};
 use fanstream::engine::ReceiveError;
 use fanstream::tutorial::fetch;
 use grpcio::RpcStatusCode;
@@ -21,10 +21,12 @@ const SLACK: Duration = Duration::from_secs(3);
 const PINGS: [&str; 4] = ["--keepalive-interval", "1s", "--keepalive-timeout", "1s"];
 
 #[rstest]
-fn matching_settings_keep_an_idle_stream_open(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn matching_settings_keep_an_idle_stream_open(
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
+) {
     let silent = ["--step", "7s", "--responses", "2"];
     let permit = ["--keepalive-permit", "1s"];
-    let server = InProcess::start(wire, &[&PINGS[..], &permit, &silent].concat());
+    let server = InProcess::start(transport, &[&PINGS[..], &permit, &silent].concat());
     let proxy = Proxy::to(&server.address);
     let client = server.client(&proxy.address, &PINGS);
     let mut responses = fetch(&client, 1);
@@ -39,9 +41,9 @@ fn matching_settings_keep_an_idle_stream_open(#[values(Clear, Tls, MutualTls)] w
 }
 
 #[rstest]
-fn too_frequent_pings_end_the_connection(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn too_frequent_pings_end_the_connection(#[values(Clear, Tls, MutualTls)] transport: Transport) {
     let flags = ["--keepalive-permit", "1h", "--step", "1h"];
-    let server = InProcess::start(wire, &flags);
+    let server = InProcess::start(transport, &flags);
     let client = server.client(&server.address, &PINGS);
     let mut responses = fetch(&client, 1);
     assert!(responses.next().unwrap().is_ok());
@@ -54,8 +56,8 @@ fn too_frequent_pings_end_the_connection(#[values(Clear, Tls, MutualTls)] wire: 
 }
 
 #[rstest]
-fn a_client_detects_a_dead_server(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = InProcess::start(wire, &["--keepalive-permit", "1s", "--step", "1h"]);
+fn a_client_detects_a_dead_server(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let server = InProcess::start(transport, &["--keepalive-permit", "1s", "--step", "1h"]);
     let proxy = Proxy::to(&server.address);
     let client = server.client(&proxy.address, &PINGS);
     let mut responses = fetch(&client, 1);
@@ -72,8 +74,8 @@ fn a_client_detects_a_dead_server(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn a_server_detects_a_dead_client(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = InProcess::start(wire, &[&PINGS[..], &["--step", "1h"]].concat());
+fn a_server_detects_a_dead_client(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let server = InProcess::start(transport, &[&PINGS[..], &["--step", "1h"]].concat());
     let proxy = Proxy::to(&server.address);
     let client = server.client(&proxy.address, &[]);
     let mut responses = fetch(&client, 1);

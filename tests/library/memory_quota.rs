@@ -7,7 +7,7 @@ use rstest::rstest;
 
 use crate::common::in_process::{call, InProcess};
 use crate::common::server::server;
-use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::transport::Transport::{self, Clear, MutualTls, Tls};
 
 #[test]
 fn the_memory_quota_is_on_by_default() {
@@ -31,8 +31,8 @@ fn the_memory_quota_is_on_by_default() {
 }
 
 #[rstest]
-fn streams_end_beyond_the_memory_quota(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = InProcess::start(wire, &["--memory-quota", "1MiB", "--step", "1h"]);
+fn streams_end_beyond_the_memory_quota(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let server = InProcess::start(transport, &["--memory-quota", "1MiB", "--step", "1h"]);
     let client = server.client(&server.address, &[]);
     // The C-core counts about 2 KiB for each of them.
     let mut open = Vec::new();

@@ -10,7 +10,7 @@ use crate::common::harness::until;
 use crate::common::in_process::{call, fetch, InProcess};
 use crate::common::proxy::Proxy;
 use crate::common::server::{send_raw, TestServer, FETCH};
-use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::transport::Transport::{self, Clear, MutualTls, Tls};
 
 #[track_caller]
 fn assert_refused(status: Option<RpcStatus>, why: &str) {
@@ -20,8 +20,8 @@ fn assert_refused(status: Option<RpcStatus>, why: &str) {
 }
 
 #[rstest]
-fn the_stream_limit_is_per_peer(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = InProcess::start(wire, &["--max-streams-per-peer", "2", "--step", "1h"]);
+fn the_stream_limit_is_per_peer(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let server = InProcess::start(transport, &["--max-streams-per-peer", "2", "--step", "1h"]);
     // Three connections, one peer.
     let clients = [(); 3].map(|()| server.client(&server.address, &[]));
     let open: Vec<_> = clients[..2].iter().map(call).collect();
@@ -36,7 +36,7 @@ fn the_stream_limit_is_per_peer(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn the_rate_limit_is_per_peer(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn the_rate_limit_is_per_peer(#[values(Clear, Tls, MutualTls)] transport: Transport) {
     let flags = [
         "--rate-per-peer",
         "60/m",
@@ -45,7 +45,7 @@ fn the_rate_limit_is_per_peer(#[values(Clear, Tls, MutualTls)] wire: Wire) {
         "--step",
         "0s",
     ];
-    let server = InProcess::start(wire, &flags);
+    let server = InProcess::start(transport, &flags);
     let client = server.client(&server.address, &[]);
     let began = Instant::now();
     for _ in 0..3 {
@@ -65,7 +65,7 @@ fn the_rate_limit_is_per_peer(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 /// Health, reflection and channelz do not bypass the limits.
 #[rstest]
 fn calls_of_the_other_services_count_for_their_peer(
-    #[values(Clear, Tls, MutualTls)] wire: Wire,
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
     #[values(
         "/grpc.health.v1.Health/Check",
         "/grpc.health.v1.Health/List",
@@ -84,7 +84,7 @@ fn calls_of_the_other_services_count_for_their_peer(
         "0s",
         "--channelz",
     ];
-    let server = TestServer::start(wire, &flags);
+    let server = TestServer::start(transport, &flags);
     let channel = server.channel();
     let first = send_raw(&channel, FETCH, vec![0x08, 0x01]);
     assert_eq!(first.1.code(), RpcStatusCode::OK, "{}", first.1.message());

@@ -2,13 +2,13 @@
 
 use crate::common::process::TEST_TIMEOUT;
 use crate::common::server::TestServer;
-use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::transport::Transport::{self, Clear, MutualTls, Tls};
 use grpcio::{CallOption, Channel, Client, Marshaller, Method, MethodType, RpcStatusCode};
 use rstest::rstest;
 
 #[rstest]
-fn channelz_is_served_only_with_its_flag(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = TestServer::start(wire, &["--channelz"]);
+fn channelz_is_served_only_with_its_flag(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let server = TestServer::start(transport, &["--channelz"]);
     let described = server.client(&["describe", "grpc.channelz.v1.Channelz.GetServers"]);
     assert_eq!(described.end().code, Some(0));
     let health = server.client(&["health", "grpc.channelz.v1.Channelz"]);

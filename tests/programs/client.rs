@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::common::process::{Ended, Process, TEST_TIMEOUT};
 use crate::common::stub::{Call, Stub};
-use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::transport::Transport::{self, Clear, MutualTls, Tls};
 use crossbeam_channel::bounded;
 use grpcio::RpcStatusCode;
 use rstest::rstest;
@@ -137,40 +137,42 @@ fn a_listener_that_does_not_answer_is_unavailable() {
 }
 
 /// Starts the server after the client's first connection attempt has failed.
-fn run_before_the_server_starts(wire: Wire, arguments: &[&str]) -> Ended {
+fn run_before_the_server_starts(transport: Transport, arguments: &[&str]) -> Ended {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socket");
     let address = format!("unix:{}", path.display());
     let listener = UnixListener::bind(&path).unwrap();
-    let line = wire.lay();
+    let setup = transport.set_up();
     let arguments = arguments.iter().map(|argument| argument.to_string());
     let flags = ["--addr".to_string(), address.clone()].into_iter();
-    let flags = flags.chain(line.client_flags()).chain(arguments);
+    let flags = flags.chain(setup.client_flags()).chain(arguments);
     let client = Process::start(env!("CARGO_BIN_EXE_client"), flags);
     drop(listener.accept().unwrap());
     drop(listener);
     fs::remove_file(&path).unwrap();
-    let _stub = Stub::start_at(line, &address, two);
+    let _stub = Stub::start_at(setup, &address, two);
     client.end()
 }
 
 #[rstest]
-fn wait_for_ready_waits_until_the_server_starts(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let ended = run_before_the_server_starts(wire, &["--wait-for-ready", "--format", "text"]);
+fn wait_for_ready_waits_until_the_server_starts(
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
+) {
+    let ended = run_before_the_server_starts(transport, &["--wait-for-ready", "--format", "text"]);
     assert_complete(&ended, &["a 1", "b 1"]);
 }
 
 #[rstest]
-fn retries_reach_a_server_that_starts_later(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let ended = run_before_the_server_starts(wire, &["--retries", "9", "--format", "text"]);
+fn retries_reach_a_server_that_starts_later(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let ended = run_before_the_server_starts(transport, &["--retries", "9", "--format", "text"]);
     assert_complete(&ended, &["a 1", "b 1"]);
 }
 
 // --- How a call ends ---------------------------------------------------------------------------
 
 #[rstest]
-fn a_status_is_printed_with_its_message(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let stub = Stub::start(wire, |call| {
+fn a_status_is_printed_with_its_message(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let stub = Stub::start(transport, |call| {
         call.fail(RpcStatusCode::NOT_FOUND, "no such id")
     });
     let ended = run(&stub, &["--id", "7"]);
@@ -179,8 +181,10 @@ fn a_status_is_printed_with_its_message(#[values(Clear, Tls, MutualTls)] wire: W
 }
 
 #[rstest]
-fn line_breaks_in_a_status_message_are_removed(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let stub = Stub::start(wire, |call| {
+fn line_breaks_in_a_status_message_are_removed(
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
+) {
+    let stub = Stub::start(transport, |call| {
         call.fail(RpcStatusCode::ABORTED, "one\nclient: two")
     });
     let ended = run(&stub, &[]);
@@ -188,8 +192,10 @@ fn line_breaks_in_a_status_message_are_removed(#[values(Clear, Tls, MutualTls)] 
 }
 
 #[rstest]
-fn a_draining_server_still_accepts_connections(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let stub = Stub::start(wire, |call| {
+fn a_draining_server_still_accepts_connections(
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
+) {
+    let stub = Stub::start(transport, |call| {
         call.fail(RpcStatusCode::UNAVAILABLE, "draining")
     });
     let ended = run(&stub, &[]);
@@ -197,16 +203,16 @@ fn a_draining_server_still_accepts_connections(#[values(Clear, Tls, MutualTls)] 
 }
 
 #[rstest]
-fn a_server_without_the_service(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let stub = Stub::without_service(wire);
+fn a_server_without_the_service(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let stub = Stub::without_service(transport);
     let ended = run(&stub, &[]);
     let error = "client: id 1: UNIMPLEMENTED: the server does not have protobuf.StreamService";
     assert_fails(&ended, 5, error);
 }
 
 #[rstest]
-fn a_call_ends_at_its_deadline(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let stub = Stub::start(wire, |mut call| {
+fn a_call_ends_at_its_deadline(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let stub = Stub::start(transport, |mut call| {
         call.respond("one");
         call.wait_until_over();
     });
@@ -217,8 +223,10 @@ fn a_call_ends_at_its_deadline(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn the_deadline_covers_retries(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let stub = Stub::start(wire, |call| call.fail(RpcStatusCode::UNAVAILABLE, "busy"));
+fn the_deadline_covers_retries(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let stub = Stub::start(transport, |call| {
+        call.fail(RpcStatusCode::UNAVAILABLE, "busy")
+    });
     let began = Instant::now();
     let ended = run(&stub, &["--timeout", "300ms", "--retries", "1000000"]);
     assert!(matches!(ended.code, Some(4 | 5)), "{ended:?}");
@@ -226,16 +234,20 @@ fn the_deadline_covers_retries(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn the_first_timeout_ends_a_call_without_a_response(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let stub = Stub::start(wire, Call::wait_until_over);
+fn the_first_timeout_ends_a_call_without_a_response(
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
+) {
+    let stub = Stub::start(transport, Call::wait_until_over);
     let ended = run(&stub, &["--first-timeout", "200ms"]);
     let error = "client: id 1: DEADLINE_EXCEEDED: no response within 200ms";
     assert_fails(&ended, 4, error);
 }
 
 #[rstest]
-fn the_idle_timeout_ends_a_call_between_responses(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let stub = Stub::start(wire, |mut call| {
+fn the_idle_timeout_ends_a_call_between_responses(
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
+) {
+    let stub = Stub::start(transport, |mut call| {
         call.respond("one");
         call.wait_until_over();
     });
@@ -248,8 +260,8 @@ fn the_idle_timeout_ends_a_call_between_responses(#[values(Clear, Tls, MutualTls
 // --- Retries -----------------------------------------------------------------------------------
 
 #[rstest]
-fn a_busy_server_is_retried(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let stub = Stub::start(wire, |call| match call.attempt {
+fn a_busy_server_is_retried(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let stub = Stub::start(transport, |call| match call.attempt {
         0 => call.fail(RpcStatusCode::UNAVAILABLE, "draining"),
         1 => call.fail(RpcStatusCode::RESOURCE_EXHAUSTED, "busy"),
         _ => two(call),
@@ -261,8 +273,8 @@ fn a_busy_server_is_retried(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn a_permanent_failure_is_not_retried(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let stub = Stub::start(wire, |call| match call.attempt {
+fn a_permanent_failure_is_not_retried(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let stub = Stub::start(transport, |call| match call.attempt {
         0 => call.fail(RpcStatusCode::INVALID_ARGUMENT, "never"),
         _ => two(call),
     });
@@ -271,8 +283,8 @@ fn a_permanent_failure_is_not_retried(#[values(Clear, Tls, MutualTls)] wire: Wir
 }
 
 #[rstest]
-fn a_call_with_a_response_is_not_retried(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let stub = Stub::start(wire, |mut call| match call.attempt {
+fn a_call_with_a_response_is_not_retried(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let stub = Stub::start(transport, |mut call| match call.attempt {
         0 => {
             call.respond("one");
             call.fail(RpcStatusCode::UNAVAILABLE, "gone");
@@ -287,8 +299,8 @@ fn a_call_with_a_response_is_not_retried(#[values(Clear, Tls, MutualTls)] wire: 
 // --- Ids ---------------------------------------------------------------------------------------
 
 #[rstest]
-fn ids_reach_the_server_unchanged(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let stub = Stub::start(wire, two);
+fn ids_reach_the_server_unchanged(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let stub = Stub::start(transport, two);
     let extremes = ["--id=-2147483648,2147483647", "--id", "-5"];
     let arguments = [
         &extremes[..],
@@ -299,10 +311,10 @@ fn ids_reach_the_server_unchanged(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn several_ids_are_fetched_concurrently(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn several_ids_are_fetched_concurrently(#[values(Clear, Tls, MutualTls)] transport: Transport) {
     let (arrived, all) = bounded(3);
     let (open, gate) = bounded::<()>(0);
-    let stub = Stub::start(wire, move |call| {
+    let stub = Stub::start(transport, move |call| {
         arrived.send(call.id).unwrap();
         let _ = gate.recv_timeout(TEST_TIMEOUT); // until the test drops `open`
         two(call);
@@ -320,9 +332,11 @@ fn several_ids_are_fetched_concurrently(#[values(Clear, Tls, MutualTls)] wire: W
 }
 
 #[rstest]
-fn the_failure_of_the_first_id_sets_the_exit_code(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn the_failure_of_the_first_id_sets_the_exit_code(
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
+) {
     let (open, gate) = bounded::<()>(0);
-    let stub = Stub::start(wire, move |call| match call.id {
+    let stub = Stub::start(transport, move |call| match call.id {
         1 => two(call),
         2 => {
             let _ = gate.recv_timeout(TEST_TIMEOUT); // until the test drops `open`
@@ -346,10 +360,10 @@ fn the_failure_of_the_first_id_sets_the_exit_code(#[values(Clear, Tls, MutualTls
 }
 
 #[rstest]
-fn take_cancels_the_remaining_calls(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn take_cancels_the_remaining_calls(#[values(Clear, Tls, MutualTls)] transport: Transport) {
     let (cancelled, seen) = bounded(1);
     let (open, gate) = bounded::<()>(0);
-    let stub = Stub::start(wire, move |mut call| {
+    let stub = Stub::start(transport, move |mut call| {
         call.respond("one");
         if call.id == 1 {
             call.wait_until_over();

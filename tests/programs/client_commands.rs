@@ -2,7 +2,7 @@
 
 use crate::common::process::{Ended, Process};
 use crate::common::server::TestServer;
-use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::transport::Transport::{self, Clear, MutualTls, Tls};
 use rstest::rstest;
 
 #[track_caller]
@@ -13,8 +13,10 @@ fn failed(ended: &Ended, code: i32, why: &str) {
 }
 
 #[rstest]
-fn health_list_and_describe_print_the_services(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = TestServer::start(wire, &[]);
+fn health_list_and_describe_print_the_services(
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
+) {
+    let server = TestServer::start(transport, &[]);
     let run = |arguments: &[&str]| server.client(arguments).end();
     for healthy in [&["health"][..], &["health", "protobuf.StreamService"]] {
         let ended = run(healthy);
@@ -48,8 +50,8 @@ fn health_list_and_describe_print_the_services(#[values(Clear, Tls, MutualTls)] 
 }
 
 #[rstest]
-fn health_watch_prints_the_drain(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = TestServer::start(wire, &[]);
+fn health_watch_prints_the_drain(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let server = TestServer::start(transport, &[]);
     let watch = server.client(&["health", "--watch"]);
     assert_eq!(watch.line(), "SERVING");
     server.process.signal("-TERM");

@@ -2,7 +2,7 @@
 
 use crate::common::process::{Process, TEST_TIMEOUT};
 use crate::common::stub::{Call, Stub};
-use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::transport::Transport::{self, Clear, MutualTls, Tls};
 use crossbeam_channel::bounded;
 use rstest::rstest;
 
@@ -22,8 +22,8 @@ fn output(stub: &Stub, arguments: &[&str]) -> Vec<String> {
 }
 
 /// The tutorial's responses, without delays.
-fn tutorial(wire: Wire) -> Stub {
-    Stub::start(wire, |mut call| {
+fn tutorial(transport: Transport) -> Stub {
+    Stub::start(transport, |mut call| {
         for k in 0..5 {
             call.respond(&format!("Request #{k} For Id:{}", call.id));
         }
@@ -32,8 +32,8 @@ fn tutorial(wire: Wire) -> Stub {
 }
 
 #[rstest]
-fn tutorial_lines(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let lines = output(&tutorial(wire), &[]);
+fn tutorial_lines(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let lines = output(&tutorial(transport), &[]);
     let stamp = "2020/11/10 22:26:11 ";
     for line in &lines {
         let shape = |text: &str| text.replace(|c: char| c.is_ascii_digit(), "0");
@@ -54,14 +54,14 @@ fn tutorial_lines(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn text_lines(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let lines = output(&tutorial(wire), &["--format", "text", "--take", "2"]);
+fn text_lines(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let lines = output(&tutorial(transport), &["--format", "text", "--take", "2"]);
     assert_eq!(lines, ["Request #0 For Id:1", "Request #1 For Id:1"]);
 }
 
 #[rstest]
-fn json_lines(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let stub = Stub::start(wire, |mut call| {
+fn json_lines(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let stub = Stub::start(transport, |mut call| {
         call.respond("quote \" newline \n ä");
         call.respond("");
         call.end();
@@ -81,9 +81,9 @@ fn json_lines(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn quiet_is_a_summary_in_text(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn quiet_is_a_summary_in_text(#[values(Clear, Tls, MutualTls)] transport: Transport) {
     for format in ["tutorial", "text"] {
-        let lines = output(&tutorial(wire), &["--quiet", "--format", format]);
+        let lines = output(&tutorial(transport), &["--quiet", "--format", format]);
         assert_eq!(lines.len(), 1);
         let start = "5 responses, 95 bytes, first after ";
         assert!(lines[0].starts_with(start), "{lines:?}");
@@ -95,9 +95,9 @@ fn quiet_is_a_summary_in_text(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn quiet_is_a_summary_in_json(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn quiet_is_a_summary_in_json(#[values(Clear, Tls, MutualTls)] transport: Transport) {
     let lines = output(
-        &tutorial(wire),
+        &tutorial(transport),
         &["--quiet", "--format", "json", "--id", "1,1,1"],
     );
     assert_eq!(lines.len(), 1);
@@ -111,9 +111,11 @@ fn quiet_is_a_summary_in_json(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn a_response_is_printed_before_the_next_one_arrives(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_response_is_printed_before_the_next_one_arrives(
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
+) {
     let (next, turn) = bounded::<()>(0);
-    let stub = Stub::start(wire, move |mut call| {
+    let stub = Stub::start(transport, move |mut call| {
         for k in 0..3 {
             call.respond(&k.to_string());
             turn.recv_timeout(TEST_TIMEOUT).unwrap();
@@ -129,8 +131,8 @@ fn a_response_is_printed_before_the_next_one_arrives(#[values(Clear, Tls, Mutual
 }
 
 #[rstest]
-fn every_response_of_a_burst_is_printed(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let stub = Stub::start(wire, |mut call| {
+fn every_response_of_a_burst_is_printed(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let stub = Stub::start(transport, |mut call| {
         for k in 0..20_000 {
             call.respond(&k.to_string());
         }
@@ -144,8 +146,8 @@ fn every_response_of_a_burst_is_printed(#[values(Clear, Tls, MutualTls)] wire: W
 }
 
 #[rstest]
-fn large_responses_are_printed_completely(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let stub = Stub::start(wire, |mut call| {
+fn large_responses_are_printed_completely(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let stub = Stub::start(transport, |mut call| {
         call.respond(&"x".repeat(8 << 20));
         call.end();
     });
@@ -154,9 +156,9 @@ fn large_responses_are_printed_completely(#[values(Clear, Tls, MutualTls)] wire:
 }
 
 /// `client | head -1`: the client exits successfully and prints no error.
-fn assert_success_after_one_line(wire: Wire, arguments: &[&str]) {
+fn assert_success_after_one_line(transport: Transport, arguments: &[&str]) {
     let (over, seen) = bounded(2);
-    let stub = Stub::start(wire, move |mut call| {
+    let stub = Stub::start(transport, move |mut call| {
         while call.respond("more") {}
         let _ = over.send(()); // one is enough
     });
@@ -169,19 +171,19 @@ fn assert_success_after_one_line(wire: Wire, arguments: &[&str]) {
 }
 
 #[rstest]
-fn a_closed_pipe_is_a_success(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    assert_success_after_one_line(wire, &["--format", "text"]);
+fn a_closed_pipe_is_a_success(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    assert_success_after_one_line(transport, &["--format", "text"]);
 }
 
 #[rstest]
-fn a_closed_pipe_ends_all_calls(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_closed_pipe_ends_all_calls(#[values(Clear, Tls, MutualTls)] transport: Transport) {
     let quiet_one = |mut call: Call| {
         if call.id == 2 {
             return call.wait_until_over();
         }
         while call.respond("more") {}
     };
-    let stub = Stub::start(wire, quiet_one);
+    let stub = Stub::start(transport, quiet_one);
     let mut client = start(&stub, &["--format", "text", "--id", "1,2"]);
     assert_eq!(client.line(), "more");
     client.close_output();
@@ -190,8 +192,8 @@ fn a_closed_pipe_ends_all_calls(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn a_failed_write_is_a_failure(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let stub = tutorial(wire);
+fn a_failed_write_is_a_failure(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let stub = tutorial(transport);
     let script = r#"exec "$0" "$@" >/dev/full"#;
     let client = env!("CARGO_BIN_EXE_client");
     let arguments = ["-c", script, client].map(String::from).into_iter();

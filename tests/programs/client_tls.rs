@@ -5,8 +5,8 @@ use std::path::Path;
 use crate::common::certificates::Authority;
 use crate::common::process::{Ended, Process};
 use crate::common::stub::{Call, Stub};
-use crate::common::wire::path;
-use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::transport::path;
+use crate::common::transport::Transport::{self, Clear, MutualTls, Tls};
 use crossbeam_channel::bounded;
 use rstest::rstest;
 
@@ -88,9 +88,9 @@ fn an_untrusted_client_certificate_is_reported() {
 }
 
 #[rstest]
-fn headers_reach_the_server(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn headers_reach_the_server(#[values(Clear, Tls, MutualTls)] transport: Transport) {
     let (tell, told) = bounded(1);
-    let stub = Stub::start(wire, move |call| {
+    let stub = Stub::start(transport, move |call| {
         tell.send(call.headers.clone()).unwrap();
         one(call);
     });

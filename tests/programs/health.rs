@@ -9,8 +9,8 @@ use crate::common::certificates::write_secret;
 use crate::common::process::TEST_TIMEOUT;
 use crate::common::proxy::Proxy;
 use crate::common::server::{send_raw, TestServer, FETCH};
-use crate::common::wire::path;
-use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::transport::path;
+use crate::common::transport::Transport::{self, Clear, MutualTls, Tls};
 use fanstream::engine::{receive, Capacity, ReceiveError, ReceiveTimeouts, Responses};
 use fanstream::proto::health::{HealthCheckRequest, HealthCheckResponse, HealthListRequest};
 use fanstream::proto::health_grpc::HealthClient;
@@ -73,8 +73,8 @@ impl Watch {
 }
 
 #[rstest]
-fn the_server_and_each_service_are_serving(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = TestServer::start(wire, &[]);
+fn the_server_and_each_service_are_serving(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let server = TestServer::start(transport, &[]);
     let channel = server.channel();
     for service in ["", STREAM, "grpc.health.v1.Health"] {
         assert_eq!(check(&channel, service), Ok(ServingStatus::SERVING));
@@ -94,8 +94,8 @@ fn the_server_and_each_service_are_serving(#[values(Clear, Tls, MutualTls)] wire
 }
 
 #[rstest]
-fn watches_see_the_drain_and_end(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = TestServer::start(wire, &["--step", "1h", "--grace", "1h"]);
+fn watches_see_the_drain_and_end(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let server = TestServer::start(transport, &["--step", "1h", "--grace", "1h"]);
     let channel = server.channel();
     let mut watches: Vec<_> = ["", STREAM, "other"]
         .map(|service| Watch::new(&channel, service))
@@ -119,8 +119,8 @@ fn watches_see_the_drain_and_end(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn watches_do_not_delay_shutdown(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = TestServer::start(wire, &["--grace", "1h"]);
+fn watches_do_not_delay_shutdown(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let server = TestServer::start(transport, &["--grace", "1h"]);
     let channel = server.channel();
     // One of them is never read.
     let stub = HealthClient::new(channel.clone());
@@ -159,8 +159,8 @@ fn one_peer_cannot_hold_all_watches() {
 }
 
 #[rstest]
-fn large_names_are_refused(#[values(Clear, Tls)] wire: Wire) {
-    let server = TestServer::start(wire, &["--step", "0s"]);
+fn large_names_are_refused(#[values(Clear, Tls)] transport: Transport) {
+    let server = TestServer::start(transport, &["--step", "0s"]);
     let channel = server.channel();
     let name = "x".repeat(1 << 20);
     let too_large = Err(RpcStatusCode::RESOURCE_EXHAUSTED);
@@ -170,11 +170,11 @@ fn large_names_are_refused(#[values(Clear, Tls)] wire: Wire) {
 }
 
 #[rstest]
-fn health_checks_need_a_token_too(#[values(Clear, Tls)] wire: Wire) {
+fn health_checks_need_a_token_too(#[values(Clear, Tls)] transport: Transport) {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("tokens");
     write_secret(&file, "secret");
-    let server = TestServer::start(wire, &["--token-file", &path(&file)]);
+    let server = TestServer::start(transport, &["--token-file", &path(&file)]);
     let refused = Err(RpcStatusCode::UNAUTHENTICATED);
     assert_eq!(check(&server.channel(), ""), refused);
     let shown = server.client(&["health", "--token-file", &path(&file)]);

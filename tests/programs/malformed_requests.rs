@@ -1,20 +1,20 @@
 //! Malformed requests: each ends with a status that names the fault, and other calls continue.
 
 use crate::common::server::{send_raw, TestServer, FETCH};
-use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::transport::Transport::{self, Clear, MutualTls, Tls};
 use grpcio::RpcStatusCode;
 use rstest::rstest;
 
 const GOOD: &[u8] = &[0x08, 0x01];
 
-fn server(wire: Wire) -> TestServer {
-    TestServer::start(wire, &["--step", "0s", "--log-level", "warn"])
+fn server(transport: Transport) -> TestServer {
+    TestServer::start(transport, &["--step", "0s", "--log-level", "warn"])
 }
 
 /// Sends a request that must fail, then a good one that must succeed.
 #[track_caller]
-fn refused(wire: Wire, request: Vec<u8>) -> grpcio::RpcStatus {
-    let server = server(wire);
+fn refused(transport: Transport, request: Vec<u8>) -> grpcio::RpcStatus {
+    let server = server(transport);
     let channel = server.channel();
     let (responses, status) = send_raw(&channel, FETCH, request);
     assert_eq!(responses, 0);
@@ -24,8 +24,8 @@ fn refused(wire: Wire, request: Vec<u8>) -> grpcio::RpcStatus {
 }
 
 #[rstest]
-fn a_truncated_request(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let status = refused(wire, vec![0x08]);
+fn a_truncated_request(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let status = refused(transport, vec![0x08]);
     assert_eq!(status.code(), RpcStatusCode::INTERNAL);
     let message = status.message();
     assert!(
@@ -35,47 +35,47 @@ fn a_truncated_request(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn a_field_of_another_type(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_field_of_another_type(#[values(Clear, Tls, MutualTls)] transport: Transport) {
     // Field 1 as a string.
-    let status = refused(wire, vec![0x0a, 0x01, b'1']);
+    let status = refused(transport, vec![0x0a, 0x01, b'1']);
     assert_eq!(status.code(), RpcStatusCode::INTERNAL);
     assert!(status.message().contains("protobuf.Request"), "{status:?}");
 }
 
 #[rstest]
-fn a_request_that_is_not_protobuf(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let status = refused(wire, b"GET / HTTP/1.1".to_vec());
+fn a_request_that_is_not_protobuf(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let status = refused(transport, b"GET / HTTP/1.1".to_vec());
     assert_eq!(status.code(), RpcStatusCode::INTERNAL);
 }
 
 #[rstest]
-fn unknown_fields_are_ignored(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = server(wire);
+fn unknown_fields_are_ignored(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let server = server(transport);
     // Field 15, a varint, before the id.
     let (responses, status) = send_raw(&server.channel(), FETCH, vec![0x78, 0x05, 0x08, 0x01]);
     assert_eq!((responses, status.code()), (5, RpcStatusCode::OK));
 }
 
 #[rstest]
-fn an_empty_request_has_the_id_0(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = server(wire);
+fn an_empty_request_has_the_id_0(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let server = server(transport);
     let (responses, status) = send_raw(&server.channel(), FETCH, Vec::new());
     assert_eq!((responses, status.code()), (5, RpcStatusCode::OK));
 }
 
 #[rstest]
-fn a_request_larger_than_allowed(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let status = refused(wire, vec![0; 5000]);
+fn a_request_larger_than_allowed(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let status = refused(transport, vec![0; 5000]);
     assert_eq!(status.code(), RpcStatusCode::RESOURCE_EXHAUSTED);
     let message = status.message();
     assert!(message.contains("4096"), "{message}");
 }
 
 #[rstest]
-fn the_size_limit_of_requests_is_exact(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn the_size_limit_of_requests_is_exact(#[values(Clear, Tls, MutualTls)] transport: Transport) {
     let flags = ["--step", "0s", "--log-level", "warn"];
     let server = TestServer::start(
-        wire,
+        transport,
         &[&flags[..], &["--max-request-bytes", "1000"]].concat(),
     );
     let channel = server.channel();
@@ -99,9 +99,9 @@ fn the_size_limit_of_requests_is_exact(#[values(Clear, Tls, MutualTls)] wire: Wi
 
 /// RUSTSEC-2024-0437: protobuf 2 recurses into unknown groups.
 #[rstest]
-fn three_million_nested_groups(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn three_million_nested_groups(#[values(Clear, Tls, MutualTls)] transport: Transport) {
     let server = TestServer::start(
-        wire,
+        transport,
         &[
             "--step",
             "0s",
@@ -121,8 +121,8 @@ fn three_million_nested_groups(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn an_unknown_method_and_an_unknown_service(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = server(wire);
+fn an_unknown_method_and_an_unknown_service(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let server = server(transport);
     let channel = server.channel();
     for method in [
         "/protobuf.StreamService/Fetch",
@@ -139,8 +139,8 @@ fn an_unknown_method_and_an_unknown_service(#[values(Clear, Tls, MutualTls)] wir
 }
 
 #[rstest]
-fn other_streams_are_unaffected(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = TestServer::start(wire, &["--step", "50ms", "--responses", "10"]);
+fn other_streams_are_unaffected(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let server = TestServer::start(transport, &["--step", "50ms", "--responses", "10"]);
     let channel = server.channel();
     let other = {
         let channel = channel.clone();

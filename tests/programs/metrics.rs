@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use crate::common::http::{connect, get, send, Reply};
 use crate::common::process::eventually;
 use crate::common::server::{send_raw, server, TestServer, FETCH};
-use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::transport::Transport::{self, Clear, MutualTls, Tls};
 use grpcio::RpcStatusCode;
 use rstest::rstest;
 
@@ -21,9 +21,9 @@ struct Watched {
 
 impl Watched {
     #[track_caller]
-    fn start(wire: Wire, flags: &[&str]) -> Watched {
+    fn start(transport: Transport, flags: &[&str]) -> Watched {
         let all = ["--metrics", "127.0.0.1:0"].iter().chain(flags);
-        let server = TestServer::start(wire, &all.copied().collect::<Vec<_>>());
+        let server = TestServer::start(transport, &all.copied().collect::<Vec<_>>());
         let metrics = server.process.line();
         Watched {
             metrics: metrics.strip_prefix("metrics on ").unwrap().into(),
@@ -68,8 +68,13 @@ fn with_code(code: &str) -> String {
 }
 
 #[rstest]
-fn calls_are_counted_under_the_standard_names(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let watched = Watched::start(wire, &["--responses", "7", "--step", "0s", "--size", "100"]);
+fn calls_are_counted_under_the_standard_names(
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
+) {
+    let watched = Watched::start(
+        transport,
+        &["--responses", "7", "--step", "0s", "--size", "100"],
+    );
     assert_eq!(watched.sample("grpc_server_started_total", LABELS), 0.0);
     let client = watched.server.client(&["--id", "1,2,3", "--quiet"]).end();
     assert_eq!(client.code, Some(0));
@@ -93,9 +98,9 @@ fn calls_are_counted_under_the_standard_names(#[values(Clear, Tls, MutualTls)] w
 }
 
 #[rstest]
-fn a_running_stream_is_counted(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_running_stream_is_counted(#[values(Clear, Tls, MutualTls)] transport: Transport) {
     let flags = ["--responses", "1000000", "--step", "0s", "--size", "64KiB"];
-    let watched = Watched::start(wire, &flags);
+    let watched = Watched::start(transport, &flags);
     // Nothing reads its output after the first line, so it stalls.
     let mut client = watched.server.client(&["--format", "text"]);
     client.line();
@@ -122,9 +127,9 @@ fn a_running_stream_is_counted(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn a_stalled_reader_is_visible(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_stalled_reader_is_visible(#[values(Clear, Tls, MutualTls)] transport: Transport) {
     let flags = ["--responses", "1000000", "--step", "0s", "--size", "64KiB"];
-    let watched = Watched::start(wire, &flags);
+    let watched = Watched::start(transport, &flags);
     let channel = watched.server.channel();
     // A stream that is never polled accepts no more than its window.
     let stub = fanstream::proto::stream_grpc::StreamServiceClient::new(channel);
@@ -138,13 +143,13 @@ fn a_stalled_reader_is_visible(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn refused_calls_are_counted_by_reason(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn refused_calls_are_counted_by_reason(#[values(Clear, Tls, MutualTls)] transport: Transport) {
     let directory = tempfile::tempdir().unwrap();
     let tokens = directory.path().join("tokens");
     std::fs::write(&tokens, "known\n").unwrap();
     let tokens = tokens.to_str().unwrap();
     let flags = ["--max-streams", "1", "--step", "1h", "--token-file", tokens];
-    let watched = Watched::start(wire, &flags);
+    let watched = Watched::start(transport, &flags);
     let (_, status) = send_raw(&watched.server.channel(), FETCH, Vec::new());
     assert_eq!(status.code(), RpcStatusCode::UNAUTHENTICATED);
     let refused = "fanstream_refused_calls_total";
@@ -163,8 +168,8 @@ fn refused_calls_are_counted_by_reason(#[values(Clear, Tls, MutualTls)] wire: Wi
 }
 
 #[rstest]
-fn an_exceeded_deadline_is_counted(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let watched = Watched::start(wire, &["--step", "1h"]);
+fn an_exceeded_deadline_is_counted(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let watched = Watched::start(transport, &["--step", "1h"]);
     let client = watched.server.client(&["--timeout", "300ms"]).end();
     assert_eq!(client.code, Some(4));
     watched.eventually("fanstream_open_streams", LABELS, |n| n == 0.0);

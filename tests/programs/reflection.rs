@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::common::process::{eventually, TEST_TIMEOUT};
 use crate::common::proxy::Proxy;
 use crate::common::server::TestServer;
-use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::transport::Transport::{self, Clear, MutualTls, Tls};
 use fanstream::proto::reflection::{
     ExtensionRequest, ServerReflectionRequest,
     ServerReflectionRequest_oneof_message_request as Asked, ServerReflectionResponse,
@@ -102,10 +102,10 @@ fn symbol(name: &str) -> Asked {
 
 #[rstest]
 fn both_versions_list_the_services_and_their_files(
-    #[values(Clear, Tls, MutualTls)] wire: Wire,
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
     #[values(V1, V1ALPHA)] version: &'static str,
 ) {
-    let server = TestServer::start(wire, &[]);
+    let server = TestServer::start(transport, &[]);
     let mut call = Call::new(&server.channel(), version);
     let listed = call.ask(Some(Asked::list_services("*".into()))).unwrap();
     let Answer::list_services_response(listed) = listed else {
@@ -198,8 +198,8 @@ fn an_unknown_symbol_is_not_found(#[values(V1, V1ALPHA)] version: &'static str) 
 }
 
 #[rstest]
-fn open_calls_do_not_delay_shutdown(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = TestServer::start(wire, &["--grace", "1h"]);
+fn open_calls_do_not_delay_shutdown(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let server = TestServer::start(transport, &["--grace", "1h"]);
     let mut call = Call::new(&server.channel(), V1);
     assert!(call.files(symbol("protobuf.Request")).is_ok());
     server.process.signal("-TERM");

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::common::process::{eventually, Ended, Process};
 use crate::common::server::{send_raw, server, TestServer, FETCH};
-use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::transport::Transport::{self, Clear, MutualTls, Tls};
 use grpcio::RpcStatusCode;
 use rstest::rstest;
 
@@ -23,9 +23,9 @@ fn without_stamp(line: &str) -> &str {
 }
 
 #[rstest]
-fn the_log_equals_the_tutorials(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn the_log_equals_the_tutorials(#[values(Clear, Tls, MutualTls)] transport: Transport) {
     // Long enough that workers finish in order, even on a busy machine.
-    let server = TestServer::start(wire, &["--step", "100ms"]);
+    let server = TestServer::start(transport, &["--step", "100ms"]);
     let client = server.client(&["--id", "7"]).end();
     assert_eq!(client.code, Some(0));
     server.process.signal("-TERM");
@@ -47,8 +47,8 @@ fn the_log_equals_the_tutorials(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn the_log_can_be_json(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = TestServer::start(wire, &["--step", "0s", "--log-format", "json"]);
+fn the_log_can_be_json(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let server = TestServer::start(transport, &["--step", "0s", "--log-format", "json"]);
     server.client(&[]).end();
     server.process.signal("-TERM");
     let errors = server.process.end().errors;
@@ -62,16 +62,16 @@ fn the_log_can_be_json(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn log_level_warn_is_silent(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = TestServer::start(wire, &["--step", "0s", "--log-level", "warn"]);
+fn log_level_warn_is_silent(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let server = TestServer::start(transport, &["--step", "0s", "--log-level", "warn"]);
     server.client(&[]).end();
     server.process.signal("-TERM");
     assert!(server.process.end().errors.is_empty());
 }
 
 #[rstest]
-fn responses_come_a_step_apart(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = TestServer::start(wire, &["--responses", "3", "--step", "100ms"]);
+fn responses_come_a_step_apart(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let server = TestServer::start(transport, &["--responses", "3", "--step", "100ms"]);
     let began = Instant::now();
     let client = server.client(&["--format", "text"]);
     for k in 0..3 {
@@ -82,16 +82,18 @@ fn responses_come_a_step_apart(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn results_have_the_requested_size(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = TestServer::start(wire, &["--size", "64KiB", "--step", "0s"]);
+fn results_have_the_requested_size(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let server = TestServer::start(transport, &["--size", "64KiB", "--step", "0s"]);
     let text = server.client(&["--format", "text"]).end();
     assert_eq!(text.output.len(), 5);
     assert!(text.output.iter().all(|line| line.len() == 65536));
 }
 
 #[rstest]
-fn localhost_binds_all_its_addresses_on_one_port(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = TestServer::listen(wire, "localhost:0", &["--step", "0s"]);
+fn localhost_binds_all_its_addresses_on_one_port(
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
+) {
+    let server = TestServer::listen(transport, "localhost:0", &["--step", "0s"]);
     let port: u16 = server
         .address
         .strip_prefix("localhost:")
@@ -115,17 +117,17 @@ fn a_public_cleartext_address_causes_a_warning() {
 }
 
 #[rstest]
-fn a_unix_socket_is_served_and_removed(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_unix_socket_is_served_and_removed(#[values(Clear, Tls, MutualTls)] transport: Transport) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("socket");
     let address = format!("unix:{}", path.display());
-    let line = wire.lay();
+    let setup = transport.set_up();
     let flags = ["--listen", &address, "--step", "0s"].map(String::from);
-    let flags = [&flags[..], &line.server_flags()].concat();
+    let flags = [&flags[..], &setup.server_flags()].concat();
     let server = server(flags.iter().map(String::as_str));
     eventually(|| path.exists().then_some(()));
     let flags = ["--addr", &address, "--wait-for-ready"].map(String::from);
-    let flags = [&flags[..], &line.client_flags()].concat();
+    let flags = [&flags[..], &setup.client_flags()].concat();
     let client = Process::start(env!("CARGO_BIN_EXE_client"), flags).end();
     assert_eq!(client.code, Some(0), "{client:?}");
     server.signal("-INT");
@@ -240,8 +242,10 @@ fn wrong_flags_are_named() {
 }
 
 #[rstest]
-fn a_stream_beyond_the_maximum_is_resource_exhausted(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = TestServer::start(wire, &["--max-streams", "1", "--step", "1h"]);
+fn a_stream_beyond_the_maximum_is_resource_exhausted(
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
+) {
+    let server = TestServer::start(transport, &["--max-streams", "1", "--step", "1h"]);
     let first = server.client(&[]);
     first.line();
     let second = server.client(&[]).end();
@@ -253,9 +257,9 @@ fn a_stream_beyond_the_maximum_is_resource_exhausted(#[values(Clear, Tls, Mutual
 }
 
 #[rstest]
-fn streams_beyond_the_connection_limit_wait(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn streams_beyond_the_connection_limit_wait(#[values(Clear, Tls, MutualTls)] transport: Transport) {
     let server = TestServer::start(
-        wire,
+        transport,
         &["--max-streams-per-connection", "1", "--step", "50ms"],
     );
     let ended = server.client(&["--id", "1-4", "--format", "text"]).end();
@@ -272,8 +276,8 @@ fn streams_beyond_the_connection_limit_wait(#[values(Clear, Tls, MutualTls)] wir
 }
 
 #[rstest]
-fn large_requests_can_be_allowed(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = TestServer::start(wire, &["--step", "0s", "--max-request-bytes", "1MiB"]);
+fn large_requests_can_be_allowed(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let server = TestServer::start(transport, &["--step", "0s", "--max-request-bytes", "1MiB"]);
     // The id, then an unknown field of 100,000 bytes.
     let mut request = vec![0x08, 0x01, 0x7a, 0xa0, 0x8d, 0x06];
     request.extend(vec![0; 100_000]);

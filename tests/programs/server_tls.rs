@@ -10,8 +10,8 @@ use std::time::Duration;
 use crate::common::certificates::{write_secret, Authority, Files};
 use crate::common::process::{eventually, Process, TEST_TIMEOUT};
 use crate::common::server::{server, TestServer};
-use crate::common::wire::Wire::{MutualTls, Tls};
-use crate::common::wire::{path, SERVER_NAMES};
+use crate::common::transport::Transport::{MutualTls, Tls};
+use crate::common::transport::{path, SERVER_NAMES};
 use fanstream::address::Address;
 use fanstream::client::{Client, ClientConfig};
 use fanstream::engine::{receive, Capacity, ReceiveTimeouts, Responses, StreamsConfig};
@@ -48,7 +48,7 @@ fn certificate(file: &Path) -> X509 {
 fn a_server_shows_its_certificate_and_speaks_http_2() {
     let server = TestServer::start(Tls, &[]);
     let (shown, agreed) = shown(&server.address);
-    let flags = server.line.server_flags();
+    let flags = server.setup.server_flags();
     assert!(shown == certificate(flags[1].as_ref()));
     assert_eq!(agreed.as_deref(), Some(&b"h2"[..]));
 }
@@ -136,7 +136,7 @@ fn certificates_change_under_200_streams_that_lose_nothing() {
 #[test]
 fn a_mismatched_new_pair_is_reported_once_and_ignored() {
     let server = TestServer::start(Tls, &[]);
-    let flags = server.line.server_flags();
+    let flags = server.setup.server_flags();
     let (pem, key) = (Path::new(&flags[1]), Path::new(&flags[3]));
     let old = certificate(pem);
     let (new_pem, new_key) = Authority::new().issue(&SERVER_NAMES);
@@ -165,7 +165,7 @@ fn a_client_authority_can_be_added_later() {
     let authority = Authority::new();
     let files = authority.issue_files(directory.path(), "client", &["client.test"]);
     let (pem, key) = (path(&files.certificate), path(&files.key));
-    let ca = &server.line.client_flags()[2];
+    let ca = &server.setup.client_flags()[2];
     let connect = || {
         let flags = ["--addr", &server.address, "--tls", "--ca", ca];
         let identity = ["--cert", &pem, "--key", &key];
@@ -173,7 +173,7 @@ fn a_client_authority_can_be_added_later() {
         Process::start(client, [&flags[..], &identity].concat()).end()
     };
     assert_eq!(connect().code, Some(3));
-    let client_ca = &server.line.server_flags()[5];
+    let client_ca = &server.setup.server_flags()[5];
     let old = fs::read_to_string(ca).unwrap();
     // The clients trust the same file, so the first authority stays in it.
     let new = fs::read_to_string(authority.write(&directory.path().join("ca"))).unwrap();
@@ -184,7 +184,7 @@ fn a_client_authority_can_be_added_later() {
 #[test]
 fn a_client_without_a_certificate_is_refused() {
     let server = TestServer::start(MutualTls, &[]);
-    let ca = &server.line.client_flags()[2];
+    let ca = &server.setup.client_flags()[2];
     let flags = ["--addr", &server.address, "--tls", "--ca", ca];
     let ended = Process::start(env!("CARGO_BIN_EXE_client"), flags).end();
     assert_eq!(ended.code, Some(3), "{ended:?}");

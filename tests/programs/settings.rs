@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::common::process::{Ended, Process};
 use crate::common::server::server;
-use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::transport::Transport::{self, Clear, MutualTls, Tls};
 use rstest::rstest;
 use tempfile::TempDir;
 
@@ -44,17 +44,17 @@ fn run_in(environment: &[&str], program: &str, arguments: &[&str]) -> Ended {
 }
 
 #[rstest]
-fn files_configure_server_and_client(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn files_configure_server_and_client(#[values(Clear, Tls, MutualTls)] transport: Transport) {
     let directory = tempfile::tempdir().unwrap();
-    let line = wire.lay();
-    let of_server = as_toml(&line.server_flags());
+    let setup = transport.set_up();
+    let of_server = as_toml(&setup.server_flags());
     let of_server =
         "listen = \"127.0.0.1:0\"\nstep = \"0s\"\nresponses = 2\n".to_string() + &of_server;
     let of_server = file(&directory, "server.toml", &of_server);
     let server = server(["--config", &of_server]);
     let listening = server.line();
     let address = listening.strip_prefix("listening on ").unwrap();
-    let of_client = as_toml(&line.client_flags());
+    let of_client = as_toml(&setup.client_flags());
     let of_client = format!("addr = \"{address}\"\nformat = \"text\"\nid = [3]\n{of_client}");
     let of_client = file(&directory, "client.toml", &of_client);
     let ended = run(CLIENT, &["--config", &of_client]);
@@ -109,14 +109,16 @@ fn an_unusable_file_is_reported_with_its_setting() {
 }
 
 #[rstest]
-fn check_config_prints_a_file_that_can_be_read_back(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn check_config_prints_a_file_that_can_be_read_back(
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
+) {
     let directory = tempfile::tempdir().unwrap();
-    let line = wire.lay();
+    let setup = transport.set_up();
     for (program, flags, sure) in [
-        (SERVER, line.server_flags(), "step = \"1s\"  # default"),
+        (SERVER, setup.server_flags(), "step = \"1s\"  # default"),
         (
             CLIENT,
-            line.client_flags(),
+            setup.client_flags(),
             "take = 3  # environment: FANSTREAM_CLIENT_TAKE",
         ),
     ] {

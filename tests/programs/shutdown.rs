@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::common::process::eventually;
 use crate::common::server::TestServer;
-use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::transport::Transport::{self, Clear, MutualTls, Tls};
 use fanstream::engine::{receive, Capacity, ReceiveError, ReceiveTimeouts, Responses};
 use fanstream::proto::stream::{Request, Response};
 use fanstream::proto::stream_grpc::StreamServiceClient;
@@ -44,8 +44,10 @@ fn end(responses: Responses<Response>) -> (usize, Option<grpcio::RpcStatus>) {
 }
 
 #[rstest]
-fn streams_that_end_within_the_grace_are_complete(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = TestServer::start(wire, &["--step", "100ms"]);
+fn streams_that_end_within_the_grace_are_complete(
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
+) {
+    let server = TestServer::start(transport, &["--step", "100ms"]);
     let channel = server.channel();
     let mut open: Vec<_> = (0..20).map(|_| call(&channel)).collect();
     for stream in &mut open {
@@ -59,8 +61,10 @@ fn streams_that_end_within_the_grace_are_complete(#[values(Clear, Tls, MutualTls
 }
 
 #[rstest]
-fn streams_beyond_the_grace_end_with_unavailable(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = TestServer::start(wire, &["--step", "1h", "--grace", "200ms"]);
+fn streams_beyond_the_grace_end_with_unavailable(
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
+) {
+    let server = TestServer::start(transport, &["--step", "1h", "--grace", "200ms"]);
     let channel = server.channel();
     let mut stream = call(&channel);
     assert!(stream.next().unwrap().is_ok());
@@ -84,7 +88,7 @@ fn streams_beyond_the_grace_end_with_unavailable(#[values(Clear, Tls, MutualTls)
 }
 
 #[rstest]
-fn stalled_readers_do_not_delay_shutdown(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn stalled_readers_do_not_delay_shutdown(#[values(Clear, Tls, MutualTls)] transport: Transport) {
     let flags = [
         "--size",
         "64KiB",
@@ -95,7 +99,7 @@ fn stalled_readers_do_not_delay_shutdown(#[values(Clear, Tls, MutualTls)] wire: 
         "--grace",
         "200ms",
     ];
-    let server = TestServer::start(wire, &flags);
+    let server = TestServer::start(transport, &flags);
     let channel = server.channel();
     let mut stalled: Vec<_> = (0..10).map(|_| call(&channel)).collect();
     for stream in &mut stalled {
@@ -116,8 +120,8 @@ fn stalled_readers_do_not_delay_shutdown(#[values(Clear, Tls, MutualTls)] wire: 
 }
 
 #[rstest]
-fn a_draining_server_takes_no_new_calls(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = TestServer::start(wire, &["--step", "1h", "--grace", "20s"]);
+fn a_draining_server_takes_no_new_calls(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let server = TestServer::start(transport, &["--step", "1h", "--grace", "20s"]);
     let channel = server.channel();
     let mut open = call(&channel);
     assert!(open.next().unwrap().is_ok());
@@ -127,7 +131,7 @@ fn a_draining_server_takes_no_new_calls(#[values(Clear, Tls, MutualTls)] wire: W
         let poll = Arc::new(Environment::new(1));
         // Not shared with a channel whose poll thread has ended.
         let builder = ChannelBuilder::new(poll).use_local_subchannel_pool(true);
-        let fresh = server.line.connect(builder, &server.address);
+        let fresh = server.setup.connect(builder, &server.address);
         let mut refused = call(&fresh);
         match refused.next() {
             Some(Err(ReceiveError::Status(status))) => Some(status),
@@ -140,8 +144,8 @@ fn a_draining_server_takes_no_new_calls(#[values(Clear, Tls, MutualTls)] wire: W
 }
 
 #[rstest]
-fn a_second_signal_exits_at_once(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = TestServer::start(wire, &["--step", "1h", "--grace", "1h"]);
+fn a_second_signal_exits_at_once(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let server = TestServer::start(transport, &["--step", "1h", "--grace", "1h"]);
     let channel = server.channel();
     let mut open = call(&channel);
     assert!(open.next().unwrap().is_ok());

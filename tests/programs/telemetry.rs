@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::common::collector::{spans, Collector};
 use crate::common::process::Ended;
 use crate::common::server::TestServer;
-use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::transport::Transport::{self, Clear, MutualTls, Tls};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use rstest::rstest;
@@ -37,8 +37,8 @@ fn calls_of(errors: &[String]) -> Vec<serde_json::Value> {
 }
 
 #[rstest]
-fn a_call_is_one_line_of_json(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = TestServer::start(wire, &["--step", "0s", "--log-format", "json"]);
+fn a_call_is_one_line_of_json(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let server = TestServer::start(transport, &["--step", "0s", "--log-format", "json"]);
     let header = traceparent("01");
     let client = server.client(&["--id", "7", "-H", &header]).end();
     assert_eq!(client.code, Some(0));
@@ -68,8 +68,8 @@ fn a_call_is_one_line_of_json(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn a_call_is_one_line_of_text(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = TestServer::start(wire, &["--step", "0s", "--log-format", "text"]);
+fn a_call_is_one_line_of_text(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let server = TestServer::start(transport, &["--step", "0s", "--log-format", "text"]);
     server.client(&["--id", "7,8"]).end();
     let errors = stop(server);
     let calls: Vec<_> = errors.iter().filter(|l| l.contains("call ended")).collect();
@@ -85,17 +85,17 @@ fn a_call_is_one_line_of_text(#[values(Clear, Tls, MutualTls)] wire: Wire) {
 }
 
 #[rstest]
-fn a_malformed_traceparent_is_ignored(#[values(Clear, Tls, MutualTls)] wire: Wire) {
-    let server = TestServer::start(wire, &["--step", "0s", "--log-format", "json"]);
+fn a_malformed_traceparent_is_ignored(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let server = TestServer::start(transport, &["--step", "0s", "--log-format", "json"]);
     let client = server.client(&["-H", "traceparent: 00-1-2-01"]).end();
     assert_eq!(client.code, Some(0));
     assert!(calls_of(&stop(server))[0].get("trace_id").is_none());
 }
 
 #[rstest]
-fn a_refused_call_is_logged_with_its_reason(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_refused_call_is_logged_with_its_reason(#[values(Clear, Tls, MutualTls)] transport: Transport) {
     let flags = ["--step", "1h", "--max-streams", "1", "--log-format", "json"];
-    let server = TestServer::start(wire, &[&flags[..], &["--grace", "0s"]].concat());
+    let server = TestServer::start(transport, &[&flags[..], &["--grace", "0s"]].concat());
     // The second one to arrive is refused.
     let _clients = ["1", "2"].map(|id| server.client(&["--id", id]));
     let call = loop {
@@ -134,10 +134,10 @@ fn attribute(span: &Span, key: &str) -> Value {
 }
 
 #[rstest]
-fn a_call_is_a_span_under_its_parent(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_call_is_a_span_under_its_parent(#[values(Clear, Tls, MutualTls)] transport: Transport) {
     let collector = Collector::start();
     let flags = ["--step", "0s", "--otlp", &collector.url];
-    let server = TestServer::start(wire, &flags);
+    let server = TestServer::start(transport, &flags);
     let header = traceparent("01");
     let client = server.client(&["--id", "7", "-H", &header]).end();
     assert_eq!(client.code, Some(0));

@@ -2,7 +2,7 @@
 
 use crate::common::process::{Ended, Process};
 use crate::common::server::TestServer;
-use crate::common::wire::Wire::Clear;
+use crate::common::transport::Transport::Clear;
 
 const RED: &str = "\u{1b}[1m\u{1b}[31m";
 const ESCAPE: char = '\u{1b}';

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use crate::common::certificates::write_secret;
 use crate::common::process::{eventually, Ended, Process};
 use crate::common::server::{send_raw, TestServer, FETCH};
-use crate::common::wire::path;
-use crate::common::wire::Wire::{self, Clear, MutualTls, Tls};
+use crate::common::transport::path;
+use crate::common::transport::Transport::{self, Clear, MutualTls, Tls};
 use grpcio::RpcStatusCode;
 use rstest::rstest;
 use tempfile::TempDir;
@@ -21,8 +21,8 @@ fn tokens(text: &str) -> (TempDir, PathBuf) {
     (directory, file)
 }
 
-fn server(wire: Wire, tokens: &str) -> TestServer {
-    TestServer::start(wire, &["--step", "0s", "--token-file", tokens])
+fn server(transport: Transport, tokens: &str) -> TestServer {
+    TestServer::start(transport, &["--step", "0s", "--token-file", tokens])
 }
 
 #[track_caller]
@@ -34,10 +34,10 @@ fn unauthenticated(ended: &Ended, why: &str) {
 }
 
 #[rstest]
-fn a_call_needs_a_known_token(#[values(Clear, Tls, MutualTls)] wire: Wire) {
+fn a_call_needs_a_known_token(#[values(Clear, Tls, MutualTls)] transport: Transport) {
     let (_known, file) = tokens("# of ours\nfirst\nsecond\n");
     let file = path(&file);
-    let server = server(wire, &file);
+    let server = server(transport, &file);
     let header = |value| ["-H", value];
     for good in ["authorization: Bearer second", "Authorization:bearer first"] {
         assert_eq!(server.client(&header(good)).end().code, Some(0), "{good}");

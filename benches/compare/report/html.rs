@@ -30,8 +30,10 @@ pub fn write(report: &Report) -> String {
                     h2 { "Goals" }
                     (goals(&report.goals))
                 }
-                h2 { "Where we lose" }
-                (list(&report.losses, "Nowhere in this run."))
+                @if let Some(losses) = &report.losses {
+                    h2 { "Where we lose" }
+                    (list(losses, "Nowhere in this run."))
+                }
                 @for section in &report.sections { (write_section(section)) }
                 h2 { "Correctness" }
                 p { (report.checks) }

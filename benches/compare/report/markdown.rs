@@ -10,8 +10,10 @@ pub fn write(report: &Report) -> String {
     if !report.goals.rows.is_empty() {
         text += &format!("\n## Goals\n\n{}\n", report.goals.to_markdown());
     }
-    text += "\n## Where we lose\n\n";
-    text += &list(&report.losses, "Nowhere in this run.");
+    if let Some(losses) = &report.losses {
+        text += "\n## Where we lose\n\n";
+        text += &list(losses, "Nowhere in this run.");
+    }
     for section in &report.sections {
         text += &write_section(section);
     }

@@ -6,8 +6,10 @@ use comfy_table::{presets, Table as TextTable};
 pub struct Report {
     /// The date, commit, machine and settings.
     pub facts: Vec<(String, String)>,
+    /// Empty after a smoke, whose runs are too short for verdicts.
     pub goals: Table,
-    pub losses: Vec<String>,
+    /// `None` after a smoke.
+    pub losses: Option<Vec<String>>,
     pub sections: Vec<Section>,
     pub failures: Vec<(String, String)>,
     pub checks: String,

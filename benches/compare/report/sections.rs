@@ -30,13 +30,15 @@ pub fn report(results: &Results) -> Result<Report> {
         .into_iter()
         .map(|failure| (failure.what, failure.why));
     let (checks, fine) = results.checks();
+    let is_smoke = results.header().settings.effort == Effort::Smoke;
     Ok(Report {
         facts: words::facts(results),
-        goals: match results.header().settings.effort {
-            Effort::Smoke => Table::default(),
-            _ => goals(&outcomes(results)),
+        goals: if is_smoke {
+            Table::default()
+        } else {
+            goals(&outcomes(results))
         },
-        losses: words::losses(results),
+        losses: (!is_smoke).then(|| words::losses(results)),
         sections: sections.collect::<Result<_>>()?,
         failures: failures.collect(),
         checks: format!(

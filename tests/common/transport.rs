@@ -1,5 +1,5 @@
-//! The transport between client and server. Every test of an RPC takes a [`Wire`] and runs over
-//! each: `#[rstest] fn it_works(#[values(Clear, Tls, MutualTls)] wire: Wire)`.
+//! The transport between client and server. Every test of an RPC takes a [`Transport`] and runs over
+//! each: `#[rstest] fn it_works(#[values(Clear, Tls, MutualTls)] transport: Transport)`.
 
 #![allow(dead_code)] // each test program uses its part of it
 
@@ -14,16 +14,16 @@ use tempfile::TempDir;
 use super::certificates::{Authority, Files};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wire {
+pub enum Transport {
     Clear,
     Tls,
     MutualTls,
 }
 
-impl Wire {
+impl Transport {
     /// Sets the transport up, with new certificates.
-    pub fn lay(self) -> Line {
-        let certificates = (self != Wire::Clear).then(|| {
+    pub fn set_up(self) -> TransportSetup {
+        let certificates = (self != Transport::Clear).then(|| {
             let directory = tempfile::tempdir().unwrap();
             let authority = Authority::new();
             authority.write(&directory.path().join("ca.pem"));
@@ -33,8 +33,8 @@ impl Wire {
                 directory,
             }
         });
-        Line {
-            wire: self,
+        TransportSetup {
+            transport: self,
             certificates,
         }
     }
@@ -44,8 +44,8 @@ impl Wire {
 pub const SERVER_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 /// The transport between one server and its clients. Dropping it deletes the files.
-pub struct Line {
-    wire: Wire,
+pub struct TransportSetup {
+    transport: Transport,
     certificates: Option<Certificates>,
 }
 
@@ -61,7 +61,7 @@ impl Certificates {
     }
 }
 
-impl Line {
+impl TransportSetup {
     /// Flags of the `server` binary.
     pub fn server_flags(&self) -> Vec<String> {
         let Some(certificates) = &self.certificates else {
@@ -74,7 +74,7 @@ impl Line {
             "--tls-key".into(),
             path(key),
         ];
-        if self.wire == Wire::MutualTls {
+        if self.transport == Transport::MutualTls {
             flags.extend(["--tls-client-ca".into(), certificates.ca()]);
         }
         flags
@@ -86,7 +86,7 @@ impl Line {
             return Vec::new();
         };
         let mut flags = vec!["--tls".into(), "--ca".into(), certificates.ca()];
-        if self.wire == Wire::MutualTls {
+        if self.transport == Transport::MutualTls {
             let Files { certificate, key } = &certificates.client;
             flags.extend([
                 "--cert".into(),
@@ -106,7 +106,7 @@ impl Line {
         let Files { certificate, key } = &certificates.server;
         let mut builder = ServerCredentialsBuilder::new()
             .add_cert(fs::read(certificate).unwrap(), fs::read(key).unwrap());
-        if self.wire == Wire::MutualTls {
+        if self.transport == Transport::MutualTls {
             builder = builder.root_cert(
                 fs::read(certificates.ca()).unwrap(),
                 CertificateRequestType::RequestAndRequireClientCertificateAndVerify,
@@ -122,7 +122,7 @@ impl Line {
         };
         let mut credentials =
             ChannelCredentialsBuilder::new().root_cert(fs::read(certificates.ca()).unwrap());
-        if self.wire == Wire::MutualTls {
+        if self.transport == Transport::MutualTls {
             let Files { certificate, key } = &certificates.client;
             credentials = credentials.cert(fs::read(certificate).unwrap(), fs::read(key).unwrap());
         }
