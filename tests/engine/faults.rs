@@ -170,12 +170,16 @@ fn open_and_cancel_delays_others_by_at_most_one_block(
         });
         Ok(Job::now(slow).into())
     });
-    // Over a separate connection: the C-core may refuse calls on one with many resets.
+    // New connections for the cancelled calls: the server refuses calls on one with 200 resets.
     let own = |channel: ChannelBuilder| channel.use_local_subchannel_pool(true);
-    let other = server.connect(&server.address, own);
+    let connect = || server.connect(&server.address, own);
+    let (mut cancelling, other) = (connect(), connect());
     let mut longest = Duration::ZERO;
     for id in 1..=calls {
-        let mut cancelled = server.call(id);
+        if id % 100 == 0 {
+            cancelling = connect();
+        }
+        let mut cancelled = server.call_over(&cancelling, id);
         // Every other call is cancelled at once.
         if id % 2 == 0 {
             until(|| server.streams.open() > 0);
