@@ -1,4 +1,4 @@
-//! Budget 4: the memory and threads of the server after calls are cancelled behind their first
+//! The memory and threads of the server after calls are cancelled behind their first
 //! response, with the rest not due for an hour. All calls are open at the peak, then all are
 //! cancelled. The second pass leaves out the memory that the allocator keeps. A test, not this
 //! file, covers that no producer runs after its call has ended.
@@ -28,7 +28,7 @@ const SLACK: u64 = 4_000_000;
 
 pub fn measure() -> Result<()> {
     heading(
-        4,
+        "cancelled",
         &format!("{CALLS} calls cancelled after their first response"),
     );
     println!("server {FLAGS}");

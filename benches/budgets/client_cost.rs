@@ -1,4 +1,4 @@
-//! Budget 2: the client's CPU time for a message, relative to `block_on_stream`. The server is
+//! The client's CPU time for a message, relative to `block_on_stream`. The server is
 //! faster than both clients and has a core of its own, so that neither waits for it.
 
 use std::env;
@@ -18,7 +18,10 @@ const AT_MOST: f64 = 3.0;
 const CHEAPER: f64 = 4.0;
 
 pub fn measure(rounds: u32) -> Result<()> {
-    heading(2, "client CPU per message, one stream at a time");
+    heading(
+        "client-cost",
+        "client CPU per message, one stream at a time",
+    );
     let (name, binary) = match go_server() {
         Some(binary) => ("grpc-go (benches/implementations/go)", binary),
         None => ("our own (no grpc-go server was built)", shipped_binary()?),

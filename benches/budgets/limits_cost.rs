@@ -1,4 +1,4 @@
-//! Budget 7: the server's CPU time for a message with all limits on, relative to a server without
+//! The server's CPU time for a message with all limits on, relative to a server without
 //! limits. Both send the same bytes to the same client, on a core each.
 
 use anyhow::Result;
@@ -21,7 +21,7 @@ const LIMITS: &str = "--max-streams-per-peer 1000 --rate-per-peer 1000/s --max-s
                       --memory-quota 1GiB";
 
 pub fn measure(rounds: u32) -> Result<()> {
-    heading(7, "server CPU per message, with all limits on");
+    heading("limits-cost", "server CPU per message, with all limits on");
     println!(
         "{CALLS} calls of {RESPONSES} tutorial-sized messages a round, after one to warm up; \
          server on core {SERVER_CORE}, client on another, a fresh server each time"

@@ -1,4 +1,4 @@
-//! Budget 3: many streams open at once, each with five responses a step apart: the lateness of
+//! Many streams open at once, each with five responses a step apart: the lateness of
 //! responses, and the memory and threads of the server. The client is this process on the same
 //! cores; its share of the lateness counts against the server.
 
@@ -40,7 +40,7 @@ pub fn measure(streams: usize, rate: usize) -> Result<()> {
         step.as_secs(),
         most = streams + 1,
     );
-    heading(3, &format!("{streams} streams open at once"));
+    heading("open-streams", &format!("{streams} streams open at once"));
     println!("server {flags}");
     println!("{CONNECTIONS} connections, {rate} calls started a second, client on the same cores");
 

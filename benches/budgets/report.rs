@@ -1,8 +1,8 @@
 //! Summarises and prints measurements. It measures nothing.
 
 /// Prints the heading of a budget.
-pub fn heading(number: u32, title: &str) {
-    println!("\n== {number}. {title}");
+pub fn heading(name: &str, title: &str) {
+    println!("\n== {name}: {title}");
 }
 
 /// Prints a target and its verdict.

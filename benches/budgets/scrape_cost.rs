@@ -1,4 +1,4 @@
-//! Budget 10: the cost of scraping the metrics of a server at full load. It scrapes ten times as
+//! The cost of scraping the metrics of a server at full load. It scrapes ten times as
 //! often as Prometheus at its fastest usual setting, to get a measurable effect.
 
 use std::io::{Read, Write};
@@ -24,7 +24,10 @@ const FLAGS: &str = "--listen 127.0.0.1:0 --responses 200000 --step 0s --log-lev
 const NAMES: [&str; 2] = ["unwatched", "scraped"];
 
 pub fn measure(rounds: u32) -> Result<()> {
-    heading(10, "server at full load, with metrics scraped and without");
+    heading(
+        "scrape-cost",
+        "server at full load, with metrics scraped and without",
+    );
     println!(
         "{CALLS} calls of {RESPONSES} tutorial-sized messages a round, after one to warm up; \
          server on core {SERVER_CORE}, client and scraper on core {CLIENT_CORE}"

@@ -1,4 +1,4 @@
-//! Budget 1: the server's CPU time for a message, relative to the minimum that the API allows. Both
+//! The server's CPU time for a message, relative to the minimum that the API allows. Both
 //! servers send the same bytes to the same client, on a core each.
 
 use std::path::PathBuf;
@@ -21,7 +21,10 @@ struct Variant {
 }
 
 pub fn measure(rounds: u32) -> Result<()> {
-    heading(1, "server CPU per message, one stream at a time");
+    heading(
+        "server-cost",
+        "server CPU per message, one stream at a time",
+    );
     println!(
         "{CALLS} calls of {RESPONSES} tutorial-sized messages a round, after one to warm up; \
          server on core {SERVER_CORE}, client on another, a fresh server each time"

@@ -1,4 +1,4 @@
-//! Budget 6: SIGTERM with live and stalled streams on the same connections. Some live streams can
+//! SIGTERM with live and stalled streams on the same connections. Some live streams can
 //! finish within the grace period and some cannot. The stalled streams are read only after the
 //! server has exited, to learn their status.
 
@@ -32,7 +32,7 @@ const HANG_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub fn measure() -> Result<()> {
     heading(
-        6,
+        "shutdown",
         &format!("SIGTERM with {LIVE} live and {STALLED} stalled streams"),
     );
     println!("server {FLAGS}");

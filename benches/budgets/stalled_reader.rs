@@ -1,4 +1,4 @@
-//! Budget 5: readers of large payloads beside a stalled reader that shares a connection with some
+//! Readers of large payloads beside a stalled reader that shares a connection with some
 //! of them. Rounds with and without it alternate, each on a fresh server, so that each has its own
 //! peak of memory.
 
@@ -31,7 +31,7 @@ const SLOWER_AT_MOST: f64 = 1.2;
 const MEMORY_AT_MOST: f64 = 20.0;
 
 pub fn measure(rounds: u32) -> Result<()> {
-    heading(5, "one reader that never reads");
+    heading("stalled-reader", "one reader that never reads");
     println!("server {FLAGS}");
     println!(
         "{READERS} readers on {CONNECTIONS} connections, {MESSAGES} messages ({:.0} MB) each; \

@@ -1,4 +1,4 @@
-//! Budget 9: the CPU time of server and client with TLS and mutual TLS, relative to clear text, per
+//! The CPU time of server and client with TLS and mutual TLS, relative to clear text, per
 //! message, call and connection. Each round measures all three.
 
 use std::process::Command;
@@ -75,7 +75,7 @@ const WORKS: [Work; 4] = [
 ];
 
 pub fn measure(rounds: u32) -> Result<()> {
-    heading(9, "TLS: CPU time relative to clear text");
+    heading("tls-cost", "TLS: CPU time relative to clear text");
     println!(
         "{rounds} rounds; server on core {SERVER_CORE}, client on core {CLIENT_CORE}, a fresh \
          server each time; median (least to most)"

@@ -1,4 +1,4 @@
-//! Budget 8: stalled streams under a write-stall timeout, beside a reader that keeps reading: they
+//! Stalled streams under a write-stall timeout, beside a reader that keeps reading: they
 //! end in time and not before, and the server frees their memory.
 //!
 //! A client learns that a stream has ended only by reading it, and then it is no longer stalled. So
@@ -37,7 +37,7 @@ const SLACK: u64 = 16_000_000;
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub fn measure() -> Result<()> {
-    heading(8, "stalled streams under a write-stall timeout");
+    heading("write-stall", "stalled streams under a write-stall timeout");
     println!("server {FLAGS}");
     println!("{STALLED} stalled streams on {CONNECTIONS} connections, with windows of 64 KiB");
     let server = shipped(&FLAGS.split_whitespace().collect::<Vec<_>>())?;

@@ -20,16 +20,16 @@ use super::strategy::batch;
 const LANES: usize = 8;
 
 /// Runs of each smaller batch before it counts as passing: a failure may be rare.
-const TRIES: usize = 20;
+const RETRIES: usize = 20;
 
 /// No further run starts after this time.
-const TRY_FOR: Duration = Duration::from_millis(1500);
+const RETRY_LIMIT: Duration = Duration::from_millis(1500);
 
 /// The most calls in a report.
-const FEW: usize = 4;
+const MAX_CALLS_REPORTED: usize = 4;
 
 /// The most violations in a report.
-const MANY: usize = 8;
+const MAX_VIOLATIONS_REPORTED: usize = 8;
 
 /// Unless `PROPTEST_MAX_SHRINK_TIME` says so.
 const SHRINK_MS: u32 = 120_000;
@@ -129,8 +129,8 @@ fn shrink(runner: &mut TestRunner, tree: Tree, found: &str) -> (Option<Batch>, S
             return Err(TestCaseError::fail(found.to_string()));
         }
         let began = Instant::now();
-        for _ in 0..TRIES {
-            if began.elapsed() > TRY_FOR {
+        for _ in 0..RETRIES {
+            if began.elapsed() > RETRY_LIMIT {
                 break;
             }
             let mut violations = run(&batch).violations;
@@ -149,7 +149,10 @@ fn shrink(runner: &mut TestRunner, tree: Tree, found: &str) -> (Option<Batch>, S
 }
 
 fn listed(violations: &[String]) -> String {
-    let listed = violations.iter().take(MANY).map(String::as_str);
+    let listed = violations
+        .iter()
+        .take(MAX_VIOLATIONS_REPORTED)
+        .map(String::as_str);
     listed.collect::<Vec<_>>().join("\n")
 }
 
@@ -170,7 +173,9 @@ impl Failure {
         let _ = writeln!(text, "the smallest batch found that does:");
         let _ = writeln!(text, "{:?}\n{:?}", batch.server, batch.event);
         for (number, call) in batch.calls.iter().enumerate() {
-            if batch.calls.len() <= FEW || self.why.contains(&format!("call #{number}:")) {
+            if batch.calls.len() <= MAX_CALLS_REPORTED
+                || self.why.contains(&format!("call #{number}:"))
+            {
                 let _ = writeln!(text, "#{number} {call:?}");
             }
         }
