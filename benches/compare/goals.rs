@@ -41,7 +41,7 @@ pub struct Outcome {
 }
 
 /// Everything that runs on gRPC's C-core, except for this project.
-const C_CORE: &[&str] = &["cpp-", "ccore", "naive", "python"];
+pub const C_CORE: &[&str] = &["cpp-", "ccore", "naive", "python"];
 
 fn goals() -> Vec<Goal> {
     use Metric::{Calls, ClientCpu, Late, Megabytes, ServerCpu, ServerMemory};

@@ -2,7 +2,9 @@
 
 use maud::{html, Markup, PreEscaped, DOCTYPE};
 
+use super::map::{Map, Standing};
 use super::model::{Part, Report, Section, Table};
+use crate::analysis::OURS;
 
 const STYLE: &str = include_str!("page.css");
 const TITLE: &str = "gRPC server streaming, compared";
@@ -26,10 +28,8 @@ pub fn write(report: &Report) -> String {
                     @for section in &report.sections { a href={ "#" (section.name) } { (section.name) } }
                     a href="#method" { "method" }
                 }
-                @if !report.goals.rows.is_empty() {
-                    h2 { "Goals" }
-                    (goals(&report.goals))
-                }
+                @for sentence in &report.verdict { p { (sentence) } }
+                @if let Some(all) = &report.map { (map(all)) }
                 @if let Some(losses) = &report.losses {
                     h2 { "Where we lose" }
                     (list(losses, "Nowhere in this run."))
@@ -47,6 +47,10 @@ pub fn write(report: &Report) -> String {
                 (list(&report.method, ""))
                 h2 { "Versions" }
                 div.scroll.prose { (table(&report.versions)) }
+                @if !report.goals.rows.is_empty() {
+                    h2 id="goals" { "Goals of this project" }
+                    (goals(&report.goals))
+                }
             }
         }
     };
@@ -83,6 +87,41 @@ fn table(table: &Table) -> Markup {
                     tr.ours[row.ours] { @for cell in &row.cells { td { (cell) } } }
                 }
             }
+        }
+    }
+}
+
+/// Rivals by workloads, coloured by the ratio.
+fn map(map: &Map) -> Markup {
+    let class = |standing| match standing {
+        Standing::MuchBetter => "much-better",
+        Standing::Better => "better",
+        Standing::Alike => "alike",
+        Standing::Worse => "worse",
+        Standing::MuchWorse => "much-worse",
+    };
+    html! {
+        div.scroll {
+            table.map {
+                thead { tr { th { (OURS) " as a multiple of" } @for implementation in &map.columns { th { (implementation) } } } }
+                tbody {
+                    @for (case, fields) in &map.rows {
+                        tr {
+                            td { (case) }
+                            @for field in fields {
+                                @match field {
+                                    Some(field) => td class=(class(field.standing())) { (field.text()) },
+                                    None => td { "–" },
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        p.note {
+            "Costs: below 1, in blue, this project needs less than that implementation; above 1, in orange, more. Strong \
+             colours: half or twice. Grey: no difference beyond noise. –: not measured."
         }
     }
 }

@@ -7,8 +7,11 @@ pub fn write(report: &Report) -> String {
     for (name, value) in &report.facts {
         text += &format!("- {name}: {value}\n");
     }
-    if !report.goals.rows.is_empty() {
-        text += &format!("\n## Goals\n\n{}\n", report.goals.to_markdown());
+    for sentence in &report.verdict {
+        text += &format!("\n{sentence}\n");
+    }
+    if let Some(map) = &report.map {
+        text += &format!("\n{}\n", map.to_table().to_markdown());
     }
     if let Some(losses) = &report.losses {
         text += "\n## Where we lose\n\n";
@@ -27,6 +30,9 @@ pub fn write(report: &Report) -> String {
     text += "\n## Method\n\n";
     text += &list(&report.method, "");
     text += &format!("\n## Versions\n\n{}\n", report.versions.to_markdown());
+    if !report.goals.rows.is_empty() {
+        text += &format!("\n## Goals\n\n{}\n", report.goals.to_markdown());
+    }
     text
 }
 

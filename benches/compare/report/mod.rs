@@ -2,6 +2,7 @@
 //! as pictures. It measures nothing.
 
 mod html;
+mod map;
 mod markdown;
 mod model;
 mod pictures;

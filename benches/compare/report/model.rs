@@ -2,11 +2,17 @@
 
 use comfy_table::{presets, Table as TextTable};
 
+use super::map::Map;
+
 /// A whole report.
 pub struct Report {
     /// The date, commit, machine and settings.
     pub facts: Vec<(String, String)>,
     /// Empty after a smoke, whose runs are too short for verdicts.
+    pub verdict: Vec<String>,
+    /// `None` after a smoke.
+    pub map: Option<Map>,
+    /// Empty after a smoke.
     pub goals: Table,
     /// `None` after a smoke.
     pub losses: Option<Vec<String>>,

@@ -9,6 +9,7 @@ use crate::settings::Effort;
 use crate::units;
 use crate::workload::{Role, Workload};
 
+use super::map::{self, Map};
 use super::model::{Part, Report, Section, Table};
 use super::{pictures, words};
 
@@ -33,6 +34,12 @@ pub fn report(results: &Results) -> Result<Report> {
     let is_smoke = results.header().settings.effort == Effort::Smoke;
     Ok(Report {
         facts: words::facts(results),
+        verdict: if is_smoke {
+            Vec::new()
+        } else {
+            map::verdict(results)
+        },
+        map: (!is_smoke).then(|| Map::new(results)),
         goals: if is_smoke {
             Table::default()
         } else {
@@ -85,11 +92,11 @@ fn versions(results: &Results) -> Table {
 
 fn section(results: &Results, workload: Workload, contests: Vec<Contest>) -> Result<Section> {
     let parts = match workload {
-        Workload::Sizes | Workload::Streams => vec![curve(results, workload, &contests)?],
-        Workload::Slow => beside(results, &contests).into_iter().collect(),
+        Workload::Sizes | Workload::Streams => vec![curve_part(results, workload, &contests)?],
+        Workload::Slow => slow_part(results, &contests).into_iter().collect(),
         _ => contests
             .iter()
-            .map(|&contest| plain(results, contest))
+            .map(|&contest| ranking_part(results, contest))
             .collect::<Result<_>>()?,
     };
     Ok(Section {
@@ -104,7 +111,7 @@ fn section(results: &Results, workload: Workload, contests: Vec<Contest>) -> Res
 }
 
 /// Implementations by rows, metrics by columns.
-fn plain(results: &Results, contest: Contest) -> Result<Part> {
+fn ranking_part(results: &Results, contest: Contest) -> Result<Part> {
     let (role, case) = contest;
     let metrics = Metric::of(case.workload, role);
     let pictured = Metric::pictured(case.workload, role);
@@ -164,7 +171,7 @@ fn shape(results: &Results, (role, case): Contest) -> String {
 }
 
 /// Implementations by rows, points of a curve by columns.
-fn curve(results: &Results, workload: Workload, contests: &[Contest]) -> Result<Part> {
+fn curve_part(results: &Results, workload: Workload, contests: &[Contest]) -> Result<Part> {
     let rate = if workload == Workload::Sizes {
         Metric::Megabytes
     } else {
@@ -205,7 +212,7 @@ fn curve(results: &Results, workload: Workload, contests: &[Contest]) -> Result<
 }
 
 /// The effect of a stalled reader on the others; `None` if the run stopped before both cases.
-fn beside(results: &Results, contests: &[Contest]) -> Option<Part> {
+fn slow_part(results: &Results, contests: &[Contest]) -> Option<Part> {
     let with = |stalled: u64| {
         contests
             .iter()
