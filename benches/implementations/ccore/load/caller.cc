@@ -41,6 +41,7 @@ ChannelArgs args_of(const LoadFlags& flags) {
   if (flags.lean) {
     args.set(GRPC_ARG_MINIMAL_STACK, 1);
     args.set(GRPC_ARG_ENABLE_DEADLINE_CHECKS, 1);
+    args.set(GRPC_ARG_ENABLE_CHANNELZ, 0);
   }
   if (flags.window != 0) {
     args.set(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, flags.window);

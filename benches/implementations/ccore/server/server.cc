@@ -22,7 +22,8 @@ grpc_arg setting(const char* key, int value) {
 }
 
 grpc_server* new_server(const ServerFlags& flags) {
-  grpc_arg list[] = {setting(GRPC_ARG_ALLOW_REUSEPORT, 0), setting(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, -1)};
+  grpc_arg list[] = {setting(GRPC_ARG_ALLOW_REUSEPORT, 0), setting(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, -1),
+                     setting(GRPC_ARG_ENABLE_CHANNELZ, 0)};
   const grpc_channel_args args = {flags.lean ? std::size(list) : 1, list};
   return grpc_server_create(&args, nullptr);
 }

@@ -56,7 +56,7 @@ void ServerFlags::declare(CLI::App& app) {
   app.add_option_function<std::string>("--log-level", set_level, "least severe to log (info)")
       ->check(CLI::IsMember(std::vector<std::string>{"error", "warn", "info", "debug"}))
       ->type_name("LEVEL");
-  app.add_flag("--lean", lean, "without the message-size filter; the service checks the request");
+  app.add_flag("--lean", lean, "without channelz and the message-size filter; the service checks the request");
   add_file(app, "--tls-cert", tls_certificate, "PEM; serves TLS");
   add_file(app, "--tls-key", tls_key, "PEM, the certificate's");
   app.get_option("--tls-cert")->needs("--tls-key");
@@ -80,7 +80,7 @@ void LoadFlags::declare(CLI::App& app) {
   app.add_option("--window", window, "HTTP/2 initial window of each stream; 0 is the library's default")
       ->check(CLI::NonNegativeNumber)
       ->type_name("BYTES");
-  app.add_flag("--lean", lean, "without the filters for message size and retries");
+  app.add_flag("--lean", lean, "without channelz and the filters for message size and retries");
   add_file(app, "--tls-ca", tls_authority, "PEM; TLS, trusting this authority alone");
   app.add_option("--server-name", server_name, "that the certificate is for")->needs("--tls-ca")->type_name("NAME");
   app.parse_complete_callback([this, &app] {

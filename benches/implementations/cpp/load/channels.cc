@@ -15,6 +15,7 @@ grpc::ChannelArguments arguments_of(const LoadFlags& flags) {
   if (flags.lean) {
     arguments.SetInt(GRPC_ARG_MINIMAL_STACK, 1);
     arguments.SetInt(GRPC_ARG_ENABLE_DEADLINE_CHECKS, 1);
+    arguments.SetInt(GRPC_ARG_ENABLE_CHANNELZ, 0);
   }
   if (flags.window != 0) {
     arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, flags.window);

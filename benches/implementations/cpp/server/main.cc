@@ -48,7 +48,10 @@ int main(int argc, char** argv) {
   int port = 0;
   grpc::ServerBuilder builder;
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  if (flags.lean) builder.SetMaxReceiveMessageSize(-1);
+  if (flags.lean) {
+    builder.SetMaxReceiveMessageSize(-1);
+    builder.AddChannelArgument(GRPC_ARG_ENABLE_CHANNELZ, 0);
+  }
   builder.AddListeningPort(flags.listen, credentials_of(flags), &port);
   builder.RegisterService(service.get());
   const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
