@@ -53,9 +53,10 @@ class CCore:
     build: Path
 
 
-def build(into: Path) -> dict[str, Commands]:
+def build(into: Path, compiled: Path | None = None) -> dict[str, Commands]:
+    """Builds on the C-core compiled in the directory `compiled`; on cargo's everyday one without it."""
     _check_packages()
-    core = _find_ccore()
+    core = CCore(_source(), compiled or _compile_ccore())
     mirror(ROOT, SOURCES, into / "source")
     _configure(into, core)
     _run(["ninja", "-C", str(into)])
@@ -95,19 +96,19 @@ def _has_header(header: str) -> bool:
     return subprocess.run(check, input=f"#include <{header}>\n", capture_output=True, text=True).returncode == 0
 
 
-def _find_ccore() -> CCore:
+def _compile_ccore() -> Path:
     """Builds the C-core if needed, with scripts/env: with other settings cargo would build another one."""
     for line in _cargo("build --release --locked --lib --message-format=json").splitlines():
         message = json.loads(line)
         if message["reason"] == "build-script-executed" and "grpcio-sys" in message["package_id"]:
-            return CCore(_source_of(message["package_id"]), Path(message["out_dir"]) / "build")
+            return Path(message["out_dir"]) / "build"
     raise BuildFailed("the output of cargo build does not mention grpcio-sys")
 
 
-def _source_of(package: str) -> Path:
-    metadata = json.loads(_cargo("metadata --format-version=1 --locked"))
-    manifests = {known["id"]: Path(known["manifest_path"]) for known in metadata["packages"]}
-    return manifests[package].parent / "grpc"
+def _source() -> Path:
+    packages = json.loads(_cargo("metadata --format-version=1 --locked"))["packages"]
+    (manifest,) = (Path(package["manifest_path"]) for package in packages if package["name"] == "grpcio-sys")
+    return manifest.parent / "grpc"
 
 
 def _cargo(arguments: str) -> str:

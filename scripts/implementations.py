@@ -34,6 +34,11 @@ BUILDERS: dict[str, Callable[[], Participant]] = {
     "node": node.node,
 }
 
+# Only after scripts/release.
+if rust.has_release():
+    BUILDERS["fanstream-release"] = rust.fanstream_release
+    BUILDERS |= {f"{name}-release": functools.partial(ccore.ccore, f"{name}-release") for name in ccore.NAMES}
+
 
 def commands(implementation: Participant) -> dict[str, object]:
     programs = {"server": implementation.server, "client": implementation.client, "load": implementation.load}

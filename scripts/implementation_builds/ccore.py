@@ -8,30 +8,42 @@ import importlib
 from typing import Any
 
 from .common import BUILT, BuildFailed, Missing, Participant, only_builder
-from .rust import ccore_version
+from .rust import RELEASE, ccore_version
 
 NAMES = ["ccore", "cpp-sync", "cpp-sync-hinted", "cpp-callback", "cpp-callback-hinted"]
 
 
 def ccore(name: str) -> Participant:
-    commands = _build_all()[name]
-    api = "C-core" if name == "ccore" else "gRPC C++"
+    """The suffix `-release` stands for the C-core that scripts/release has compiled."""
+    base = name.removesuffix("-release")
+    commands = _build_all(base != name)[base]
+    api = "C-core" if base == "ccore" else "gRPC C++"
     flags = " ".join(commands["server"][1:])
     version = f"{api} {ccore_version()}, {flags}"
     return Participant(name, commands["server"], load=commands.get("load", []), version=version)
 
 
 @functools.cache
-def _build_all() -> dict[str, dict[str, list[str]]]:
+def _build_all(release: bool) -> dict[str, dict[str, list[str]]]:
     try:
         builder: Any = importlib.import_module("ccore_implementations")
     except ModuleNotFoundError:
         raise Missing("this checkout has no scripts/ccore_implementations.py") from None
     try:
         with only_builder():
-            commands: dict[str, dict[str, list[str]]] = builder.build(BUILT / "ccore")
+            into, compiled = (BUILT / "ccore-release", _release()) if release else (BUILT / "ccore", None)
+            commands: dict[str, dict[str, list[str]]] = builder.build(into, compiled)
     except builder.Missing as missing:
         raise Missing(str(missing)) from None
     except Exception as failure:
         raise BuildFailed(f"scripts/ccore_implementations.py: {failure}") from failure
     return commands
+
+
+def _release() -> Path:
+    """The directory where scripts/release has compiled the C-core."""
+    libraries = RELEASE.glob("trained/*/release/build/grpcio-sys-*/out/build/libgrpc.a")
+    newest = max(libraries, key=lambda library: library.stat().st_mtime, default=None)
+    if newest is None:
+        raise Missing("scripts/release has compiled no C-core")
+    return newest.parent

@@ -15,6 +15,8 @@ from .mirror import mirror
 
 BUILD_TIMEOUT = 3600  # seconds; the first build compiles the C-core
 
+RELEASE = CACHE / "release"
+
 LOCK = ROOT / "Cargo.lock"
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or CACHE / "target") / "release"
 
@@ -44,6 +46,20 @@ def fanstream() -> Participant:
         load=[_program("fanstream-load")],
         version=_grpcio_version(),
     )
+
+
+def fanstream_release() -> Participant:
+    """The programs of scripts/release, which nothing else builds."""
+    return Participant(
+        "fanstream-release",
+        [str(RELEASE / "bin" / "server"), "--max-streams-per-connection", "100000"],
+        load=[str(RELEASE / "bin" / "fanstream-load")],
+        version=_grpcio_version() + ", scripts/release",
+    )
+
+
+def has_release() -> bool:
+    return (RELEASE / "bin" / "fanstream-load").exists()
 
 
 def naive() -> Participant:

@@ -18,9 +18,13 @@ pub struct Look {
 const UNKNOWN: RGBColor = RGBColor(0x77, 0x77, 0x77);
 
 pub fn look(implementation: &str) -> Look {
-    let (base, dashed) = match implementation.strip_suffix("-hinted") {
-        Some(base) => (base, true),
+    let (name, release) = match implementation.strip_suffix("-release") {
+        Some(name) => (name, true),
         None => (implementation, false),
+    };
+    let (base, dashed) = match name.strip_suffix("-hinted") {
+        Some(base) => (base, true),
+        None => (name, false),
     };
     let color = match base {
         OURS => RGBColor(0xd5, 0x5e, 0x00),
@@ -34,8 +38,13 @@ pub fn look(implementation: &str) -> Look {
         "node" => RGBColor(0x66, 0x66, 0xaa),
         _ => UNKNOWN,
     };
+    let darker = |channel: u8| (f64::from(channel) * 0.7) as u8;
     Look {
-        color,
+        // Programs of scripts/release are darker than those of the everyday build.
+        color: match release {
+            true => RGBColor(darker(color.0), darker(color.1), darker(color.2)),
+            false => color,
+        },
         dashed,
         ours: implementation == OURS,
     }
@@ -49,6 +58,8 @@ mod tests {
     fn no_two_implementation_look_alike() {
         let names = [
             OURS,
+            "fanstream-release",
+            "ccore-release",
             "naive",
             "ccore",
             "cpp-sync",
