@@ -17,7 +17,8 @@ function fetch(client, id, { take, timeout, ...flags }) {
   return new Promise((resolve) => {
     const began = performance.now();
     const outcome = { responses: 0, bytes: 0, firstMs: null, code: grpc.status.OK, details: "" };
-    const call = client.fetchResponse({ id }, timeout > 0 ? { deadline: Date.now() + timeout } : {});
+    const deadline = timeout > 0 ? Date.now() + timeout : Infinity;
+    const call = client.fetchResponse({ id }, timeout > 0 ? { deadline } : {});
     call.on("data", ({ result }) => {
       if (take > 0 && outcome.responses === take) {
         return; // arrived after the call was cancelled
@@ -33,7 +34,11 @@ function fetch(client, id, { take, timeout, ...flags }) {
       }
     });
     call.on("error", () => {}); // the status event reports it too
-    call.on("status", ({ code, details }) => Object.assign(outcome, { code, details }));
+    call.on("status", ({ code, details }) => {
+      // A server that knows the deadline may reset the stream first, which grpc-js reports as CANCELLED.
+      const late = code === grpc.status.CANCELLED && Date.now() >= deadline;
+      Object.assign(outcome, { code: late ? grpc.status.DEADLINE_EXCEEDED : code, details });
+    });
     call.on("end", () => resolve(outcome)); // after the status, and after the last response
   });
 }
