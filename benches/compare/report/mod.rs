@@ -1,12 +1,14 @@
 //! The report of a run: built once from its results, then written as Markdown, as one HTML page and
 //! as pictures. It measures nothing.
 
+mod choice;
 mod html;
 mod map;
 mod markdown;
 mod model;
 mod pictures;
 mod plots;
+mod scale;
 mod sections;
 mod words;
 

@@ -11,7 +11,7 @@ use crate::workload::{Role, Workload};
 
 use super::map::{self, Map};
 use super::model::{Part, Report, Section, Table};
-use super::{pictures, words};
+use super::{choice, pictures, scale, words};
 
 pub fn report(results: &Results) -> Result<Report> {
     let contests = results.contests();
@@ -32,6 +32,15 @@ pub fn report(results: &Results) -> Result<Report> {
         .map(|failure| (failure.what, failure.why));
     let (checks, fine) = results.checks();
     let is_smoke = results.header().settings.effort == Effort::Smoke;
+    let (before, after) = match is_smoke {
+        true => (None, None),
+        false => (choice::section(results), scale::section(results)),
+    };
+    let sections = before
+        .map(Ok)
+        .into_iter()
+        .chain(sections)
+        .chain(after.map(Ok));
     Ok(Report {
         facts: words::facts(results),
         verdict: if is_smoke {
