@@ -15,6 +15,16 @@ const LIMIT: f64 = 0.95;
 /// unless the other side's core is at least this busy.
 const SPARE: f64 = 0.90;
 
+/// Whether an implementation has one of these names; one that ends with `-` stands for all names
+/// that begin with it. Programs of scripts/release have none: users get the everyday build.
+pub fn is_one_of(implementation: &str, names: &[&str]) -> bool {
+    let is = |name: &&str| match name.ends_with('-') {
+        true => implementation.starts_with(name),
+        false => implementation == *name,
+    };
+    !implementation.ends_with("-release") && names.iter().any(is)
+}
+
 /// One comparison: one case, one side.
 pub type Contest = (Role, Case);
 

@@ -1,6 +1,6 @@
 //! The project's goals, as ratios to other implementations. It computes verdicts and draws nothing.
 
-use crate::analysis::{Contest, Results, OURS};
+use crate::analysis::{is_one_of, Contest, Results, OURS};
 use crate::metric::{Metric, P50, P99};
 use crate::stats::Estimate;
 use crate::units;
@@ -146,11 +146,7 @@ impl Goal {
                 )
             }
             Rival::Best(prefixes) => {
-                let best = others.find(|(implementation, _)| {
-                    prefixes
-                        .iter()
-                        .any(|prefix| implementation.starts_with(prefix))
-                });
+                let best = others.find(|(implementation, _)| is_one_of(implementation, prefixes));
                 let name = best.map_or("the best of them", |(implementation, _)| implementation);
                 let ratio = best.and_then(|(implementation, _)| ratio_to(implementation));
                 (

@@ -1,7 +1,7 @@
 //! The section "choosing": situations of users, and the measured cost of each stack in them. It
 //! must not know any output format.
 
-use crate::analysis::{Contest, Results, OURS};
+use crate::analysis::{is_one_of, Contest, Results, OURS};
 use crate::metric::{Metric, P50};
 use crate::units;
 use crate::workload::{Case, Role, Workload};
@@ -111,7 +111,11 @@ pub fn section(results: &Results) -> Option<Section> {
     let situations = situations().into_iter();
     for situation in situations.filter(|situation| measured.contains(&situation.contest)) {
         let ranking = results.ranking(situation.contest, situation.metric);
-        let best_of = |prefix: &str| ranking.iter().position(|(name, _)| is_of(name, prefix));
+        let best_of = |prefix: &str| {
+            ranking
+                .iter()
+                .position(|(name, _)| is_one_of(name, &[prefix]))
+        };
         let places = STACKS.map(|(_, prefix)| best_of(prefix));
         let figures = places.map(|place| {
             place.map_or("–".into(), |place| units::number(ranking[place].1.median))
@@ -148,12 +152,6 @@ pub fn section(results: &Results) -> Option<Section> {
         standing: Vec::new(),
         parts: vec![part],
     })
-}
-
-/// Programs of another build do not count: users get the everyday one.
-fn is_of(implementation: &str, prefix: &str) -> bool {
-    let is_family = prefix.ends_with('-') && implementation.starts_with(prefix);
-    (is_family || implementation == prefix) && !implementation.ends_with("-release")
 }
 
 #[cfg(test)]

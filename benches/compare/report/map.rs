@@ -3,7 +3,7 @@
 
 use std::cmp::Ordering;
 
-use crate::analysis::{Contest, Results, OURS};
+use crate::analysis::{is_one_of, Contest, Results, OURS};
 use crate::goals::C_CORE;
 use crate::metric::Metric;
 use crate::stats::Estimate;
@@ -75,9 +75,7 @@ impl Map {
             rows: contests.iter().map(row).collect(),
         }
     }
-}
 
-impl Map {
     pub fn to_table(&self) -> Table {
         let first = format!("{OURS} as a multiple of");
         let mut table = Table::new([first].into_iter().chain(self.columns.iter().cloned()));
@@ -128,8 +126,7 @@ pub fn verdict(results: &Results) -> Vec<String> {
     let best_on_ccore = |results: &Results, contest: Contest| {
         let metric = Metric::pictured(contest.1.workload, contest.0);
         let ranking = results.ranking(contest, metric);
-        let on_ccore = |name: &str| C_CORE.iter().any(|prefix| name.starts_with(prefix));
-        let best = ranking.iter().find(|(name, _)| on_ccore(name))?;
+        let best = ranking.iter().find(|(name, _)| is_one_of(name, C_CORE))?;
         field(results, contest, best.0)
     };
     let named = |name: &'static str| {
