@@ -134,7 +134,7 @@ impl<T: Send + 'static> Call<T> {
             return;
         }
         let mut state = self.lock();
-        state.unsent = unsent;
+        state.unsent = unsent.map(Box::new);
         self.settle(&mut state);
         self.counters.set_parked(0);
     }

@@ -56,8 +56,8 @@ pub(super) struct State<T> {
     /// `None` in most calls.
     pub(super) extras: Option<Box<Extras<T>>>,
     pub(super) queue_state: QueueState,
-    /// Unsent messages of an ended call, for a worker to drop.
-    pub(super) unsent: Option<Unsent<T>>,
+    /// Unsent messages of an ended call, for a worker to drop. Boxed: most calls have none.
+    pub(super) unsent: Option<Box<Unsent<T>>>,
     /// The response writer was dropped.
     pub(super) writer_is_dropped: bool,
     /// Released when both the response writer and the workers are done with the call.
@@ -88,7 +88,7 @@ pub(super) enum Work<T> {
 pub(super) struct Discarded<T> {
     source: JobSource<T>,
     started: Vec<Started<T>>,
-    unsent: Option<Unsent<T>>,
+    unsent: Option<Box<Unsent<T>>>,
     heartbeat: Option<Heartbeat<T>>,
 }
 
@@ -236,7 +236,8 @@ impl<T> Discarded<T> {
         drop_caught(self.source);
         drop_caught(self.heartbeat);
         self.started.into_iter().for_each(Started::discard);
-        if let Some((messages, message)) = self.unsent {
+        if let Some(unsent) = self.unsent {
+            let (messages, message) = *unsent;
             drop_caught(message);
             drop_caught(messages);
         }

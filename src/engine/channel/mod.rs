@@ -5,8 +5,7 @@
 //! message, and a large message takes more than one slot. This module knows nothing of gRPC,
 //! workers or calls.
 //!
-//! `Slots` bounds crossbeam's linked queue, whose memory follows the number of queued messages. The
-//! array queue would allocate the whole capacity for each idle call.
+//! `Slots` bounds the queue, which takes little memory in a call that mostly waits; see `queue`.
 //!
 //! ```
 //! use fanstream::engine::channel::{bounded, TrySendError};
@@ -22,6 +21,7 @@
 
 mod capacity;
 mod error;
+mod queue;
 mod receiver;
 mod sender;
 mod wake;
@@ -36,6 +36,7 @@ pub use receiver::Receiver;
 pub use sender::Sender;
 
 use super::sync;
+use queue::{queue, List};
 use wake::{Slots, WaitList};
 
 /// A channel bounded by the number of its messages.
@@ -46,7 +47,7 @@ pub fn bounded<T>(capacity: Capacity) -> (Sender<T>, Receiver<T>) {
 /// A channel bounded by the number of its messages and by their size in bytes. The sender calls
 /// `size` once for each message.
 pub fn bounded_by_size<T>(capacity: Capacity, size: fn(&T) -> usize) -> (Sender<T>, Receiver<T>) {
-    let (tx, rx) = crossbeam_channel::unbounded();
+    let (tx, rx) = queue();
     let slots = capacity.messages.max(1);
     let shared = Arc::new(Shared {
         slots: Slots::new(slots, slots / 2),
@@ -55,6 +56,7 @@ pub fn bounded_by_size<T>(capacity: Capacity, size: fn(&T) -> usize) -> (Sender<
         senders: AtomicUsize::new(1),
         closed: AtomicBool::new(false),
         disconnected: AtomicBool::new(false),
+        list: List::default(),
         receive_deadline: OnceLock::new(),
         receiver: WaitList::default(),
         disconnect_waiters: WaitList::default(),
@@ -86,6 +88,8 @@ struct Shared<T> {
     closed: AtomicBool,
     /// The receiver takes no more messages. Set before the senders are woken; never reset.
     disconnected: AtomicBool,
+    /// The part of the queue that both halves share.
+    list: List<Queued<T>>,
     /// A blocked receiver stops waiting then, even if its own timeout is longer.
     receive_deadline: OnceLock<Instant>,
     /// The receiver, while it sleeps.

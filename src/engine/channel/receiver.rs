@@ -11,12 +11,13 @@ use crossbeam_utils::Backoff;
 
 use super::super::panic::drop_caught;
 use super::super::thread_waker::ThreadWaker;
+use super::queue::QueueReceiver;
 use super::{Queued, RecvTimeoutError, Shared, TryRecvError};
 
 /// The receiving half: a `futures::Stream` on a poll thread, an `Iterator` in a blocking caller.
 /// Dropping it frees the queued messages and wakes the senders, whose sends then fail.
 pub struct Receiver<T> {
-    pub(super) queue: crossbeam_channel::Receiver<Queued<T>>,
+    pub(super) queue: QueueReceiver<Queued<T>>,
     pub(super) shared: Arc<Shared<T>>,
 }
 
@@ -119,7 +120,7 @@ impl<T> Receiver<T> {
 
     #[inline]
     fn pop(&self) -> Option<Queued<T>> {
-        let queued = self.queue.try_recv().ok()?;
+        let queued = self.queue.pop(&self.shared.list)?;
         self.shared.slots.give_back(queued.slots as usize);
         Some(queued)
     }
@@ -147,20 +148,21 @@ impl<T> Receiver<T> {
 
     /// The number of queued messages, which may change at once.
     pub fn len(&self) -> usize {
-        self.queue.len()
+        self.queue.len(&self.shared.list)
     }
 
     /// True if no message is queued.
     pub fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+        self.len() == 0
     }
 }
 
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
         self.disconnect();
+        self.queue.close(&self.shared.list);
         // One by one, since the `Drop` of a message may panic: two panics in one drop would abort.
-        while let Ok(queued) = self.queue.try_recv() {
+        while let Some(queued) = self.queue.pop(&self.shared.list) {
             drop_caught(queued);
         }
     }

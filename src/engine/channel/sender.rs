@@ -7,12 +7,13 @@ use std::task::Waker;
 use std::time::Instant;
 
 use super::super::thread_waker::ThreadWaker;
+use super::queue::QueueSender;
 use super::{Queued, SendError, Shared, TrySendError};
 
 /// The sending half. Clones send into the same channel. Dropping the last one closes the channel:
 /// the receiver gets the queued messages, then the end.
 pub struct Sender<T> {
-    pub(super) queue: crossbeam_channel::Sender<Queued<T>>,
+    pub(super) queue: QueueSender<Queued<T>>,
     pub(super) shared: Arc<Shared<T>>,
 }
 
@@ -145,7 +146,7 @@ impl<T> Sender<T> {
 
     #[inline]
     fn push(&self, queued: Queued<T>) -> Result<(), SendError<T>> {
-        match self.queue.send(queued) {
+        match self.queue.send(&self.shared.list, queued) {
             Ok(()) => {
                 self.shared.receiver.wake();
                 Ok(())

@@ -219,22 +219,23 @@ fn blocking_threads_lose_nothing_through_the_smallest_channel() {
 #[test]
 fn the_queue_never_exceeds_its_capacity() {
     let (sender, receiver) = channel(8);
-    let most = Arc::new(AtomicUsize::new(0));
     let threads: Vec<_> = (0..4)
         .map(|_| {
-            let (sender, most) = (sender.clone(), most.clone());
-            thread::spawn(move || {
-                for n in 0..5_000 {
-                    sender.send(n).unwrap();
-                    most.fetch_max(sender.queue.len(), Ordering::Relaxed);
-                }
-            })
+            let sender = sender.clone();
+            thread::spawn(move || (0..5_000).for_each(|n| sender.send(n).unwrap()))
         })
         .collect();
     drop(sender);
-    assert_eq!(receiver.count(), 20_000);
+    let (mut received, mut most) = (0, 0);
+    loop {
+        most = most.max(receiver.len());
+        if receiver.recv().is_none() {
+            break;
+        }
+        received += 1;
+    }
+    assert_eq!(received, 20_000);
     threads.into_iter().for_each(|t| t.join().unwrap());
-    let most = most.load(Ordering::Relaxed);
     assert!((1..=8).contains(&most), "{most} were queued");
 }
 
@@ -266,4 +267,61 @@ fn a_receiver_that_closes_gets_the_queued_messages() {
     assert_eq!(count.get(), 1, "close wakes the waiting sender");
     assert_eq!(sender.try_send(3), Err(TrySendError::Closed(3)));
     assert_eq!(receiver.collect::<Vec<_>>(), [1, 2]);
+}
+
+#[test]
+fn messages_keep_their_order_from_the_array_to_the_list() {
+    let (sender, receiver) = channel(100);
+    for n in 0..40 {
+        sender.try_send(n).unwrap();
+    }
+    assert_eq!(receiver.len(), 40);
+    for n in 0..40 {
+        assert_eq!(receiver.try_recv(), Ok(n));
+    }
+    assert!(receiver.is_empty());
+    sender.try_send(40).unwrap();
+    assert_eq!(receiver.try_recv(), Ok(40));
+}
+
+/// Two senders reach the end of the array while the receiver empties it.
+#[test]
+fn senders_keep_their_orders_while_the_list_is_made() {
+    for _ in 0..2_000 {
+        let (sender, receiver) = channel(100);
+        let send = |sender: Sender<u32>, from: u32| {
+            move || (from..from + 20).for_each(|n| sender.send(n).unwrap())
+        };
+        let others = [
+            thread::spawn(send(sender.clone(), 0)),
+            thread::spawn(send(sender, 1_000)),
+        ];
+        let mut next = [0, 1_000];
+        for n in receiver {
+            let of = usize::from(n >= 1_000);
+            assert_eq!(n, next[of]);
+            next[of] += 1;
+        }
+        assert_eq!(next, [20, 1_020]);
+        others.into_iter().for_each(|t| t.join().unwrap());
+    }
+}
+
+#[test]
+fn a_receiver_dropped_while_the_list_is_made_frees_all_messages() {
+    for _ in 0..2_000 {
+        let (sender, receiver) = bounded(Capacity::messages(100));
+        let message = Arc::new(());
+        for _ in 0..queue::FIRST {
+            sender.try_send(message.clone()).unwrap();
+        }
+        let other = sender.clone();
+        let sent = message.clone();
+        let sending = thread::spawn(move || while other.send(sent.clone()).is_ok() {});
+        receiver.recv();
+        drop(receiver);
+        sending.join().unwrap();
+        assert_eq!(Arc::strong_count(&message), 1, "the channel holds nothing");
+        drop(sender);
+    }
 }
