@@ -83,6 +83,15 @@ impl BenchmarkClient {
         self.callers.push(recorder);
         Ok(())
     }
+
+    /// Waits for the calls: each ends with its next response, or when its server is gone.
+    fn end_calls(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            // A caller that has panicked has printed why.
+            let _ = thread.join();
+        }
+    }
 }
 
 fn connect(load: &Load) -> Result<Vec<Client>, RpcStatus> {
@@ -128,13 +137,8 @@ impl Subject for BenchmarkClient {
         status
     }
 
-    /// Waits for the calls: each ends with its next response, or when its server is gone.
-    fn stop(self) {
-        self.stop.store(true, Ordering::Relaxed);
-        for thread in self.threads {
-            // A caller that has panicked has printed why.
-            let _ = thread.join();
-        }
+    fn stop(mut self) {
+        self.end_calls();
     }
 }
 
@@ -195,4 +199,39 @@ impl Caller {
 /// A recorder holds numbers only, so one of a caller that has panicked is complete.
 fn lock(recorder: &Mutex<Recorder>) -> MutexGuard<'_, Recorder> {
     recorder.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::worker::ServerConfig;
+    use crate::server::{BenchmarkServer, Defaults};
+
+    /// The deadline of a wait.
+    const TIMEOUT: Duration = Duration::from_secs(30);
+
+    fn responses(client: &mut BenchmarkClient, reset: bool) -> f64 {
+        client.status(reset).get_stats().get_latencies().count
+    }
+
+    #[test]
+    fn a_reset_starts_anew() {
+        let defaults = Defaults {
+            host: "127.0.0.1".into(),
+            port: 0,
+        };
+        let mut server = BenchmarkServer::start(ServerConfig::new(), &defaults).unwrap();
+        let mut setup = config::tests::client();
+        setup.server_targets[0] = format!("127.0.0.1:{}", server.status(false).port);
+        let mut client = BenchmarkClient::start(&setup).unwrap();
+        let deadline = Instant::now() + TIMEOUT;
+        while responses(&mut client, false) == 0.0 {
+            assert!(Instant::now() < deadline, "no response");
+            thread::yield_now();
+        }
+        client.end_calls();
+        assert!(responses(&mut client, true) > 0.0);
+        assert_eq!(responses(&mut client, false), 0.0);
+        server.stop();
+    }
 }

@@ -200,4 +200,4 @@ fn unsupported(field: &str, what: impl AsRef<str>) -> RpcStatus {
 }
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

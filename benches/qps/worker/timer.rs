@@ -55,3 +55,22 @@ impl Sample {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_reset_starts_anew() {
+        let start = Instant::now();
+        let mut timer = Timer::start();
+        while start.elapsed() < Duration::from_millis(50) {}
+        let first = timer.elapsed(true);
+        let second = timer.elapsed(false);
+        let whole = start.elapsed().as_secs_f64();
+        assert!(first.wall + second.wall <= whole);
+        assert!(first.user + first.system > 0.0);
+    }
+}

@@ -6,7 +6,7 @@ use crate::proto::worker::{PoissonParams, SecurityParams};
 const GRPC_SCALE: (f64, f64) = (0.01, 60e9);
 
 /// gRPC's scenario streaming_from_server.
-fn client() -> ClientConfig {
+pub fn client() -> ClientConfig {
     let mut config = ClientConfig::new();
     config.server_targets.push("localhost:10001".into());
     config.rpc_type = RpcType::STREAMING_FROM_SERVER;
