@@ -121,9 +121,14 @@ impl Server {
         Ok(rest.trim().into())
     }
 
-    /// Sends SIGTERM and waits at most `timeout` for the exit.
-    pub fn terminate(mut self, timeout: Duration) -> Result<ExitStatus> {
-        kill_process(Pid::from_child(&self.process.child), Signal::TERM)?;
+    /// Waits at most `timeout` for the exit.
+    pub fn wait(mut self, timeout: Duration) -> Result<ExitStatus> {
         self.process.wait(timeout).context("the server")
+    }
+
+    /// Sends SIGTERM and waits at most `timeout` for the exit.
+    pub fn terminate(self, timeout: Duration) -> Result<ExitStatus> {
+        kill_process(Pid::from_child(&self.process.child), Signal::TERM)?;
+        self.wait(timeout)
     }
 }

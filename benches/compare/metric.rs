@@ -49,6 +49,10 @@ impl Metric {
             (Workload::Tiny | Workload::Arena | Workload::Streams, Role::Server) => {
                 vec![ServerCpu, Messages, ServerMemory, ServerInstructions]
             }
+            // A message is a call.
+            (Workload::Unary, Role::Server) => {
+                vec![Calls, ServerCpuOfCall, ServerMemory, ServerInstructions]
+            }
             (Workload::Short, Role::Server) => {
                 vec![
                     Calls,
@@ -98,6 +102,7 @@ impl Metric {
         match (workload, role) {
             (Workload::Timed, _) => Metric::ServerMemory,
             (Workload::First, _) => Metric::First(P99),
+            (Workload::Unary, Role::Server) => Metric::ServerCpuOfCall,
             (_, Role::Server) => Metric::ServerCpu,
             (_, Role::Client) => Metric::ClientCpu,
         }

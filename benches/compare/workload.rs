@@ -20,6 +20,8 @@ pub enum Workload {
     Short,
     /// 64 connections, 256 streams in flight, many messages each
     Arena,
+    /// One message a call, 64 connections, 256 calls in flight
+    Unary,
     /// 64 KiB messages, four streams
     Bulk,
     /// Thousands of open streams, five responses a step apart
@@ -82,6 +84,7 @@ impl Workload {
             Workload::Tiny => "tiny",
             Workload::Short => "short",
             Workload::Arena => "arena",
+            Workload::Unary => "unary",
             Workload::Bulk => "bulk",
             Workload::Timed => "timed",
             Workload::First => "first",
@@ -98,6 +101,10 @@ impl Workload {
             Workload::Arena => {
                 "The shape of HttpArena: 64 connections, 256 streams in flight, many messages a call. naive and python \
                 are left out: they would take minutes."
+            }
+            Workload::Unary => {
+                "Calls with one response, 64 connections, 256 calls in flight: the shape of HttpArena's unary profile. \
+                Each is a stream of one message, since the contract has no unary method. naive and python are left out."
             }
             Workload::Bulk => "64 KiB messages on four streams of one connection: the cost of a byte.",
             Workload::Timed => {
@@ -127,7 +134,11 @@ impl Workload {
         effort != Effort::Quick
             || !matches!(
                 self,
-                Workload::Slow | Workload::Sizes | Workload::Streams | Workload::Arena
+                Workload::Slow
+                    | Workload::Sizes
+                    | Workload::Streams
+                    | Workload::Arena
+                    | Workload::Unary
             )
     }
 
@@ -216,9 +227,8 @@ impl Case {
         let many_threads = matches!(implementation, "naive" | "python");
         match (self.workload, self.point) {
             (Workload::Timed, Some(10_001..)) => !threads && !many_threads,
-            (Workload::Timed | Workload::Streams, Some(1_000..)) | (Workload::Arena, _) => {
-                !many_threads
-            }
+            (Workload::Timed | Workload::Streams, Some(1_000..))
+            | (Workload::Arena | Workload::Unary, _) => !many_threads,
             _ => true,
         }
     }
@@ -247,6 +257,7 @@ impl Case {
             Workload::Tiny => Shape::stream(by(200_000, 20_000, 2_000)),
             Workload::Short => Shape::stream(5).over(1, 64),
             Workload::Arena => Shape::stream(by(5_000, 500, 50)).over(64, 256),
+            Workload::Unary => Shape::stream(1).over(64, 256),
             Workload::Bulk => Shape::stream(by(1_000, 250, 20))
                 .of_size(64 * KIB)
                 .over(1, 4),

@@ -3,11 +3,12 @@ checkout."""
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from pathlib import Path
 
-from .common import BUILT, IMPLEMENTATIONS, ROOT, BuildFailed, Missing, Participant, only_builder, run
+from .common import BUILT, IMPLEMENTATIONS, ROOT, BuildFailed, Missing, Participant, only_builder, run, version_in
 
 GRPC = "google.golang.org/grpc"
 
@@ -15,10 +16,13 @@ GRPC = "google.golang.org/grpc"
 def go() -> Participant:
     source = IMPLEMENTATIONS / "go"
     server, client, load = _build(source, BUILT / "go", "./cmd/server", "./cmd/client", "./cmd/load")
-    grpc = run(["go", "list", "-m", "-f", "{{.Version}}", GRPC], cwd=source).strip().removeprefix("v")
     # Runs in the module: its go.mod may select another toolchain than the one on PATH.
     toolchain = run(["go", "env", "GOVERSION"], cwd=source).strip()
-    return Participant("go", server, client, load, f"grpc-go {grpc}, {toolchain}")
+    return Participant("go", server, client, load, f"grpc-go {grpc_version()}, {toolchain}")
+
+
+def grpc_version() -> str:
+    return version_in(IMPLEMENTATIONS / "go" / "go.mod", rf"^\s*(?:require )?{re.escape(GRPC)} v(\S+)")
 
 
 def original(checkout: Path) -> Participant:

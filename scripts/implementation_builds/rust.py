@@ -36,6 +36,12 @@ def suites() -> dict[str, list[str]]:
     return {name: [_program(name)] for name in names}
 
 
+def qps() -> dict[str, str]:
+    """The worker and the driver of gRPC's benchmark, by name."""
+    _build_workspace()
+    return {name: _program(name) for name in ("qps-worker", "qps-driver")}
+
+
 def fanstream() -> Participant:
     _build_workspace()
     return Participant(

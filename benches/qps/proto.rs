@@ -1,0 +1,3 @@
+//! The code generated from `proto/`. It must not contain other code.
+
+fanstream::include_protos!();
