@@ -57,6 +57,10 @@ const REQUEST_SLOTS: usize = 20_480;
 const MAX_MESSAGE_BYTES: &CStr = c"fanstream.max_message_bytes";
 const AWAIT_REQUESTS: &CStr = c"fanstream.await_requests";
 
+/// As the patch of that name describes: one write for all streams of a connection that have
+/// something to send. Poll threads must not block, and these do not.
+const WRITE_BEFORE_POLL: &CStr = c"fanstream.write_before_poll";
+
 /// A running server, made by [`Server::builder`].
 ///
 /// Dropping it without [`Server::shutdown`] ends all calls at once.
@@ -275,7 +279,8 @@ fn with_limits(
         })
         // A call occupies a request slot only once its request is complete. Until then it occupies
         // memory only.
-        .raw_cfg_int(AWAIT_REQUESTS.into(), config.await_requests.into());
+        .raw_cfg_int(AWAIT_REQUESTS.into(), config.await_requests.into())
+        .raw_cfg_int(WRITE_BEFORE_POLL.into(), 1);
     // A larger request is refused by its length prefix, before its content arrives.
     let largest = config.max_request_bytes;
     #[cfg(feature = "services")]

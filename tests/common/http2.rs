@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -161,6 +162,28 @@ impl Http2 {
     /// The ends of calls that were seen so far.
     pub fn endings(&self) -> HashMap<u32, Ending> {
         self.seen.lock().unwrap().ended.clone()
+    }
+
+    /// The TCP segments with data that have arrived. On loopback each write of a few KB is one.
+    #[allow(unsafe_code)] // no crate reads this field of TCP_INFO
+    pub fn segments_received(&self) -> u32 {
+        /// `tcpi_data_segs_in` in linux/tcp.h.
+        const DATA_SEGMENTS_IN: usize = 152;
+        let mut info = [0_u8; 256];
+        let mut length = info.len() as libc::socklen_t;
+        // SAFETY: the kernel writes at most `length` bytes into `info`, which lives until then.
+        let failed = unsafe {
+            libc::getsockopt(
+                self.stream.as_raw_fd(),
+                libc::IPPROTO_TCP,
+                libc::TCP_INFO,
+                info.as_mut_ptr().cast(),
+                &mut length,
+            )
+        };
+        assert!(failed == 0 && length as usize >= DATA_SEGMENTS_IN + 4);
+        let field = &info[DATA_SEGMENTS_IN..DATA_SEGMENTS_IN + 4];
+        u32::from_ne_bytes(field.try_into().unwrap())
     }
 
     /// Waits for the end of a call.

@@ -12,6 +12,7 @@ mod memory_quota;
 mod metrics;
 mod peer_limits;
 mod serving;
+mod shared_writes;
 mod stream_age;
 
 use std::time::Duration;

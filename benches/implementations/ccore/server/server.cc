@@ -10,6 +10,8 @@ namespace bench {
 namespace {
 
 constexpr char kMethod[] = "/protobuf.StreamService/FetchResponse";
+// One write for all streams of a connection: scripts/ccore/0009-write-before-poll.patch.
+constexpr char kWriteBeforePoll[] = "fanstream.write_before_poll";
 // The number of calls that are requested from the C-core in advance.
 constexpr int kAwaited = 64;
 
@@ -23,7 +25,7 @@ grpc_arg setting(const char* key, int value) {
 
 grpc_server* new_server(const ServerFlags& flags) {
   grpc_arg list[] = {setting(GRPC_ARG_ALLOW_REUSEPORT, 0), setting(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, -1),
-                     setting(GRPC_ARG_ENABLE_CHANNELZ, 0)};
+                     setting(GRPC_ARG_ENABLE_CHANNELZ, 0), setting(kWriteBeforePoll, 1)};
   const grpc_channel_args args = {flags.lean ? std::size(list) : 1, list};
   return grpc_server_create(&args, nullptr);
 }
