@@ -48,6 +48,8 @@ pub struct Streams {
     shared: Arc<Shared>,
     /// Contexts of calls keep the peer and the headers.
     keeps_metadata: bool,
+    /// See [`Streams::direct`].
+    is_direct: bool,
 }
 
 struct Shared {
@@ -86,6 +88,7 @@ impl Streams {
         Streams {
             shared: Arc::new(shared),
             keeps_metadata: true,
+            is_direct: false,
         }
     }
 
@@ -94,15 +97,30 @@ impl Streams {
     /// This saves some 500 bytes for each open stream.
     pub fn without_metadata(&self) -> Streams {
         Streams {
-            shared: self.shared.clone(),
             keeps_metadata: false,
+            ..self.clone()
+        }
+    }
+
+    /// Returns a handle to the same streams for code that never blocks: a call served through it
+    /// begins on the poll thread, without a worker. There `open` runs, and the first producer if it
+    /// is due, until the channel is full. Workers do the rest, and run all of
+    /// [`Job::push`](super::Job::push).
+    ///
+    /// The first response then needs no wake-up of another thread, and a short call no worker at
+    /// all. But while that code runs, all other calls of the poll thread wait.
+    pub fn direct(&self) -> Streams {
+        Streams {
+            is_direct: true,
+            ..self.clone()
         }
     }
 
     /// Serves a call: `open` turns the request, which it holds, into jobs, and the client receives
     /// the messages of their producers as they are made.
     ///
-    /// Returns at once. `open` and the producers run on worker threads and may block. The call ends
+    /// Returns at once. `open` and the producers run on worker threads and may block, unless these
+    /// streams are [direct](Streams::direct). The call ends
     /// with OK when all producers have ended; with the first failure of `open` or of a producer,
     /// after the messages made before it; with INTERNAL if one panics or a message cannot be
     /// encoded; with RESOURCE_EXHAUSTED at once if too many streams are open; as the [`Limits`]
@@ -127,13 +145,17 @@ impl Streams {
         match self.admit(ctx.method(), &call, peer) {
             Ok(admitted) => {
                 let table = &self.shared.table;
-                call.start(Permit {
+                let permit = Permit {
                     table: table.clone(),
                     registration: admitted.registration,
-                });
+                };
+                match self.is_direct {
+                    true => call.start_directly(permit),
+                    false => call.start(permit),
+                }
                 // Without other streams, a yield of microseconds for the first message costs less
                 // than a sleep and a wake-up.
-                if admitted.is_alone {
+                if admitted.is_alone && !self.is_direct {
                     yield_for_batching();
                 }
                 let report = Report {

@@ -33,6 +33,7 @@ use crate::names::split_method;
 pub struct Service {
     parts: Vec<Part>,
     keeps_metadata: bool,
+    is_direct: bool,
 }
 
 /// Adds a method to a service. Its arguments are the server's streams and the request limit in
@@ -67,6 +68,7 @@ impl Service {
         Service {
             parts: Vec::new(),
             keeps_metadata: true,
+            is_direct: false,
         }
     }
 
@@ -136,6 +138,14 @@ impl Service {
     /// headers. [`CallContext::peer`] and [`CallContext::headers`] then return `None`.
     pub fn without_metadata(mut self) -> Service {
         self.keeps_metadata = false;
+        self
+    }
+
+    /// Saves time where no handler and no producer of this service ever blocks: calls begin on the
+    /// poll thread, without a worker, as under `directExecutor` in gRPC for Java. See
+    /// [`Streams::direct`] for the rest of the call.
+    pub fn direct(mut self) -> Service {
+        self.is_direct = true;
         self
     }
 
@@ -212,6 +222,10 @@ impl Service {
         let streams = match self.keeps_metadata {
             true => streams.clone(),
             false => streams.without_metadata(),
+        };
+        let streams = match self.is_direct {
+            true => streams.direct(),
+            false => streams,
         };
         let mut services = Vec::new();
         let mut methods = ServiceBuilder::new();

@@ -40,6 +40,13 @@ pub struct ServerArgs {
     #[arg(long, value_name = "SIZE", default_value = "0", value_parser = units::size)]
     pub size: usize,
 
+    /// Begin each call on the poll thread, without a worker
+    ///
+    /// The first responses of the tutorial never block, so they need none. A call that has none
+    /// left to wait for ends without a worker.
+    #[arg(long)]
+    pub direct: bool,
+
     /// Most worker threads
     ///
     /// The pool has one thread for each processor, and more only while some are blocked.
@@ -124,7 +131,11 @@ impl ServerArgs {
         let builder = Server::builder()
             .config(self.config())
             .descriptors(DESCRIPTORS);
-        builder.add_service(tutorial::service(self.tutorial()))
+        let service = tutorial::service(self.tutorial());
+        builder.add_service(match self.direct {
+            true => service.direct(),
+            false => service,
+        })
     }
 
     /// The configuration of the tutorial's service.

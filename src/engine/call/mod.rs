@@ -82,6 +82,12 @@ impl<T: Send + 'static> Call<T> {
         self.enqueue(&mut state);
     }
 
+    /// Runs the first turn in the calling thread; see [`Streams::direct`](super::Streams::direct).
+    pub(super) fn start_directly(self: &Arc<Self>, permit: Permit) {
+        self.lock().permit = Some(permit);
+        self.run_directly();
+    }
+
     pub(super) fn workers(&self) -> &Workers {
         &self.workers
     }

@@ -79,6 +79,19 @@ fn panicked() -> RpcStatus {
 }
 
 impl<T: Send + 'static> Call<T> {
+    /// The first turn, on the poll thread. Leaves a push job, which may block, to the workers.
+    pub(super) fn run_directly(self: &Arc<Self>) {
+        let Some(Work::Source(source)) = self.take_work() else {
+            return; // a call that has just arrived has nothing else
+        };
+        let left = match self.advance(source) {
+            Some(started) if started.is_push() => Left::Ready(started),
+            Some(started) => self.run_started(started),
+            None => Left::Nothing,
+        };
+        self.leave(left);
+    }
+
     fn take_work(self: &Arc<Self>) -> Option<Work<T>> {
         let mut state = self.lock();
         state.queue_state = QueueState::Idle;

@@ -217,6 +217,14 @@ impl<T: 'static> State<T> {
 }
 
 impl<T> Started<T> {
+    pub(super) fn is_push(&self) -> bool {
+        let body = match self {
+            Started::Unordered(body) => body,
+            Started::Ordered(job) => &job.body,
+        };
+        matches!(body, Body::Push(_))
+    }
+
     pub(super) fn discard(self) {
         match self {
             Started::Unordered(body) => drop_caught(body),
