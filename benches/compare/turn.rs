@@ -25,6 +25,7 @@ pub struct Bench<'a> {
     pub implementations: &'a Implementations,
     pub certs: &'a Certs,
     pub effort: Effort,
+    pub rounds: u32,
     pub interrupt: &'a Interrupt,
 }
 
@@ -40,7 +41,7 @@ impl Bench<'_> {
                 && run.implementation == turn.implementation
         };
         let before: Vec<&Run> = records.runs.iter().filter(same).collect();
-        if before.iter().any(|run| run.failure.is_some()) || self.enough(turn.round, &before) {
+        if before.iter().any(|run| run.failure.is_some()) || self.enough(turn, &before) {
             return Ok(None);
         }
         let shape = turn.case.shape(self.effort);
@@ -78,8 +79,8 @@ impl Bench<'_> {
         }))
     }
 
-    /// Whether a slow implementation already has all its rounds.
-    fn enough(&self, round: u32, before: &[&Run]) -> bool {
+    /// Whether a slow implementation already has all its rounds. Extra rounds have no such limit.
+    fn enough(&self, turn: &Turn, before: &[&Run]) -> bool {
         let Some(target) = self.effort.repetition() else {
             return false;
         };
@@ -88,7 +89,8 @@ impl Bench<'_> {
         // With a fixed number of calls, the length says nothing about the implementation.
         let fixed = before.first().is_some_and(|run| run.case.calls().is_some());
         let limits = FEWER_ROUNDS.iter().find(|(limit, _)| times > *limit);
-        !fixed && limits.is_some_and(|&(_, rounds)| round >= rounds)
+        let planned = turn.round < turn.case.rounds(self.rounds);
+        planned && !fixed && limits.is_some_and(|&(_, rounds)| turn.round >= rounds)
     }
 
     /// Finds the number of calls that lasts long enough; the last attempt is the first repetition.

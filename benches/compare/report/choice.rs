@@ -6,6 +6,7 @@ use crate::metric::{Metric, P50};
 use crate::units;
 use crate::workload::{Case, Role, Workload};
 
+use super::map::NOT_EXACT;
 use super::model::{Part, Section, Table};
 
 /// A situation, with the figure that decides in it.
@@ -118,8 +119,15 @@ pub fn section(results: &Results) -> Option<Section> {
         };
         let places = STACKS.map(|(_, prefix)| best_of(prefix));
         let figures = places.map(|place| {
-            place.map_or("–".into(), |place| units::number(ranking[place].1.median))
+            let (name, own) = &ranking[place?];
+            if *name == OURS {
+                return Some(units::number(own.median));
+            }
+            let ratio = results.ratio(situation.contest, name, OURS, situation.metric)?;
+            let mark = units::mark(&ratio);
+            Some(format!("{mark}{}", units::estimate(&ratio)))
         });
+        let figures = figures.map(|figure| figure.unwrap_or("–".into()));
         let best = places
             .iter()
             .zip(STACKS)
@@ -135,9 +143,10 @@ pub fn section(results: &Results) -> Option<Section> {
     }
     let part = Part {
         title: "the cost of each stack".into(),
-        shape: "medians; the workloads below have the intervals".into(),
+        shape: format!("{OURS}: the figure; the others: as a multiple of it, with the interval"),
         table,
         notes: vec![
+            NOT_EXACT.into(),
             "gRPC C++ needs the buffer hint for most of these figures; without it, see the map."
                 .into(),
         ],
@@ -176,7 +185,7 @@ mod tests {
             "0.002",
             "–",
             "–",
-            "0.001",
+            "~0.50",
             "gRPC C++, the best API",
         ];
         assert_eq!(row.cells, expected);
