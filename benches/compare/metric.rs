@@ -100,7 +100,7 @@ impl Metric {
         match workload {
             Workload::Sizes => &[Metric::ServerCpu, Metric::Megabytes],
             Workload::Streams => &[Metric::ServerCpu, Metric::Messages],
-            Workload::Timed => &[Metric::ServerMemoryOfStream, Metric::ServerMemory],
+            Workload::Timed => &[Metric::ServerMemoryOfStream],
             _ => &[],
         }
     }
@@ -248,6 +248,9 @@ pub mod tests {
         assert!((late - 2.0).abs() < 0.01, "{late} ms");
         assert_eq!(Metric::First(P99).value(&run), None);
         assert_eq!(Metric::ServerInstructions.value(&run), None);
+        let mut counted = run;
+        counted.server.instructions = Some(5_000_000);
+        assert_eq!(Metric::ServerInstructions.value(&counted), Some(5_000.0));
     }
 
     #[test]

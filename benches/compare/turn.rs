@@ -1,7 +1,7 @@
 //! One turn of an implementation: finds the number of calls that lasts long enough, then measures a
 //! repetition. A failure is a result of the turn, not an error.
 
-use anyhow::Result;
+use anyhow::{ensure, Result};
 
 use crate::certs::Certs;
 use crate::implementations::Implementations;
@@ -59,6 +59,13 @@ impl Bench<'_> {
             }
             None => self.calibrate(&pair, &turn.case),
         };
+        let taken = taken.and_then(|(calls, warm_up, measured)| {
+            // A smoke has no figures.
+            if self.effort != Effort::Smoke {
+                all_open(&shape, measured.seconds)?;
+            }
+            Ok((calls, warm_up, measured))
+        });
         let (calls, warm_up, measured, failure) = match taken {
             Ok((calls, warm_up, measured)) => (calls, warm_up, Some(measured), None),
             Err(error) if error.is::<Interrupted>() => return Err(error),
@@ -112,6 +119,17 @@ impl Bench<'_> {
     }
 }
 
+/// Fails if starting the calls, where their shape spreads it, took so long that the first ended
+/// before the last began: fewer streams were open than the figure says.
+fn all_open(shape: &Shape, seconds: f64) -> Result<()> {
+    let limit = 2.0 * shape.span().as_secs_f64();
+    ensure!(
+        shape.ramp.is_zero() || seconds < limit,
+        "it took {seconds:.1} s, so that not all streams were open at once"
+    );
+    Ok(())
+}
+
 /// The number of warm-up calls: enough for buffers, windows and JIT compilers to settle.
 fn warm_up(case: &Case, shape: &Shape, calls: u32) -> u32 {
     match case.workload {
@@ -131,6 +149,8 @@ fn stretched(calls: u32, seconds: f64, target: f64, in_flight: u32) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -139,6 +159,20 @@ mod tests {
         assert_eq!(stretched(1, 0.5, 1.0, 1), 3);
         assert_eq!(stretched(4, 1e-9, 1.0, 4), 200, "no more than fifty times");
         assert_eq!(stretched(8, 9.0, 1.0, 8), 8, "never fewer");
+    }
+
+    #[test]
+    fn streams_that_start_too_slowly_are_no_figure() {
+        let spread = Shape {
+            ramp: Duration::from_secs(1),
+            ..Shape::stream(5).every(Duration::from_secs(1))
+        };
+        assert!(all_open(&spread, 5.1).is_ok());
+        assert!(
+            all_open(&spread, 8.1).is_err(),
+            "it may take 4 s to start them"
+        );
+        assert!(all_open(&Shape::stream(5), 100.0).is_ok(), "no ramp");
     }
 
     #[test]

@@ -319,9 +319,8 @@ fn timed_step(streams: u64) -> Duration {
         ..1_000 => 50,
         1_000..10_000 => 500,
         10_000..20_000 => 1_000,
-        20_000..35_000 => 1_500,
-        35_000..60_000 => 2_500,
-        _ => 5_000,
+        20_000..60_000 => 2_500,
+        _ => 6_000,
     })
 }
 
@@ -334,7 +333,8 @@ mod tests {
         for effort in [Effort::Full, Effort::Quick, Effort::Smoke] {
             for case in Workload::Timed.groups(effort, Role::Server).concat() {
                 let shape = case.shape(effort);
-                assert!(shape.ramp < shape.span(), "{case}: {shape:?}");
+                // With time to spare, since a busy machine starts them late.
+                assert!(shape.ramp * 3 / 2 <= shape.span(), "{case}: {shape:?}");
                 assert_eq!(case.calls(), Some(shape.in_flight));
             }
         }

@@ -105,7 +105,7 @@ const STACKS: [(&str, &str); 4] = [
 
 /// `None` if no situation was measured.
 pub fn section(results: &Results) -> Option<Section> {
-    let columns = ["situation", "figure"].into_iter();
+    let columns = ["situation"].into_iter();
     let columns = columns.chain(STACKS.map(|(name, _)| name)).chain(["best"]);
     let mut table = Table::new(columns);
     let measured = results.contests();
@@ -133,7 +133,11 @@ pub fn section(results: &Results) -> Option<Section> {
             .zip(STACKS)
             .filter_map(|(place, (name, _))| Some((*place.as_ref()?, name)));
         let best = best.min().map_or("–", |(_, name)| name);
-        let mut cells = vec![situation.name.to_string(), situation.metric.heading()];
+        let mut cells = vec![format!(
+            "{}: {}",
+            situation.name,
+            situation.metric.heading()
+        )];
         cells.extend(figures);
         cells.push(best.into());
         table.row(best == OURS, cells);
@@ -180,8 +184,7 @@ mod tests {
         let section = section(&results(runs.into())).expect("measured");
         let row = &section.parts[0].table.rows[0];
         let expected = [
-            "a busy stream of small messages",
-            "server CPU per message, µs",
+            "a busy stream of small messages: server CPU per message, µs",
             "0.002",
             "–",
             "–",

@@ -223,10 +223,10 @@ fn curve_parts(results: &Results, workload: Workload, contests: &[Contest]) -> R
         }
         let picture = pictures::curve(results, workload, contests, metric, &implementations)?;
         anyhow::Ok(Part {
-            title: format!("{} of servers: {}", workload.name(), metric.heading()),
+            title: format!("{}: {}", workload.name(), metric.heading()),
             shape: format!("{} (the last point)", shape(results, last)),
             table,
-            notes: vec![format!("Medians; rounds at each point: at least {rounds}.")],
+            notes: vec![format!("Medians; most have {rounds} rounds at a point.")],
             pictures: vec![picture],
         })
     };
@@ -294,4 +294,48 @@ fn slow_part(results: &Results, contests: &[Contest]) -> Option<Part> {
 
 fn cell(estimate: Option<crate::stats::Estimate>) -> String {
     estimate.map_or("–".into(), |estimate| units::estimate(&estimate))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::tests::results;
+    use crate::record::tests::run;
+
+    /// The columns of the first table of a run, whose server counted so many instructions.
+    fn columns(instructions: Option<u64>) -> Vec<String> {
+        let mut run = run(OURS, 0, 1);
+        if let Some(measured) = &mut run.measured {
+            measured.server.instructions = instructions;
+        }
+        let results = results(vec![run]);
+        let part = ranking_part(&results, results.contests()[0]).expect("a part");
+        part.table.columns
+    }
+
+    #[test]
+    fn instructions_are_shown_where_the_machine_counts_them() {
+        let heading = "server instructions per message".to_string();
+        assert!(columns(Some(5_000)).contains(&heading));
+        assert!(!columns(None).contains(&heading));
+    }
+
+    #[test]
+    fn a_curve_has_those_with_several_points_best_at_the_last_first() {
+        let at = |name, point, cpu| {
+            let mut run = run(name, 0, cpu);
+            (run.case.workload, run.case.point) = (Workload::Sizes, Some(point));
+            run
+        };
+        let runs = [
+            at(OURS, 8, 1),
+            at(OURS, 64, 9),
+            at("go", 8, 5),
+            at("go", 64, 5),
+            at("naive", 8, 1),
+        ];
+        let results = results(runs.into());
+        let names = on_curve(&results, &results.contests(), Metric::ServerCpu);
+        assert_eq!(names, ["go", OURS]);
+    }
 }
