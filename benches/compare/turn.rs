@@ -88,7 +88,7 @@ impl Bench<'_> {
 
     /// Whether a slow implementation already has all its rounds. Extra rounds have no such limit.
     fn enough(&self, turn: &Turn, before: &[&Run]) -> bool {
-        let Some(target) = self.effort.repetition() else {
+        let Some(target) = turn.case.repetition(self.effort) else {
             return false;
         };
         let measured = before.first().and_then(|run| run.measured.as_ref());
@@ -107,7 +107,8 @@ impl Bench<'_> {
         loop {
             let warm_up = warm_up(case, &pair.shape, calls);
             let measured = pair.measure(calls, warm_up, self.interrupt)?;
-            let target = self.effort.repetition().filter(|_| case.calls().is_none());
+            let target = case.repetition(self.effort);
+            let target = target.filter(|_| case.calls().is_none());
             match target {
                 Some(target) if attempt < ATTEMPTS && measured.seconds < 0.75 * target => {
                     calls = stretched(calls, measured.seconds, target, pair.shape.in_flight);

@@ -226,7 +226,10 @@ fn curve_parts(results: &Results, workload: Workload, contests: &[Contest]) -> R
             title: format!("{}: {}", workload.name(), metric.heading()),
             shape: format!("{} (the last point)", shape(results, last)),
             table,
-            notes: vec![format!("Medians; most have {rounds} rounds at a point.")],
+            notes: vec![match rounds {
+                1 => "One round at most points.".into(),
+                rounds => format!("Medians; most have {rounds} rounds at a point."),
+            }],
             pictures: vec![picture],
         })
     };

@@ -194,7 +194,7 @@ pub fn method(results: &Results) -> Vec<String> {
     if let Some(seconds) = repetition {
         method.push(format!(
             "The number of calls is chosen so that a repetition lasts {seconds} s: all implementations have the same shape of \
-             load for the same time. A fifth as many calls warm up."
+             load for the same time, half as long at the points of sizes and streams. A fifth as many calls warm up."
         ));
     }
     let contests = results.contests();
