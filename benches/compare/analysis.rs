@@ -24,7 +24,12 @@ pub fn is_one_of(implementation: &str, names: &[&str]) -> bool {
         true => implementation.starts_with(name),
         false => implementation == *name,
     };
-    !implementation.ends_with("-release") && names.iter().any(is)
+    !is_release(implementation) && names.iter().any(is)
+}
+
+/// Whether scripts/release built it, or its C-core.
+pub fn is_release(implementation: &str) -> bool {
+    implementation.ends_with("-release")
 }
 
 /// One comparison: one case, one side.

@@ -1,6 +1,6 @@
 //! The sentences of a report, all computed from results.
 
-use crate::analysis::{Contest, Results, OURS};
+use crate::analysis::{is_release, Contest, Results, OURS};
 use crate::metric::Metric;
 use crate::settings::Effort;
 use crate::stats::{Estimate, ENOUGH_ROUNDS};
@@ -42,7 +42,8 @@ pub fn facts(results: &Results) -> Vec<(String, String)> {
 pub fn standing(results: &Results, contest: Contest) -> Option<String> {
     let (role, case) = contest;
     let metric = Metric::pictured(case.workload, role);
-    let ranking = results.ranking(contest, metric);
+    let mut ranking = results.ranking(contest, metric);
+    ranking.retain(|(name, _)| !is_release(name));
     let place = ranking
         .iter()
         .position(|(implementation, _)| *implementation == OURS)?;
@@ -127,7 +128,7 @@ fn loss(results: &Results, contest: Contest, metric: Metric) -> Option<(f64, Str
         .implementations(contest)
         .into_iter()
         // Programs of scripts/release stand beside this project's own in the second map.
-        .filter(|name| *name != OURS && !name.ends_with("-release"));
+        .filter(|name| *name != OURS && !is_release(name));
     let ahead = implementations
         .filter_map(|implementation| Some((implementation, behind(implementation)?)));
     let mut ahead: Vec<_> = ahead.filter(|(_, behind)| behind.low > 1.005).collect();
@@ -171,10 +172,11 @@ pub fn method(results: &Results) -> Vec<String> {
         ),
         format!(
             "Ratios are taken within a round, so that slow changes of the machine affect both sides. From \
-             {ENOUGH_ROUNDS} rounds on, a ratio is the mean of their logarithms without the lowest and the highest, \
-             with the 95 % interval of Student's t for trimmed means (Tukey and McLaughlin). Of fewer rounds it is the \
-             median, and the parentheses hold the range: no interval from so few holds its promise. The trimmed mean \
-             uses more of the rounds than their median, and one round that is far off does not move it."
+             {ENOUGH_ROUNDS} rounds on, the figure is the mean of the rounds' ratios (of their logarithms) without the \
+             lowest and the highest, with the 95 % interval of Student's t for trimmed means (Tukey and McLaughlin): it \
+             uses more of the rounds than a median does, and one round that is far off does not move it. Of fewer \
+             rounds, the figure is the median, and the parentheses hold the range, which contains the true ratio less \
+             often."
         ),
         "Memory is the peak, which hardly varies: the few rounds of `timed` are enough for it.".to_string(),
         "A repetition counts only if every call ends with OK and delivers all messages. Before that, servers and \
