@@ -9,6 +9,8 @@ use crate::workload::{Case, Role};
 
 /// This project among the implementations.
 pub const OURS: &str = "fanstream";
+/// The same, built by scripts/release.
+pub const OURS_RELEASE: &str = "fanstream-release";
 
 /// A side whose core is at least this busy is the bottleneck,
 const LIMIT: f64 = 0.95;
@@ -22,7 +24,12 @@ pub fn is_one_of(implementation: &str, names: &[&str]) -> bool {
         true => implementation.starts_with(name),
         false => implementation == *name,
     };
-    !implementation.ends_with("-release") && names.iter().any(is)
+    !is_release(implementation) && names.iter().any(is)
+}
+
+/// Whether scripts/release built it, or its C-core.
+pub fn is_release(implementation: &str) -> bool {
+    implementation.ends_with("-release")
 }
 
 /// One comparison: one case, one side.
@@ -227,7 +234,7 @@ fn ratio_of(a: &[(u32, f64)], b: &[(u32, f64)]) -> Option<Estimate> {
     let ratios = a
         .iter()
         .filter_map(|&(round, value)| Some(value / of_round(round)?.1));
-    Estimate::of(&ratios.collect::<Vec<_>>())
+    Estimate::of_ratios(&ratios.collect::<Vec<_>>())
 }
 
 #[cfg(test)]

@@ -236,6 +236,7 @@ mod tests {
             median,
             low: median,
             high: median,
+            rounds: ROUNDS,
         };
         let verdict = verdict(Metric::Messages, &at(1.0), &at(2.0), &at(2.0));
         assert_eq!(verdict, Verdict::Better);

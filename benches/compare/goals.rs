@@ -1,7 +1,7 @@
 //! The project's goals, as ratios to other implementations. It computes verdicts and draws nothing.
 
-use crate::analysis::{is_one_of, Contest, Results, OURS};
-use crate::metric::{Metric, P50, P99};
+use crate::analysis::{is_one_of, Contest, Results, OURS, OURS_RELEASE};
+use crate::metric::{Metric, P50};
 use crate::stats::Estimate;
 use crate::units;
 use crate::workload::{Case, Role, Workload};
@@ -9,24 +9,17 @@ use crate::workload::{Case, Role, Workload};
 /// The reference of a goal.
 enum Rival {
     Implementation(&'static str),
-    /// The best implementation whose name has one of these prefixes.
-    Best(&'static [&'static str]),
-    /// An absolute amount.
-    Amount,
-    /// At most this much above the best of all implementations.
-    BestPlus(f64),
+    BestOnCCore,
 }
 
 struct Goal {
-    workload: Workload,
-    point: Option<u64>,
-    role: Role,
+    contest: Contest,
     metric: Metric,
+    /// This project's everyday build or its release build.
+    ours: &'static str,
     rival: Rival,
-    /// The upper bound, or the lower bound if more is better.
+    /// The upper bound of the ratio, or the lower bound if more is better.
     target: f64,
-    /// An ideal: missing it is no failure.
-    ideal: bool,
 }
 
 /// A goal and its measurement.
@@ -34,154 +27,113 @@ struct Goal {
 pub struct Outcome {
     pub what: String,
     pub target: String,
-    pub measured: String,
     /// `None` if figures are missing.
+    pub ratio: Option<Estimate>,
     pub met: Option<bool>,
-    pub ideal: bool,
 }
 
 /// Everything that runs on gRPC's C-core, except for this project.
-pub const C_CORE: &[&str] = &["cpp-", "ccore", "naive", "python"];
+const C_CORE: &[&str] = &["cpp-", "ccore", "naive", "python"];
+
+/// The best other implementation on the C-core.
+pub fn best_on_ccore(results: &Results, contest: Contest, metric: Metric) -> Option<&str> {
+    let ranking = results.ranking(contest, metric).into_iter();
+    let mut names = ranking.map(|(implementation, _)| implementation);
+    names.find(|implementation| is_one_of(implementation, C_CORE))
+}
 
 fn goals() -> Vec<Goal> {
-    use Metric::{Calls, ClientCpu, Late, Megabytes, ServerCpu, ServerMemory};
-    use Rival::{Amount, Best, BestPlus, Implementation};
-    use Workload::{Arena, Bulk, First, Short, Timed, Tiny};
-    let goal = |workload, metric, rival, target, ideal| Goal {
-        workload,
-        point: (workload == Timed).then_some(10_000),
-        role: if metric == ClientCpu {
-            Role::Client
-        } else {
-            Role::Server
-        },
-        metric,
-        rival,
-        target,
-        ideal,
+    use Metric::{Calls, ClientCpu, First, Megabytes, ServerCpu, ServerMemory};
+    use Rival::{BestOnCCore, Implementation};
+    use Workload::{Arena, Bulk, Short, Timed, Tiny};
+    let goal = |workload, metric, rival, target| {
+        let role = match metric {
+            ClientCpu => Role::Client,
+            _ => Role::Server,
+        };
+        let case = Case {
+            workload,
+            tls: false,
+            point: (workload == Timed).then_some(10_000),
+        };
+        Goal {
+            contest: (role, case),
+            metric,
+            ours: OURS,
+            rival,
+            target,
+        }
     };
+    let of_release = |goal: Goal| Goal {
+        ours: OURS_RELEASE,
+        ..goal
+    };
+    let over_tls = |mut goal: Goal| {
+        goal.contest.1.tls = true;
+        goal
+    };
+    let cpp_sync_hinted = Implementation("cpp-sync-hinted");
+    let cpp_callback = Implementation("cpp-callback");
     vec![
-        goal(
-            Tiny,
-            ServerCpu,
-            Implementation("cpp-sync-hinted"),
-            1.0,
-            false,
-        ),
-        goal(Tiny, ServerCpu, Implementation("cpp-sync"), 0.25, false),
-        goal(Tiny, ServerCpu, Implementation("ccore"), 1.1, false),
-        goal(Tiny, ServerCpu, Implementation("go"), 1.0, true),
-        goal(Tiny, ClientCpu, Implementation("cpp-sync"), 1.1, false),
-        goal(Tiny, ClientCpu, Implementation("go"), 1.0, true),
-        goal(Short, Calls, Implementation("cpp-callback"), 1.3, false),
-        goal(Short, Calls, Implementation("go"), 1.0, true),
-        goal(Arena, ServerCpu, Best(&["cpp-"]), 1.0, false),
-        goal(Arena, ServerCpu, Amount, 3.7, false),
-        goal(Arena, ServerCpu, Implementation("go"), 1.0, true),
-        goal(Bulk, Megabytes, Best(C_CORE), 0.95, false),
-        goal(Bulk, Megabytes, Implementation("tonic"), 1.0, true),
-        goal(Timed, ServerMemory, Implementation("go"), 1.0, false),
-        goal(Timed, Late(P99), BestPlus(5.0), 5.0, false),
-        goal(Timed, ServerMemory, Implementation("tonic"), 1.0, true),
-        goal(
-            First,
-            Metric::First(P50),
-            Implementation("cpp-callback"),
-            1.0,
-            false,
-        ),
-        goal(
-            First,
-            Metric::First(P99),
-            Implementation("cpp-callback"),
-            1.0,
-            false,
-        ),
-        goal(First, Metric::First(P50), Implementation("go"), 1.0, true),
-        goal(First, Metric::First(P99), Implementation("go"), 1.0, true),
+        // Beside programs on the same C-core.
+        of_release(goal(Tiny, ServerCpu, Implementation("ccore-release"), 1.15)),
+        of_release(goal(Tiny, ServerCpu, Implementation("go"), 1.3)),
+        goal(Tiny, ClientCpu, Implementation("cpp-sync"), 0.9),
+        goal(Arena, ServerCpu, cpp_sync_hinted, 0.9),
+        goal(Arena, ServerCpu, Implementation("go"), 1.0),
+        goal(Short, Calls, Implementation("go"), 1.0),
+        goal(Timed, ServerMemory, Implementation("go"), 1.0),
+        goal(Workload::First, First(P50), cpp_callback, 1.0),
+        goal(Bulk, Megabytes, BestOnCCore, 1.2),
+        over_tls(goal(Bulk, Megabytes, BestOnCCore, 1.0)),
     ]
 }
 
-/// The outcomes for all measured workloads.
+/// The outcomes for all measured workloads; those of the release build only if it was measured.
 pub fn outcomes(results: &Results) -> Vec<Outcome> {
-    let contests = results.contests();
-    let wanted = goals()
-        .into_iter()
-        .filter(|goal| contests.contains(&goal.contest()));
+    let wanted = measured(results);
     wanted.map(|goal| goal.outcome(results)).collect()
 }
 
+/// The two implementations and the metric of each goal of a contest.
+pub fn ratios(results: &Results, contest: Contest) -> Vec<(&'static str, String, Metric)> {
+    let goals = measured(results).filter(|goal| goal.contest == contest);
+    goals
+        .map(|goal| (goal.ours, goal.rival(results), goal.metric))
+        .collect()
+}
+
+fn measured(results: &Results) -> impl Iterator<Item = Goal> + '_ {
+    let is_measured = |goal: &Goal| results.implementations(goal.contest).contains(&goal.ours);
+    goals().into_iter().filter(is_measured)
+}
+
 impl Goal {
-    fn contest(&self) -> Contest {
-        let case = Case {
-            workload: self.workload,
-            tls: false,
-            point: self.point,
-        };
-        (self.role, case)
+    fn rival(&self, results: &Results) -> String {
+        match self.rival {
+            Rival::Implementation(name) => name,
+            Rival::BestOnCCore => best_on_ccore(results, self.contest, self.metric)
+                .unwrap_or("the best other on the C-core"),
+        }
+        .into()
     }
 
     fn outcome(&self, results: &Results) -> Outcome {
-        let (contest, metric) = (self.contest(), self.metric);
-        let others = results
-            .ranking(contest, metric)
-            .into_iter()
-            .filter(|(implementation, _)| *implementation != OURS);
-        let mut others = others.collect::<Vec<_>>().into_iter();
-        let ratio_to = |implementation: &str| results.ratio(contest, OURS, implementation, metric);
-        let own = || results.estimate(contest, OURS, metric);
-        let (bound, sign) = match metric.higher_is_better() {
-            true => ("at least", "≥"),
-            false => ("at most", "≤"),
+        let rival = self.rival(results);
+        let ratio = results.ratio(self.contest, self.ours, &rival, self.metric);
+        let sign = match self.metric.higher_is_better() {
+            true => "≥",
+            false => "≤",
         };
-        let times = |name: &str| format!("{sign} {} × {name}", units::number(self.target));
-        let unit = metric.unit();
-        let (target, figure, measured) = match self.rival {
-            Rival::Implementation(name) => {
-                let ratio = ratio_to(name);
-                (
-                    times(name),
-                    ratio,
-                    ratio.map(|ratio| format!("{} ×", units::estimate(&ratio))),
-                )
-            }
-            Rival::Best(prefixes) => {
-                let best = others.find(|(implementation, _)| is_one_of(implementation, prefixes));
-                let name = best.map_or("the best of them", |(implementation, _)| implementation);
-                let ratio = best.and_then(|(implementation, _)| ratio_to(implementation));
-                (
-                    times(name),
-                    ratio,
-                    ratio.map(|ratio| format!("{} ×", units::estimate(&ratio))),
-                )
-            }
-            Rival::Amount => {
-                let value = own();
-                let target = format!("{bound} {} {unit}", units::number(self.target));
-                (
-                    target,
-                    value,
-                    value.map(|value| format!("{} {unit}", units::estimate(&value))),
-                )
-            }
-            Rival::BestPlus(more) => {
-                let best = others.next();
-                let above = best.and_then(|(_, best)| Some(shifted(own()?, best.median)));
-                let name = best.map_or("the best", |(implementation, _)| implementation);
-                let target = format!("at most {} {unit} above {name}", units::number(more));
-                (
-                    target,
-                    above,
-                    own().map(|own| format!("{} {unit}", units::estimate(&own))),
-                )
-            }
+        let build = match self.ours {
+            OURS_RELEASE => ", release build",
+            _ => "",
         };
         Outcome {
-            what: format!("{}: {}", contest.1, metric.name()),
-            target,
-            measured: measured.unwrap_or_else(|| "–".into()),
-            met: figure.map(|figure| self.meets(figure.median)),
-            ideal: self.ideal,
+            what: format!("{}: {}{build}", self.contest.1, self.metric.name()),
+            target: format!("{sign} {} × {rival}", units::number(self.target)),
+            ratio,
+            met: ratio.map(|ratio| self.meets(ratio.median)),
         }
     }
 
@@ -195,54 +147,58 @@ impl Goal {
     }
 }
 
-fn shifted(estimate: Estimate, by: f64) -> Estimate {
-    Estimate {
-        median: estimate.median - by,
-        low: estimate.low - by,
-        high: estimate.high - by,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analysis::tests::{results, twice_as_much};
+    use crate::analysis::tests::results;
     use crate::record::tests::run;
 
     #[test]
-    fn a_goal_that_is_missed_by_a_factor() {
-        let outcomes = outcomes(&twice_as_much());
-        let go = outcomes
+    fn goals_of_the_release_build_are_met_missed_and_not_measured() {
+        let runs = [
+            run(OURS, 0, 9),
+            run(OURS_RELEASE, 0, 200),
+            run("ccore-release", 0, 100),
+            run("ccore", 0, 900),
+        ];
+        let outcomes = outcomes(&results(runs.into()));
+        let found: Vec<_> = outcomes
             .iter()
-            .find(|outcome| outcome.target == "≤ 1.00 × go")
-            .expect("a goal");
-        assert_eq!(go.met, Some(false));
-        assert_eq!(go.measured, "2.00 ×");
-        assert!(go.ideal);
-        let absent = outcomes
-            .iter()
-            .find(|outcome| outcome.target.ends_with("ccore"))
-            .expect("a goal");
-        assert_eq!((absent.met, &*absent.measured), (None, "–"));
+            .map(|outcome| (&*outcome.target, outcome.met))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ("≤ 1.15 × ccore-release", Some(false)),
+                ("≤ 1.30 × go", None)
+            ]
+        );
+        assert_eq!(
+            outcomes[0].what,
+            "tiny: server CPU per message, release build"
+        );
+        let better = [run(OURS_RELEASE, 0, 100), run("go", 0, 100)];
+        let met = super::outcomes(&results(better.into()));
+        assert_eq!(met[1].met, Some(true));
     }
 
     #[test]
-    fn a_goal_that_is_met() {
-        let results = results(vec![run(OURS, 0, 1_000_000), run("cpp-sync", 0, 9_000_000)]);
-        let outcomes = outcomes(&results);
-        let goal = outcomes
-            .iter()
-            .find(|outcome| outcome.target == "≤ 0.25 × cpp-sync")
-            .expect("a goal");
-        assert_eq!((goal.met, &*goal.measured), (Some(true), "0.11 ×"));
+    fn a_run_without_the_release_build_has_none_of_its_goals() {
+        let runs = [run(OURS, 0, 1), run("go", 0, 1)];
+        assert_eq!(outcomes(&results(runs.into())), []);
     }
 
     #[test]
-    fn only_what_was_measured_has_outcomes() {
-        let outcomes = outcomes(&twice_as_much());
-        assert!(outcomes
-            .iter()
-            .all(|outcome| outcome.what == "tiny: server CPU per message"));
-        assert_eq!(outcomes.len(), 4);
+    fn the_best_on_the_c_core_is_of_the_everyday_build_and_another() {
+        let runs = [
+            run(OURS, 0, 1),
+            run("go", 0, 2),
+            run("cpp-sync", 0, 9),
+            run("ccore", 0, 5),
+            run("ccore-release", 0, 3),
+        ];
+        let results = results(runs.into());
+        let best = best_on_ccore(&results, results.contests()[0], Metric::ServerCpu);
+        assert_eq!(best, Some("ccore"));
     }
 }

@@ -11,12 +11,14 @@
 
 mod analysis;
 mod certs;
+mod claims;
 mod cli;
 #[path = "../common/mod.rs"]
 mod common;
 mod correctness;
 mod cost;
 mod diff;
+mod extra;
 mod goals;
 mod implementations;
 mod instructions;

@@ -15,6 +15,7 @@ pub enum Metric {
     Calls,
     Megabytes,
     ServerMemory,
+    ServerMemoryOfStream,
     ClientMemory,
     ServerThreads,
     First(Quantile),
@@ -68,6 +69,7 @@ impl Metric {
             (Workload::Timed, _) => {
                 vec![
                     ServerMemory,
+                    ServerMemoryOfStream,
                     ServerThreads,
                     Late(P50),
                     Late(P99),
@@ -97,6 +99,16 @@ impl Metric {
         }
     }
 
+    /// The metrics of a workload that varies a parameter; empty for others.
+    pub fn of_curve(workload: Workload) -> &'static [Metric] {
+        match workload {
+            Workload::Sizes => &[Metric::ServerCpu, Metric::Megabytes],
+            Workload::Streams => &[Metric::ServerCpu, Metric::Messages],
+            Workload::Timed => &[Metric::ServerMemoryOfStream],
+            _ => &[],
+        }
+    }
+
     /// The metric of the workload's bar chart: the cost, where the most important metric is a rate.
     pub fn pictured(workload: Workload, role: Role) -> Metric {
         match (workload, role) {
@@ -120,6 +132,7 @@ impl Metric {
             Metric::Calls => "streams".into(),
             Metric::Megabytes => "payload".into(),
             Metric::ServerMemory => "server memory, peak".into(),
+            Metric::ServerMemoryOfStream => "server memory per open stream".into(),
             Metric::ClientMemory => "client memory, peak".into(),
             Metric::ServerThreads => "server threads, peak".into(),
             Metric::First(quantile) => format!("first response {}", quantile.name()),
@@ -136,6 +149,7 @@ impl Metric {
             Metric::Messages | Metric::Calls => "/s",
             Metric::Megabytes => "MB/s",
             Metric::ServerMemory | Metric::ClientMemory => "MB",
+            Metric::ServerMemoryOfStream => "KB",
             Metric::ServerThreads => "",
             Metric::First(_) | Metric::Gap(_) => "µs",
             Metric::Late(_) => "ms",
@@ -171,6 +185,8 @@ impl Metric {
             Metric::Calls => calls / run.seconds,
             Metric::Megabytes => megabytes(run.bytes) / run.seconds,
             Metric::ServerMemory => megabytes(run.server.peak_memory),
+            // All calls are open at once.
+            Metric::ServerMemoryOfStream => run.server.peak_memory as f64 / 1e3 / calls,
             Metric::ClientMemory => megabytes(run.client.peak_memory),
             Metric::ServerThreads => run.server.threads as f64,
             Metric::First(quantile) => run.first.as_ref()?.quantile(quantile.fraction()),
@@ -226,6 +242,7 @@ pub mod tests {
             (Metric::Calls, 20.0),
             (Metric::Megabytes, 128.0),
             (Metric::ServerMemory, 20.0),
+            (Metric::ServerMemoryOfStream, 2_000.0),
             (Metric::ClientMemory, 30.0),
             (Metric::ServerThreads, 7.0),
         ];
@@ -236,6 +253,9 @@ pub mod tests {
         assert!((late - 2.0).abs() < 0.01, "{late} ms");
         assert_eq!(Metric::First(P99).value(&run), None);
         assert_eq!(Metric::ServerInstructions.value(&run), None);
+        let mut counted = run;
+        counted.server.instructions = Some(5_000_000);
+        assert_eq!(Metric::ServerInstructions.value(&counted), Some(5_000.0));
     }
 
     #[test]

@@ -214,6 +214,7 @@ pub mod tests {
         let settings = Settings {
             effort: Effort::Full,
             rounds: 5,
+            max_rounds: 0,
             workloads: vec![Workload::Tiny],
             implementations: vec!["fanstream".into(), "go".into()],
             client: None,

@@ -12,6 +12,7 @@ use crate::certs::Certs;
 use crate::cli::Measure;
 use crate::common::machine::Machine;
 use crate::correctness;
+use crate::extra;
 use crate::implementations::Implementations;
 use crate::interrupt::Interrupt;
 use crate::parallel;
@@ -98,6 +99,7 @@ fn settings(args: &Measure, implementations: &Implementations) -> Result<Setting
     Ok(Settings {
         effort,
         rounds: args.rounds.unwrap_or(effort.rounds()),
+        max_rounds: args.max_rounds.unwrap_or(effort.max_rounds()),
         workloads,
         implementations: args.implementations.clone(),
         client: args.client.clone(),
@@ -144,6 +146,7 @@ fn check_and_measure(
         implementations,
         certs: &certs,
         effort: settings.effort,
+        rounds: settings.rounds,
         interrupt,
     };
     // A smoke has one round and no figures, so its turns need neither the records of earlier turns
@@ -158,11 +161,29 @@ fn check_and_measure(
             record_run(recorder, &mut progress, &turn, run)
         });
     }
+    measure_in_turn(turns, recorder, &bench, &mut progress)?;
+    loop {
+        let turns = extra::turns(&recorder.records);
+        let recorded = recorder.records.runs.len();
+        progress = Progress::new(turns.len());
+        measure_in_turn(turns, recorder, &bench, &mut progress)?;
+        if recorder.records.runs.len() == recorded {
+            return Ok(());
+        }
+    }
+}
+
+fn measure_in_turn(
+    turns: Vec<Turn>,
+    recorder: &mut Recorder,
+    bench: &Bench<'_>,
+    progress: &mut Progress,
+) -> Result<()> {
     for turn in turns {
-        interrupt.check()?;
+        bench.interrupt.check()?;
         progress.step(&part(&turn), &step(&turn));
         let run = bench.take(&turn, &recorder.records)?;
-        record_run(recorder, &mut progress, &turn, run)?;
+        record_run(recorder, progress, &turn, run)?;
     }
     Ok(())
 }

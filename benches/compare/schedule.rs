@@ -153,7 +153,7 @@ pub fn left(turns: Vec<Turn>, records: &Records) -> Vec<Turn> {
 }
 
 /// Every other round is reversed, so that no implementation always follows the same one.
-fn rotate<T>(items: &mut [T], round: usize) {
+pub fn rotate<T>(items: &mut [T], round: usize) {
     if round % 2 == 1 {
         items.reverse();
     }

@@ -21,10 +21,18 @@ pub enum Effort {
 impl Effort {
     pub fn rounds(self) -> u32 {
         match self {
-            // The whole run takes half an hour on two cores.
             Effort::Full => 3,
             Effort::Quick => 2,
             Effort::Smoke => 1,
+        }
+    }
+
+    /// The maximum number of rounds, with extra ones.
+    pub fn max_rounds(self) -> u32 {
+        match self {
+            // The whole run takes about 50 minutes on two cores, up to a quarter of them for this.
+            Effort::Full => 12,
+            Effort::Quick | Effort::Smoke => 0,
         }
     }
 
@@ -43,6 +51,9 @@ impl Effort {
 pub struct Settings {
     pub effort: Effort,
     pub rounds: u32,
+    /// Implementations that the report's claims name take extra rounds, up to so many in all.
+    #[serde(default)]
+    pub max_rounds: u32,
     pub workloads: Vec<Workload>,
     #[serde(alias = "peers")]
     pub implementations: Vec<String>,

@@ -1,7 +1,7 @@
 //! One turn of an implementation: finds the number of calls that lasts long enough, then measures a
 //! repetition. A failure is a result of the turn, not an error.
 
-use anyhow::Result;
+use anyhow::{ensure, Result};
 
 use crate::certs::Certs;
 use crate::implementations::Implementations;
@@ -25,6 +25,7 @@ pub struct Bench<'a> {
     pub implementations: &'a Implementations,
     pub certs: &'a Certs,
     pub effort: Effort,
+    pub rounds: u32,
     pub interrupt: &'a Interrupt,
 }
 
@@ -40,7 +41,7 @@ impl Bench<'_> {
                 && run.implementation == turn.implementation
         };
         let before: Vec<&Run> = records.runs.iter().filter(same).collect();
-        if before.iter().any(|run| run.failure.is_some()) || self.enough(turn.round, &before) {
+        if before.iter().any(|run| run.failure.is_some()) || self.enough(turn, &before) {
             return Ok(None);
         }
         let shape = turn.case.shape(self.effort);
@@ -58,6 +59,13 @@ impl Bench<'_> {
             }
             None => self.calibrate(&pair, &turn.case),
         };
+        let taken = taken.and_then(|(calls, warm_up, measured)| {
+            // A smoke has no figures.
+            if self.effort != Effort::Smoke {
+                all_open(&shape, measured.seconds)?;
+            }
+            Ok((calls, warm_up, measured))
+        });
         let (calls, warm_up, measured, failure) = match taken {
             Ok((calls, warm_up, measured)) => (calls, warm_up, Some(measured), None),
             Err(error) if error.is::<Interrupted>() => return Err(error),
@@ -78,9 +86,9 @@ impl Bench<'_> {
         }))
     }
 
-    /// Whether a slow implementation already has all its rounds.
-    fn enough(&self, round: u32, before: &[&Run]) -> bool {
-        let Some(target) = self.effort.repetition() else {
+    /// Whether a slow implementation already has all its rounds. Extra rounds have no such limit.
+    fn enough(&self, turn: &Turn, before: &[&Run]) -> bool {
+        let Some(target) = turn.case.repetition(self.effort) else {
             return false;
         };
         let measured = before.first().and_then(|run| run.measured.as_ref());
@@ -88,7 +96,8 @@ impl Bench<'_> {
         // With a fixed number of calls, the length says nothing about the implementation.
         let fixed = before.first().is_some_and(|run| run.case.calls().is_some());
         let limits = FEWER_ROUNDS.iter().find(|(limit, _)| times > *limit);
-        !fixed && limits.is_some_and(|&(_, rounds)| round >= rounds)
+        let planned = turn.round < turn.case.rounds(self.rounds);
+        planned && !fixed && limits.is_some_and(|&(_, rounds)| turn.round >= rounds)
     }
 
     /// Finds the number of calls that lasts long enough; the last attempt is the first repetition.
@@ -98,7 +107,8 @@ impl Bench<'_> {
         loop {
             let warm_up = warm_up(case, &pair.shape, calls);
             let measured = pair.measure(calls, warm_up, self.interrupt)?;
-            let target = self.effort.repetition().filter(|_| case.calls().is_none());
+            let target = case.repetition(self.effort);
+            let target = target.filter(|_| case.calls().is_none());
             match target {
                 Some(target) if attempt < ATTEMPTS && measured.seconds < 0.75 * target => {
                     calls = stretched(calls, measured.seconds, target, pair.shape.in_flight);
@@ -108,6 +118,17 @@ impl Bench<'_> {
             attempt += 1;
         }
     }
+}
+
+/// Fails if starting the calls, where their shape spreads it, took so long that the first ended
+/// before the last began: fewer streams were open than the figure says.
+fn all_open(shape: &Shape, seconds: f64) -> Result<()> {
+    let limit = 2.0 * shape.span().as_secs_f64();
+    ensure!(
+        shape.ramp.is_zero() || seconds < limit,
+        "it took {seconds:.1} s, so that not all streams were open at once"
+    );
+    Ok(())
 }
 
 /// The number of warm-up calls: enough for buffers, windows and JIT compilers to settle.
@@ -129,6 +150,8 @@ fn stretched(calls: u32, seconds: f64, target: f64, in_flight: u32) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -137,6 +160,20 @@ mod tests {
         assert_eq!(stretched(1, 0.5, 1.0, 1), 3);
         assert_eq!(stretched(4, 1e-9, 1.0, 4), 200, "no more than fifty times");
         assert_eq!(stretched(8, 9.0, 1.0, 8), 8, "never fewer");
+    }
+
+    #[test]
+    fn streams_that_start_too_slowly_are_no_figure() {
+        let spread = Shape {
+            ramp: Duration::from_secs(1),
+            ..Shape::stream(5).every(Duration::from_secs(1))
+        };
+        assert!(all_open(&spread, 5.1).is_ok());
+        assert!(
+            all_open(&spread, 8.1).is_err(),
+            "it may take 4 s to start them"
+        );
+        assert!(all_open(&Shape::stream(5), 100.0).is_ok(), "no ramp");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Formats numbers. Three digits are all that these measurements carry.
 
-use crate::stats::Estimate;
+use crate::stats::{Estimate, ENOUGH_ROUNDS};
 
 /// Formats a value with three significant digits.
 pub fn number(value: f64) -> String {
@@ -29,11 +29,31 @@ pub fn short(value: f64) -> String {
 
 /// Formats the median, followed by the interval if there is one.
 pub fn estimate(estimate: &Estimate) -> String {
-    let Estimate { median, low, high } = *estimate;
+    let Estimate {
+        median, low, high, ..
+    } = *estimate;
     if low == high {
         return number(median);
     }
     format!("{} ({}–{})", number(median), number(low), number(high))
+}
+
+/// The mark of a ratio that is not known to ±5 %.
+pub fn mark(ratio: &Estimate) -> &'static str {
+    match ratio.is_narrow() {
+        true => "",
+        false => "~",
+    }
+}
+
+/// Formats how exactly a ratio is known.
+pub fn precision(ratio: &Estimate) -> String {
+    match ratio.rounds {
+        0 | 1 => "1 round".into(),
+        rounds @ ..ENOUGH_ROUNDS => format!("range of {rounds} rounds"),
+        rounds if ratio.is_narrow() => format!("within ±5 %, {rounds} rounds"),
+        rounds => format!("interval wider than ±5 %, {rounds} rounds"),
+    }
 }
 
 /// Formats the size of a message.
@@ -85,12 +105,20 @@ mod tests {
 
     #[test]
     fn an_interval_is_shown_where_there_is_one() {
-        let (median, low, high) = (1.5, 1.4, 1.6);
-        assert_eq!(
-            estimate(&Estimate { median, low, high }),
-            "1.50 (1.40–1.60)"
-        );
-        let (low, high) = (median, median);
-        assert_eq!(estimate(&Estimate { median, low, high }), "1.50");
+        let mut some = Estimate {
+            median: 1.5,
+            low: 1.4,
+            high: 1.6,
+            rounds: 9,
+        };
+        assert_eq!(estimate(&some), "1.50 (1.40–1.60)");
+        assert_eq!(precision(&some), "interval wider than ±5 %, 9 rounds");
+        (some.low, some.high) = (1.45, 1.55);
+        assert_eq!(precision(&some), "within ±5 %, 9 rounds");
+        some.rounds = 3;
+        assert_eq!(precision(&some), "range of 3 rounds");
+        (some.low, some.high, some.rounds) = (1.5, 1.5, 1);
+        assert_eq!(estimate(&some), "1.50");
+        assert_eq!(precision(&some), "1 round");
     }
 }

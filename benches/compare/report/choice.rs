@@ -6,6 +6,7 @@ use crate::metric::{Metric, P50};
 use crate::units;
 use crate::workload::{Case, Role, Workload};
 
+use super::map::NOT_EXACT;
 use super::model::{Part, Section, Table};
 
 /// A situation, with the figure that decides in it.
@@ -104,7 +105,7 @@ const STACKS: [(&str, &str); 4] = [
 
 /// `None` if no situation was measured.
 pub fn section(results: &Results) -> Option<Section> {
-    let columns = ["situation", "figure"].into_iter();
+    let columns = ["situation"].into_iter();
     let columns = columns.chain(STACKS.map(|(name, _)| name)).chain(["best"]);
     let mut table = Table::new(columns);
     let measured = results.contests();
@@ -118,14 +119,25 @@ pub fn section(results: &Results) -> Option<Section> {
         };
         let places = STACKS.map(|(_, prefix)| best_of(prefix));
         let figures = places.map(|place| {
-            place.map_or("–".into(), |place| units::number(ranking[place].1.median))
+            let (name, own) = &ranking[place?];
+            if *name == OURS {
+                return Some(units::number(own.median));
+            }
+            let ratio = results.ratio(situation.contest, name, OURS, situation.metric)?;
+            let mark = units::mark(&ratio);
+            Some(format!("{mark}{}", units::estimate(&ratio)))
         });
+        let figures = figures.map(|figure| figure.unwrap_or("–".into()));
         let best = places
             .iter()
             .zip(STACKS)
             .filter_map(|(place, (name, _))| Some((*place.as_ref()?, name)));
         let best = best.min().map_or("–", |(_, name)| name);
-        let mut cells = vec![situation.name.to_string(), situation.metric.heading()];
+        let mut cells = vec![format!(
+            "{}: {}",
+            situation.name,
+            situation.metric.heading()
+        )];
         cells.extend(figures);
         cells.push(best.into());
         table.row(best == OURS, cells);
@@ -135,9 +147,10 @@ pub fn section(results: &Results) -> Option<Section> {
     }
     let part = Part {
         title: "the cost of each stack".into(),
-        shape: "medians; the workloads below have the intervals".into(),
+        shape: format!("{OURS}: the figure; the others: as a multiple of it, with the interval"),
         table,
         notes: vec![
+            NOT_EXACT.into(),
             "gRPC C++ needs the buffer hint for most of these figures; without it, see the map."
                 .into(),
         ],
@@ -171,12 +184,11 @@ mod tests {
         let section = section(&results(runs.into())).expect("measured");
         let row = &section.parts[0].table.rows[0];
         let expected = [
-            "a busy stream of small messages",
-            "server CPU per message, µs",
+            "a busy stream of small messages: server CPU per message, µs",
             "0.002",
             "–",
             "–",
-            "0.001",
+            "~0.50",
             "gRPC C++, the best API",
         ];
         assert_eq!(row.cells, expected);

@@ -2,9 +2,8 @@
 
 use maud::{html, Markup, PreEscaped, DOCTYPE};
 
-use super::map::{Map, Standing};
+use super::map::{Map, Standing, NOT_EXACT};
 use super::model::{Part, Report, Section, Table};
-use crate::analysis::OURS;
 
 const STYLE: &str = include_str!("page.css");
 const TITLE: &str = "gRPC server streaming, compared";
@@ -29,7 +28,8 @@ pub fn write(report: &Report) -> String {
                     a href="#method" { "method" }
                 }
                 @for sentence in &report.verdict { p { (sentence) } }
-                @if let Some(all) = &report.map { (map(all)) }
+                @for each in &report.maps { (map(each)) }
+                @if !report.maps.is_empty() { (map_note()) }
                 @if let Some(losses) = &report.losses {
                     h2 { "Where we lose" }
                     (list(losses, "Nowhere in this run."))
@@ -103,14 +103,14 @@ fn map(map: &Map) -> Markup {
     html! {
         div.scroll {
             table.map {
-                thead { tr { th { (OURS) " as a multiple of" } @for implementation in &map.columns { th { (implementation) } } } }
+                thead { tr { th { (map.ours) " as a multiple of" } @for implementation in &map.columns { th { (implementation) } } } }
                 tbody {
                     @for (case, fields) in &map.rows {
                         tr {
                             td { (case) }
                             @for field in fields {
                                 @match field {
-                                    Some(field) => td class=(class(field.standing())) { (field.text()) },
+                                    Some(field) => td class=(class(field.standing())) title=(field.detail()) { (field.text()) },
                                     None => td { "–" },
                                 }
                             }
@@ -119,9 +119,15 @@ fn map(map: &Map) -> Markup {
                 }
             }
         }
+    }
+}
+
+fn map_note() -> Markup {
+    html! {
         p.note {
             "Costs: below 1, in blue, this project needs less than that implementation; above 1, in orange, more. Strong \
-             colours: half or twice. Grey: no difference beyond noise. –: not measured."
+             colours: half or twice. Grey: no difference beyond noise. " (NOT_EXACT) " –: not measured. A figure's interval \
+             appears when the pointer is on it; the workloads below have all of them."
         }
     }
 }

@@ -1,22 +1,27 @@
-//! The map of a run: this project beside every other implementation in every workload, and the
-//! verdict in sentences. It must not know any output format.
+//! The maps of a run: each build of this project beside every other implementation in every
+//! workload, and the verdict in sentences. It must not know any output format.
 
 use std::cmp::Ordering;
 
-use crate::analysis::{is_one_of, Contest, Results, OURS};
-use crate::goals::C_CORE;
+use crate::analysis::{Contest, Results, OURS, OURS_RELEASE};
+use crate::claims::contests;
+use crate::goals::best_on_ccore;
 use crate::metric::Metric;
 use crate::stats::Estimate;
 use crate::units;
-use crate::workload::Workload;
 
 use super::model::Table;
 
 /// A smaller difference counts as none, for cases with one round, which have no interval.
 const EQUAL: f64 = 0.02;
 
+/// The meaning of the mark in [`Field::text`].
+pub const NOT_EXACT: &str = "~: the interval is wider than ±5 %, or there was one round.";
+
 /// Rows of workloads, columns of implementations.
 pub struct Map {
+    /// This project, by the name of the build.
+    pub ours: &'static str,
     pub columns: Vec<String>,
     pub rows: Vec<(String, Vec<Option<Field>>)>,
 }
@@ -51,33 +56,57 @@ impl Field {
         }
     }
 
+    /// The ratio, marked if it is not known to ±5 %.
     pub fn text(&self) -> String {
-        units::number(self.ratio.median)
+        let mark = units::mark(&self.ratio);
+        format!("{mark}{}", units::number(self.ratio.median))
+    }
+
+    /// The ratio with its interval, and how exactly it is known.
+    pub fn detail(&self) -> String {
+        let precision = units::precision(&self.ratio);
+        format!("{}; {precision}", units::estimate(&self.ratio))
     }
 }
 
 impl Map {
-    pub fn new(results: &Results) -> Map {
-        let contests = contests(results);
+    /// A map for each build of this project that was measured.
+    pub fn all(results: &Results) -> Vec<Map> {
+        let maps = [OURS, OURS_RELEASE].map(|ours| Map::new(results, ours));
+        maps.into_iter()
+            .filter(|map| !map.rows.is_empty())
+            .collect()
+    }
+
+    fn new(results: &Results, ours: &'static str) -> Map {
+        let mut contests = contests(results);
+        contests.retain(|&contest| results.implementations(contest).contains(&ours));
         let mut names: Vec<&str> = contests
             .iter()
             .flat_map(|&contest| results.implementations(contest))
-            .filter(|name| *name != OURS)
+            .filter(|name| *name != ours)
             .collect();
         names.sort();
         names.dedup();
+        // Each build stands beside programs built like it, and beside those that have one build.
+        let all = names.clone();
+        names.retain(|name| match name.strip_suffix("-release") {
+            Some(_) => ours == OURS_RELEASE,
+            None => ours == OURS || !all.contains(&&*format!("{name}-release")),
+        });
         let row = |&contest: &Contest| {
-            let fields = names.iter().map(|name| field(results, contest, name));
+            let fields = names.iter().map(|name| field(results, contest, ours, name));
             (heading(&contest), fields.collect())
         };
         Map {
+            ours,
             columns: names.iter().map(|name| name.to_string()).collect(),
             rows: contests.iter().map(row).collect(),
         }
     }
 
     pub fn to_table(&self) -> Table {
-        let first = format!("{OURS} as a multiple of");
+        let first = format!("{} as a multiple of", self.ours);
         let mut table = Table::new([first].into_iter().chain(self.columns.iter().cloned()));
         for (case, fields) in &self.rows {
             let texts = fields
@@ -90,18 +119,6 @@ impl Map {
     }
 }
 
-/// The contests of the map: those with one figure, not the curves.
-fn contests(results: &Results) -> Vec<Contest> {
-    let is_curve = |workload| {
-        matches!(
-            workload,
-            Workload::Sizes | Workload::Streams | Workload::Slow
-        )
-    };
-    let all = results.contests().into_iter();
-    all.filter(|(_, case)| !is_curve(case.workload)).collect()
-}
-
 fn name((role, case): Contest) -> String {
     format!("{case} ({role}s)")
 }
@@ -111,11 +128,11 @@ fn heading(&contest: &Contest) -> String {
     format!("{}: {}", name(contest), metric.name())
 }
 
-fn field(results: &Results, contest: Contest, other: &str) -> Option<Field> {
+fn field(results: &Results, contest: Contest, ours: &str, other: &str) -> Option<Field> {
     let metric = Metric::pictured(contest.1.workload, contest.0);
     let (a, b) = match metric.higher_is_better() {
-        true => (other, OURS),
-        false => (OURS, other),
+        true => (other, ours),
+        false => (ours, other),
     };
     let ratio = results.ratio(contest, a, b, metric)?;
     Some(Field { ratio })
@@ -123,20 +140,23 @@ fn field(results: &Results, contest: Contest, other: &str) -> Option<Field> {
 
 /// A sentence on each group of rivals.
 pub fn verdict(results: &Results) -> Vec<String> {
-    let best_on_ccore = |results: &Results, contest: Contest| {
+    let best = |results: &Results, contest: Contest| {
         let metric = Metric::pictured(contest.1.workload, contest.0);
-        let ranking = results.ranking(contest, metric);
-        let best = ranking.iter().find(|(name, _)| is_one_of(name, C_CORE))?;
-        field(results, contest, best.0)
+        field(
+            results,
+            contest,
+            OURS,
+            best_on_ccore(results, contest, metric)?,
+        )
     };
     let named = |name: &'static str| {
-        move |results: &Results, contest: Contest| field(results, contest, name)
+        move |results: &Results, contest: Contest| field(results, contest, OURS, name)
     };
     [
         sentence(
             results,
             "the best other implementation on the C-core in each",
-            best_on_ccore,
+            best,
         ),
         sentence(results, "grpc-go", named("go")),
         sentence(results, "tonic", named("tonic")),
@@ -167,16 +187,21 @@ fn sentence(
     };
     let best = fields.iter().min_by(by_ratio)?;
     let worst = fields.iter().max_by(by_ratio)?;
+    let unsure = fields.iter().filter(|(_, field)| !field.ratio.is_narrow());
+    let unsure = match unsure.count() {
+        0 => "All ratios are known to ±5 %.".into(),
+        count => format!("In {count}, the interval is wider than ±5 % or missing."),
+    };
     Some(format!(
         "Beside {rival}, {OURS} is better in {} of {} figures, alike within noise in {} and worse in {}. Its costs are \
-         between {} times ({}) and {} times ({}).",
+         between {} times ({}) and {} times ({}). {unsure}",
         count(&[Standing::Better, Standing::MuchBetter]),
         fields.len(),
         count(&[Standing::Alike]),
         count(&[Standing::Worse, Standing::MuchWorse]),
-        best.1.text(),
+        units::estimate(&best.1.ratio),
         best.0,
-        worst.1.text(),
+        units::estimate(&worst.1.ratio),
         worst.0,
     ))
 }
@@ -189,13 +214,27 @@ mod tests {
 
     #[test]
     fn a_field_is_a_ratio_of_costs() {
-        let map = Map::new(&twice_as_much());
+        let map = &Map::all(&twice_as_much())[0];
         assert_eq!(map.columns, ["go"]);
         let (case, fields) = &map.rows[0];
         let field = fields[0].expect("measured");
         assert_eq!(case, "tiny (servers): server CPU per message");
         assert_eq!(field.text(), "2.00");
         assert_eq!(field.standing(), Standing::MuchWorse);
+    }
+
+    #[test]
+    fn each_build_stands_beside_those_like_it() {
+        let names = [OURS, OURS_RELEASE, "ccore", "ccore-release", "go"];
+        let runs = names.map(|name| run(name, 0, 1));
+        let maps = Map::all(&results(runs.into()));
+        let columns = |ours| {
+            let map = maps.iter().find(|map| map.ours == ours);
+            map.expect("measured").columns.join(" ")
+        };
+        assert_eq!(columns(OURS), "ccore go");
+        assert_eq!(columns(OURS_RELEASE), "ccore-release fanstream go");
+        assert_eq!(Map::all(&twice_as_much()).len(), 1);
     }
 
     #[test]
@@ -206,9 +245,11 @@ mod tests {
             run(OURS, 1, 10),
             run("go", 1, 9),
         ];
-        let map = Map::new(&results(runs.into()));
+        let map = &Map::all(&results(runs.into()))[0];
         let field = map.rows[0].1[0].expect("measured");
         assert_eq!(field.standing(), Standing::Alike);
+        assert_eq!(field.text(), "~1.01");
+        assert_eq!(field.detail(), "1.01 (0.90–1.11); range of 2 rounds");
     }
 
     #[test]
@@ -217,7 +258,7 @@ mod tests {
         assert_eq!(
             text,
             ["Beside grpc-go, fanstream is better in 0 of 1 figures, alike within noise in 0 and worse in 1. Its costs \
-              are between 2.00 times (tiny (servers)) and 2.00 times (tiny (servers))."]
+              are between 2.00 times (tiny (servers)) and 2.00 times (tiny (servers)). All ratios are known to ±5 %."]
         );
     }
 }

@@ -1,5 +1,6 @@
 //! A report as Markdown.
 
+use super::map::NOT_EXACT;
 use super::model::{Part, Report, Section};
 
 pub fn write(report: &Report) -> String {
@@ -10,8 +11,11 @@ pub fn write(report: &Report) -> String {
     for sentence in &report.verdict {
         text += &format!("\n{sentence}\n");
     }
-    if let Some(map) = &report.map {
+    for map in &report.maps {
         text += &format!("\n{}\n", map.to_table().to_markdown());
+    }
+    if !report.maps.is_empty() {
+        text += &format!("\n{NOT_EXACT}\n");
     }
     if let Some(losses) = &report.losses {
         text += "\n## Where we lose\n\n";

@@ -10,8 +10,8 @@ pub struct Report {
     pub facts: Vec<(String, String)>,
     /// Empty after a smoke, whose runs are too short for verdicts.
     pub verdict: Vec<String>,
-    /// `None` after a smoke.
-    pub map: Option<Map>,
+    /// Empty after a smoke.
+    pub maps: Vec<Map>,
     /// Empty after a smoke.
     pub goals: Table,
     /// `None` after a smoke.

@@ -104,45 +104,45 @@ fn percentiles(
     }))
 }
 
-/// The pictures of a workload with a varied parameter.
-pub fn curves(results: &Results, workload: Workload, contests: &[Contest]) -> Result<Vec<Picture>> {
-    let (rate, varied) = match workload {
-        Workload::Sizes => (Metric::Megabytes, "message size"),
-        _ => (Metric::Messages, "streams in flight"),
+/// The picture of a metric by the varied parameter of a workload.
+pub fn curve(
+    results: &Results,
+    workload: Workload,
+    contests: &[Contest],
+    metric: Metric,
+    implementations: &[&str],
+) -> Result<Picture> {
+    let varied = match workload {
+        Workload::Sizes => "message size",
+        Workload::Timed => "open streams",
+        _ => "streams in flight",
     };
     let ticks: Vec<(f64, String)> = contests.iter().map(|(_, case)| tick(case)).collect();
     let ticks: Vec<(f64, &str)> = ticks.iter().map(|(at, text)| (*at, &**text)).collect();
-    let mut implementations: Vec<&str> = contests
-        .iter()
-        .flat_map(|&contest| results.implementations(contest))
-        .collect();
-    implementations.sort();
-    implementations.dedup();
-    let picture = |metric: Metric| {
-        let line = |implementation| {
-            let point = |&contest: &Contest| {
-                let estimate = results.estimate(contest, implementation, metric)?;
-                Some((contest.1.point? as f64, estimate.median))
-            };
-            Line {
-                implementation,
-                points: contests.iter().filter_map(point).collect(),
-            }
+    let line = |implementation| {
+        let point = |&contest: &Contest| {
+            let estimate = results.estimate(contest, implementation, metric)?;
+            // The scale is logarithmic.
+            let is_positive = estimate.median > 0.0;
+            is_positive.then_some((contest.1.point? as f64, estimate.median))
         };
-        let lines: Vec<Line<'_>> = implementations.iter().copied().map(line).collect();
-        let title = format!("{}: {} by {varied}", workload.name(), metric.heading());
-        let axis = Axis {
-            label: varied,
-            scale: f64::log2,
-            ticks: &ticks,
-        };
-        anyhow::Ok(Picture {
-            file: file(&[workload.name(), &metric.name()]),
-            svg: lines::draw(&title, &axis, &lines)?,
-            title,
-        })
+        Line {
+            implementation,
+            points: contests.iter().filter_map(point).collect(),
+        }
     };
-    Ok(vec![picture(Metric::ServerCpu)?, picture(rate)?])
+    let lines: Vec<Line<'_>> = implementations.iter().copied().map(line).collect();
+    let title = format!("{}: {} by {varied}", workload.name(), metric.heading());
+    let axis = Axis {
+        label: varied,
+        scale: f64::log2,
+        ticks: &ticks,
+    };
+    Ok(Picture {
+        file: file(&[workload.name(), &metric.name()]),
+        svg: lines::draw(&title, &axis, &lines)?,
+        title,
+    })
 }
 
 fn tick(case: &Case) -> (f64, String) {

@@ -48,7 +48,11 @@ pub fn report(results: &Results) -> Result<Report> {
         } else {
             map::verdict(results)
         },
-        map: (!is_smoke).then(|| Map::new(results)),
+        maps: if is_smoke {
+            Vec::new()
+        } else {
+            Map::all(results)
+        },
         goals: if is_smoke {
             Table::default()
         } else {
@@ -68,16 +72,24 @@ pub fn report(results: &Results) -> Result<Report> {
 
 /// The goals with their verdicts.
 pub fn goals(outcomes: &[Outcome]) -> Table {
-    let mut table = Table::new(["goal", "target", "measured", ""]);
+    let mut table = Table::new(["goal", "target", "measured", "", "precision"]);
     for outcome in outcomes {
-        let verdict = match (outcome.met, outcome.ideal) {
-            (Some(true), _) => "met",
-            (Some(false), false) => "not met",
-            (Some(false), true) => "not met (ideal)",
-            (None, _) => "not measured",
+        let verdict = match outcome.met {
+            Some(true) => "met",
+            Some(false) => "not met",
+            None => "not measured",
         };
-        let cells = [&*outcome.what, &outcome.target, &outcome.measured, verdict];
-        table.row(false, cells.map(String::from).to_vec());
+        let ratio = outcome.ratio;
+        let cells = vec![
+            outcome.what.clone(),
+            outcome.target.clone(),
+            ratio.map_or("–".into(), |ratio| {
+                format!("{} ×", units::estimate(&ratio))
+            }),
+            verdict.into(),
+            ratio.map_or("–".into(), |ratio| units::precision(&ratio)),
+        ];
+        table.row(false, cells);
     }
     table
 }
@@ -100,19 +112,25 @@ fn versions(results: &Results) -> Table {
 }
 
 fn section(results: &Results, workload: Workload, contests: Vec<Contest>) -> Result<Section> {
-    let parts = match workload {
-        Workload::Sizes | Workload::Streams => vec![curve_part(results, workload, &contests)?],
-        Workload::Slow => slow_part(results, &contests).into_iter().collect(),
-        _ => contests
-            .iter()
-            .map(|&contest| ranking_part(results, contest))
-            .collect::<Result<_>>()?,
-    };
+    let is_curve = !Metric::of_curve(workload).is_empty() && contests.len() > 1;
+    let is_alone = |(_, case): &&Contest| !is_curve || !case.is_only_a_point();
+    let mut parts = Vec::new();
+    if is_curve {
+        parts.extend(curve_parts(results, workload, &contests)?);
+    }
+    if workload == Workload::Slow {
+        parts.extend(slow_part(results, &contests));
+    } else {
+        for &contest in contests.iter().filter(is_alone) {
+            parts.push(ranking_part(results, contest)?);
+        }
+    }
     Ok(Section {
         name: workload.name().into(),
         about: workload.about().into(),
         standing: contests
             .iter()
+            .filter(is_alone)
             .filter_map(|&contest| words::standing(results, contest))
             .collect(),
         parts,
@@ -131,9 +149,10 @@ fn ranking_part(results: &Results, contest: Contest) -> Result<Part> {
             table.columns.push(format!("× {OURS}"));
         }
     }
+    table.columns.push("rounds".into());
     table.columns.push("busy server / client".into());
     let mut held_back = false;
-    for (implementation, _) in results.ranking(contest, pictured) {
+    for (implementation, estimate) in results.ranking(contest, pictured) {
         let mark = if results.held_back(contest, implementation) {
             " †"
         } else {
@@ -147,6 +166,7 @@ fn ranking_part(results: &Results, contest: Contest) -> Result<Part> {
                 cells.push(cell(results.ratio(contest, implementation, OURS, metric)));
             }
         }
+        cells.push(estimate.rounds.to_string());
         let busy = results.busy(contest, implementation);
         cells.push(busy.map_or("–".into(), |(server, client)| {
             format!("{:.0} / {:.0} %", 100.0 * server, 100.0 * client)
@@ -179,45 +199,59 @@ fn shape(results: &Results, (role, case): Contest) -> String {
     }
 }
 
-/// Implementations by rows, points of a curve by columns.
-fn curve_part(results: &Results, workload: Workload, contests: &[Contest]) -> Result<Part> {
-    let rate = if workload == Workload::Sizes {
-        Metric::Megabytes
-    } else {
-        Metric::Messages
-    };
-    let mut table = Table::new(["implementation", "figure"]);
-    table.columns.extend(
-        contests
-            .iter()
-            .map(|(_, case)| case.point_name().unwrap_or_default()),
-    );
+/// One part for each metric of a curve: implementations by rows, points by columns, the best at the
+/// last point on top.
+fn curve_parts(results: &Results, workload: Workload, contests: &[Contest]) -> Result<Vec<Part>> {
     let Some(&last) = contests.last() else {
-        anyhow::bail!("{} without a case", workload.name());
+        return Ok(Vec::new());
     };
-    let mut implementations: Vec<&str> = contests
-        .iter()
-        .flat_map(|&contest| results.implementations(contest))
-        .collect();
-    implementations.sort();
-    implementations.dedup();
-    for implementation in implementations {
-        for metric in [Metric::ServerCpu, rate] {
-            let mut cells = vec![implementation.to_string(), metric.heading()];
+    let rounds = |&contest: &Contest| results.estimate(contest, OURS, Metric::ServerCpu);
+    let rounds = contests.iter().filter_map(rounds);
+    let rounds = rounds.map(|estimate| estimate.rounds).min().unwrap_or(0);
+    let part = |&metric: &Metric| {
+        let implementations = on_curve(results, contests, metric);
+        let mut table = Table::new(["implementation"]);
+        let points = contests.iter().filter_map(|(_, case)| case.point_name());
+        table.columns.extend(points);
+        for &implementation in &implementations {
+            let mut cells = vec![implementation.to_string()];
             cells.extend(contests.iter().map(|&contest| {
                 let estimate = results.estimate(contest, implementation, metric);
                 estimate.map_or("–".into(), |estimate| units::number(estimate.median))
             }));
             table.row(implementation == OURS, cells);
         }
+        let picture = pictures::curve(results, workload, contests, metric, &implementations)?;
+        anyhow::Ok(Part {
+            title: format!("{}: {}", workload.name(), metric.heading()),
+            shape: format!("{} (the last point)", shape(results, last)),
+            table,
+            notes: vec![match rounds {
+                1 => "One round at most points.".into(),
+                rounds => format!("Medians; most have {rounds} rounds at a point."),
+            }],
+            pictures: vec![picture],
+        })
+    };
+    Metric::of_curve(workload).iter().map(part).collect()
+}
+
+/// Implementations with several points, the best at the last point first; those without it follow.
+fn on_curve<'a>(results: &'a Results, contests: &[Contest], metric: Metric) -> Vec<&'a str> {
+    let mut names: Vec<&str> = Vec::new();
+    for &contest in contests.iter().rev() {
+        for (name, _) in results.ranking(contest, metric) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
     }
-    Ok(Part {
-        title: format!("{}: servers", workload.name()),
-        shape: format!("{} (the last point)", shape(results, last)),
-        table,
-        notes: vec!["Medians.".into()],
-        pictures: pictures::curves(results, workload, contests)?,
-    })
+    let has_several = |name: &&str| {
+        let has_it = |&&contest: &&Contest| results.implementations(contest).contains(name);
+        contests.iter().filter(has_it).count() > 1
+    };
+    names.retain(has_several);
+    names
 }
 
 /// The effect of a stalled reader on the others; `None` if the run stopped before both cases.
@@ -263,4 +297,48 @@ fn slow_part(results: &Results, contests: &[Contest]) -> Option<Part> {
 
 fn cell(estimate: Option<crate::stats::Estimate>) -> String {
     estimate.map_or("–".into(), |estimate| units::estimate(&estimate))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::tests::results;
+    use crate::record::tests::run;
+
+    /// The columns of the first table of a run, whose server counted so many instructions.
+    fn columns(instructions: Option<u64>) -> Vec<String> {
+        let mut run = run(OURS, 0, 1);
+        if let Some(measured) = &mut run.measured {
+            measured.server.instructions = instructions;
+        }
+        let results = results(vec![run]);
+        let part = ranking_part(&results, results.contests()[0]).expect("a part");
+        part.table.columns
+    }
+
+    #[test]
+    fn instructions_are_shown_where_the_machine_counts_them() {
+        let heading = "server instructions per message".to_string();
+        assert!(columns(Some(5_000)).contains(&heading));
+        assert!(!columns(None).contains(&heading));
+    }
+
+    #[test]
+    fn a_curve_has_those_with_several_points_best_at_the_last_first() {
+        let at = |name, point, cpu| {
+            let mut run = run(name, 0, cpu);
+            (run.case.workload, run.case.point) = (Workload::Sizes, Some(point));
+            run
+        };
+        let runs = [
+            at(OURS, 8, 1),
+            at(OURS, 64, 9),
+            at("go", 8, 5),
+            at("go", 64, 5),
+            at("naive", 8, 1),
+        ];
+        let results = results(runs.into());
+        let names = on_curve(&results, &results.contests(), Metric::ServerCpu);
+        assert_eq!(names, ["go", OURS]);
+    }
 }

@@ -53,7 +53,9 @@ pub fn draw(title: &str, unit: &str, bars: &[Bar<'_>]) -> Result<String> {
         )?;
         for (row, bar) in (0..).zip(bars) {
             let middle = TOP + ROW * row + ROW / 2;
-            let Estimate { median, low, high } = bar.estimate;
+            let Estimate {
+                median, low, high, ..
+            } = bar.estimate;
             let look = look(bar.implementation);
             let color = look.color.mix(if look.ours { 1.0 } else { 0.55 });
             write(
@@ -130,7 +132,12 @@ mod tests {
 
     fn bar(implementation: &str, median: f64) -> Bar<'_> {
         let (low, high) = (median * 0.9, median * 1.1);
-        let estimate = Estimate { median, low, high };
+        let estimate = Estimate {
+            median,
+            low,
+            high,
+            rounds: 3,
+        };
         Bar {
             implementation,
             estimate,

@@ -26,7 +26,7 @@ pub struct Axis<'a> {
 const WIDTH: u32 = 860;
 const HEIGHT: u32 = 460;
 const LEFT: i32 = 70;
-const RIGHT: i32 = 660;
+const RIGHT: i32 = 630;
 const TOP: i32 = 50;
 const BOTTOM: i32 = 400;
 /// The minimum distance between names of lines.
