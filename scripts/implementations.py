@@ -26,6 +26,7 @@ from implementation_builds.common import BuildFailed, Missing, Participant
 
 BUILDERS: dict[str, Callable[[], Participant]] = {
     "fanstream": rust.fanstream,
+    "fanstream-direct": rust.fanstream_direct,
     "naive": rust.naive,
     **{name: functools.partial(ccore.ccore, name) for name in ccore.NAMES},
     "tonic": rust.tonic,

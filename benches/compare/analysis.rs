@@ -12,24 +12,28 @@ pub const OURS: &str = "fanstream";
 /// The same, built by scripts/release.
 pub const OURS_RELEASE: &str = "fanstream-release";
 
+/// With `--direct`.
+pub const OURS_DIRECT: &str = "fanstream-direct";
+
 /// A side whose core is at least this busy is the bottleneck,
 const LIMIT: f64 = 0.95;
 /// unless the other side's core is at least this busy.
 const SPARE: f64 = 0.90;
 
 /// Whether an implementation has one of these names; one that ends with `-` stands for all names
-/// that begin with it. Programs of scripts/release have none: users get the everyday build.
+/// that begin with it. Variants have none: users get the everyday build with its defaults.
 pub fn is_one_of(implementation: &str, names: &[&str]) -> bool {
     let is = |name: &&str| match name.ends_with('-') {
         true => implementation.starts_with(name),
         false => implementation == *name,
     };
-    !is_release(implementation) && names.iter().any(is)
+    !is_variant(implementation) && names.iter().any(is)
 }
 
-/// Whether scripts/release built it, or its C-core.
-pub fn is_release(implementation: &str) -> bool {
-    implementation.ends_with("-release")
+/// Whether scripts/release built it, or its C-core, or it is this project with a setting that is
+/// not the default.
+pub fn is_variant(implementation: &str) -> bool {
+    implementation.ends_with("-release") || implementation == OURS_DIRECT
 }
 
 /// One comparison: one case, one side.

@@ -1,6 +1,6 @@
 //! The project's goals, as ratios to other implementations. It computes verdicts and draws nothing.
 
-use crate::analysis::{is_one_of, Contest, Results, OURS, OURS_RELEASE};
+use crate::analysis::{is_one_of, Contest, Results, OURS, OURS_DIRECT, OURS_RELEASE};
 use crate::metric::{Metric, P50};
 use crate::stats::Estimate;
 use crate::units;
@@ -15,7 +15,7 @@ enum Rival {
 struct Goal {
     contest: Contest,
     metric: Metric,
-    /// This project's everyday build or its release build.
+    /// This project's everyday build, its release build, or its server with `--direct`.
     ours: &'static str,
     rival: Rival,
     /// The upper bound of the ratio, or the lower bound if more is better.
@@ -68,12 +68,16 @@ fn goals() -> Vec<Goal> {
         ours: OURS_RELEASE,
         ..goal
     };
+    let direct = |goal: Goal| Goal {
+        ours: OURS_DIRECT,
+        ..goal
+    };
     let over_tls = |mut goal: Goal| {
         goal.contest.1.tls = true;
         goal
     };
     let cpp_sync_hinted = Implementation("cpp-sync-hinted");
-    let cpp_callback = Implementation("cpp-callback");
+    let cpp_callback = || Implementation("cpp-callback");
     vec![
         // Beside programs on the same C-core.
         of_release(goal(Tiny, ServerCpu, Implementation("ccore-release"), 1.15)),
@@ -83,13 +87,15 @@ fn goals() -> Vec<Goal> {
         goal(Arena, ServerCpu, Implementation("go"), 1.0),
         goal(Short, Calls, Implementation("go"), 1.0),
         goal(Timed, ServerMemory, Implementation("go"), 1.0),
-        goal(Workload::First, First(P50), cpp_callback, 1.0),
+        goal(Workload::First, First(P50), cpp_callback(), 1.0),
+        // Both on the thread that reads the request.
+        direct(goal(Workload::First, First(P50), cpp_callback(), 1.0)),
         goal(Bulk, Megabytes, BestOnCCore, 1.2),
         over_tls(goal(Bulk, Megabytes, BestOnCCore, 1.0)),
     ]
 }
 
-/// The outcomes for all measured workloads; those of the release build only if it was measured.
+/// The outcomes for all measured workloads; those of a variant only if it was measured.
 pub fn outcomes(results: &Results) -> Vec<Outcome> {
     let wanted = measured(results);
     wanted.map(|goal| goal.outcome(results)).collect()
@@ -127,6 +133,7 @@ impl Goal {
         };
         let build = match self.ours {
             OURS_RELEASE => ", release build",
+            OURS_DIRECT => ", with --direct",
             _ => "",
         };
         Outcome {

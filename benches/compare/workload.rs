@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use crate::analysis::OURS_DIRECT;
 use crate::settings::Effort;
 use crate::shape::Shape;
 use crate::units;
@@ -243,6 +244,15 @@ impl Case {
             _ => false,
         };
         if is_on_curve && implementation.starts_with("cpp-") && implementation.ends_with("-release")
+        {
+            return false;
+        }
+        // It differs in the first turn of a call.
+        if implementation == OURS_DIRECT
+            && !matches!(
+                self.workload,
+                Workload::Short | Workload::Unary | Workload::First
+            )
         {
             return false;
         }

@@ -54,6 +54,12 @@ def fanstream() -> Participant:
     )
 
 
+def fanstream_direct() -> Participant:
+    """The server that begins calls on poll threads."""
+    ours = fanstream()
+    return Participant("fanstream-direct", [*ours.server, "--direct"], version=ours.version + ", --direct")
+
+
 def fanstream_release() -> Participant:
     """The programs of scripts/release, which nothing else builds."""
     return Participant(

@@ -6,6 +6,7 @@ mod common;
 
 mod calling;
 mod connection_limits;
+mod direct;
 mod half_open_calls;
 mod keepalive;
 mod memory_quota;

@@ -15,7 +15,7 @@ const CALLS: usize = 64;
 
 /// The segments with which the server answers calls that arrive together.
 fn segments() -> u32 {
-    let server = builder().serve(count()).start().unwrap();
+    let server = builder().add_service(count()).start().unwrap();
     let address = server.bound()[0].address.to_string();
     let mut client = Http2::connect(&address, COUNT.name, true).unwrap();
     let mut calls = BTreeSet::new();

@@ -1,6 +1,6 @@
 //! The sentences of a report, all computed from results.
 
-use crate::analysis::{is_release, Contest, Results, OURS};
+use crate::analysis::{is_variant, Contest, Results, OURS};
 use crate::metric::Metric;
 use crate::settings::Effort;
 use crate::stats::{Estimate, ENOUGH_ROUNDS};
@@ -43,7 +43,7 @@ pub fn standing(results: &Results, contest: Contest) -> Option<String> {
     let (role, case) = contest;
     let metric = Metric::pictured(case.workload, role);
     let mut ranking = results.ranking(contest, metric);
-    ranking.retain(|(name, _)| !is_release(name));
+    ranking.retain(|(name, _)| !is_variant(name));
     let place = ranking
         .iter()
         .position(|(implementation, _)| *implementation == OURS)?;
@@ -128,7 +128,7 @@ fn loss(results: &Results, contest: Contest, metric: Metric) -> Option<(f64, Str
         .implementations(contest)
         .into_iter()
         // Programs of scripts/release stand beside this project's own in the second map.
-        .filter(|name| *name != OURS && !is_release(name));
+        .filter(|name| *name != OURS && !is_variant(name));
     let ahead = implementations
         .filter_map(|implementation| Some((implementation, behind(implementation)?)));
     let mut ahead: Vec<_> = ahead.filter(|(_, behind)| behind.low > 1.005).collect();

@@ -22,7 +22,11 @@ pub fn look(implementation: &str) -> Look {
         Some(name) => (name, true),
         None => (implementation, false),
     };
-    let (base, dashed) = match name.strip_suffix("-hinted") {
+    let variant = ["-hinted", "-direct"].into_iter();
+    let (base, dashed) = match variant
+        .filter_map(|suffix| name.strip_suffix(suffix))
+        .next()
+    {
         Some(base) => (base, true),
         None => (name, false),
     };
@@ -59,6 +63,7 @@ mod tests {
         let names = [
             OURS,
             "fanstream-release",
+            "fanstream-direct",
             "ccore-release",
             "naive",
             "ccore",
