@@ -9,7 +9,7 @@ use crate::workload::Workload;
 /// Compares gRPC server streaming of many libraries: CPU, memory, latency, correctness.
 ///
 /// Writes raw.jsonl, report.md, pictures and index.html into a directory of results. A run of
-/// everything takes half an hour on two cores.
+/// everything takes 40 minutes on two cores.
 #[derive(Parser)]
 #[command(
     name = "compare",
@@ -52,8 +52,8 @@ pub struct Measure {
     #[arg(long, alias = "peers", value_name = "NAME,…", value_delimiter = ',')]
     pub implementations: Vec<String>,
 
-    /// Finish in under three minutes: fewer and shorter rounds, fewer workloads, without naive and
-    /// python
+    /// Finish in under three minutes: fewer and shorter rounds, fewer workloads, without naive,
+    /// python and java unless they are named
     #[arg(long)]
     pub quick: bool,
 

@@ -21,7 +21,7 @@ pub enum Effort {
 impl Effort {
     pub fn rounds(self) -> u32 {
         match self {
-            // The whole run takes half an hour on two cores.
+            // The whole run takes 40 minutes on two cores.
             Effort::Full => 3,
             Effort::Quick => 2,
             Effort::Smoke => 1,
