@@ -57,9 +57,11 @@ impl Bench<'_> {
                 measured.map(|measured| (run.calls, run.warm_up, measured))
             }
             None => {
-                let jit = self
-                    .implementations
-                    .warm_up_seconds(&turn.server, &turn.client);
+                // A smoke has no figures.
+                let jit = self.effort.repetition().map_or(0.0, |_| {
+                    let implementations = self.implementations;
+                    implementations.warm_up_seconds(&turn.server, &turn.client)
+                });
                 self.calibrate(&pair, &turn.case, jit)
             }
         };
@@ -100,7 +102,7 @@ impl Bench<'_> {
     /// the programs has a JIT compiler; the last attempt is the first repetition.
     fn calibrate(&self, pair: &Pair<'_>, case: &Case, jit: f64) -> Result<(u32, u32, Measured)> {
         let mut calls = case.calls().unwrap_or(pair.shape.in_flight);
-        let mut warm_up = warm_up(case, &pair.shape, calls, jit > 0.0);
+        let mut warm_up = warm_up(case, &pair.shape, calls, jit);
         let mut attempt = 1;
         loop {
             let measured = pair.measure(calls, warm_up, self.interrupt)?;
@@ -115,19 +117,18 @@ impl Bench<'_> {
             }
             calls = stretched(calls, measured.seconds, target, pair.shape.in_flight);
             let settled = (jit / call.max(1e-6)).ceil() as u32;
-            warm_up = self::warm_up(case, &pair.shape, calls, jit > 0.0).max(settled);
+            warm_up = self::warm_up(case, &pair.shape, calls, jit).max(settled);
             attempt += 1;
         }
     }
 }
 
-/// The number of warm-up calls: enough for buffers and windows to settle.
-fn warm_up(case: &Case, shape: &Shape, calls: u32, jit: bool) -> u32 {
+/// The number of warm-up calls: enough for buffers and windows to settle. For `timed` they last
+/// `jit` seconds.
+fn warm_up(case: &Case, shape: &Shape, calls: u32, jit: f64) -> u32 {
     match case.workload {
-        // Its calls are long, and only the time after the last start counts. A JIT compiler sees
-        // every stream once.
-        Workload::Timed if jit => calls,
-        Workload::Timed => 0,
+        // Its calls are long, and only the time after the last start counts.
+        Workload::Timed => calls * (jit / shape.span().as_secs_f64()).ceil() as u32,
         _ => shape.connections.max(calls / 5),
     }
 }
@@ -142,6 +143,8 @@ fn stretched(calls: u32, seconds: f64, target: f64, in_flight: u32) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -159,11 +162,11 @@ mod tests {
             tls: false,
             point: Some(100),
         };
-        let shape = Shape::stream(5).over(64, 256);
+        let shape = Shape::stream(5).every(Duration::from_secs(1)).over(64, 256);
         let warm_up = |workload, calls, jit| warm_up(&case(workload), &shape, calls, jit);
-        assert_eq!(warm_up(Workload::Arena, 256, false), 64);
-        assert_eq!(warm_up(Workload::Short, 5_000, true), 1_000);
-        assert_eq!(warm_up(Workload::Timed, 5_000, false), 0);
-        assert_eq!(warm_up(Workload::Timed, 5_000, true), 5_000);
+        assert_eq!(warm_up(Workload::Arena, 256, 0.0), 64);
+        assert_eq!(warm_up(Workload::Short, 5_000, 8.0), 1_000);
+        assert_eq!(warm_up(Workload::Timed, 5_000, 0.0), 0);
+        assert_eq!(warm_up(Workload::Timed, 5_000, 8.0), 10_000);
     }
 }
