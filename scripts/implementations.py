@@ -8,8 +8,9 @@ checkout.
 Usage: scripts/implementations.py [NAME]...    builds all without a name; prints one JSON object:
   {"implementations": {"go": {"server": [...], "client": [...], "load": [...], "version": "grpc-go 1.85.0, go1.26.8"}, ...},
    "missing": {"node": "node is not on PATH …", ...}}
-An implementation without a client or load client lacks that command. An implementation without its toolchain is listed as
-missing; that is no failure. Exit status: 0 done, 1 a build failed, 2 wrong usage.
+An implementation without a client or load client lacks that command. One with a JIT compiler has "warm_up_seconds" too.
+An implementation without its toolchain is listed as missing; that is no failure. Exit status: 0 done, 1 a build failed, 2
+wrong usage.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import sys
 from collections.abc import Callable
 
 sys.dont_write_bytecode = True  # no __pycache__ in the checkout
-from implementation_builds import ccore, golang, node, python, rust
+from implementation_builds import ccore, golang, java, node, python, rust
 from implementation_builds.common import BuildFailed, Missing, Participant
 
 BUILDERS: dict[str, Callable[[], Participant]] = {
@@ -31,6 +32,7 @@ BUILDERS: dict[str, Callable[[], Participant]] = {
     **{name: functools.partial(ccore.ccore, name) for name in ccore.NAMES},
     "tonic": rust.tonic,
     "go": golang.go,
+    "java": java.java,
     "python": python.python,
     "node": node.node,
 }
@@ -43,7 +45,11 @@ if rust.has_release():
 
 def commands(implementation: Participant) -> dict[str, object]:
     programs = {"server": implementation.server, "client": implementation.client, "load": implementation.load}
-    return {**{role: command for role, command in programs.items() if command}, "version": implementation.version}
+    entry: dict[str, object] = {role: command for role, command in programs.items() if command}
+    entry["version"] = implementation.version
+    if implementation.warm_up:
+        entry["warm_up_seconds"] = implementation.warm_up
+    return entry
 
 
 def main() -> None:

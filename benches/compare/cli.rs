@@ -52,8 +52,8 @@ pub struct Measure {
     #[arg(long, alias = "peers", value_name = "NAME,…", value_delimiter = ',')]
     pub implementations: Vec<String>,
 
-    /// Finish in under three minutes: fewer and shorter rounds, fewer workloads, without naive and
-    /// python
+    /// Finish in under three minutes: fewer and shorter rounds, fewer workloads, without naive,
+    /// python and java unless they are named
     #[arg(long)]
     pub quick: bool,
 

@@ -17,6 +17,9 @@ pub struct Implementation {
     pub load: Option<Vec<String>>,
     #[serde(default)]
     pub version: String,
+    /// The seconds under load until its JIT compiler, if it has one, has optimised the hot code.
+    #[serde(default)]
+    pub warm_up_seconds: f64,
 }
 
 /// All implementations of a run.
@@ -112,6 +115,15 @@ impl Implementations {
             .server)
     }
 
+    /// The seconds until both programs of a pair are warm.
+    pub fn warm_up_seconds(&self, server: &str, client: &str) -> f64 {
+        let seconds = [server, client].map(|name| {
+            let implementation = self.implementations.get(name);
+            implementation.map_or(0.0, |implementation| implementation.warm_up_seconds)
+        });
+        seconds[0].max(seconds[1])
+    }
+
     pub fn load(&self, name: &str) -> Result<&[String]> {
         let load = self
             .implementations
@@ -129,7 +141,7 @@ mod tests {
     fn the_output_of_the_script_is_parsed() {
         let json =
             br#"{"implementations": {"go": {"server": ["go-server"], "load": ["go-load"], "version": "1"},
-                        "ccore": {"server": ["ccore"]}}, "missing": {"node": "no node"}}"#;
+                        "ccore": {"server": ["ccore"], "warm_up_seconds": 2.5}}, "missing": {"node": "no node"}}"#;
         let implementations = Implementations::parse(json).expect("valid");
         assert_eq!(implementations.loads().collect::<Vec<_>>(), ["go"]);
         assert_eq!(
@@ -138,6 +150,8 @@ mod tests {
         );
         assert!(implementations.load("ccore").is_err());
         assert_eq!(implementations.missing["node"], "no node");
+        assert_eq!(implementations.warm_up_seconds("ccore", "go"), 2.5);
+        assert_eq!(implementations.warm_up_seconds("go", "go"), 0.0);
     }
 
     #[test]

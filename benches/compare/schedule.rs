@@ -31,7 +31,7 @@ pub fn plan(settings: &Settings, implementations: &Implementations) -> Vec<Turn>
                     for (implementation, server, client) in &pairs {
                         let cases = group
                             .iter()
-                            .filter(|case| takes_part(settings.effort, case, implementation));
+                            .filter(|case| takes_part(settings, case, implementation));
                         turns.extend(cases.map(|&case| Turn {
                             case,
                             role,
@@ -48,13 +48,17 @@ pub fn plan(settings: &Settings, implementations: &Implementations) -> Vec<Turn>
     turns
 }
 
-/// A smoke includes all; a quick run leaves out the two that take ten times as long as the rest.
-fn takes_part(effort: Effort, case: &Case, implementation: &str) -> bool {
-    match effort {
+/// A smoke includes all; a quick run leaves out the three that take ten times as long as the rest,
+/// unless they are named: two are slow, and one has a long warm-up.
+fn takes_part(settings: &Settings, case: &Case, implementation: &str) -> bool {
+    let slow = matches!(implementation, "naive" | "python" | "java");
+    let named = settings
+        .implementations
+        .iter()
+        .any(|name| name == implementation);
+    match settings.effort {
         Effort::Smoke => true,
-        Effort::Quick => {
-            case.is_for(implementation) && !matches!(implementation, "naive" | "python")
-        }
+        Effort::Quick => case.is_for(implementation) && (named || !slow),
         Effort::Full => case.is_for(implementation),
     }
 }
@@ -181,6 +185,7 @@ mod tests {
                     server,
                     load,
                     version,
+                    warm_up_seconds: 0.0,
                 },
             )
         };
@@ -271,6 +276,20 @@ mod tests {
         settings.client = Some("tonic".into());
         let client = reference_client(&settings, &some, Workload::Tiny);
         assert_eq!(client.as_deref(), Some("tonic"));
+    }
+
+    #[test]
+    fn a_quick_run_measures_slow_implementations_only_if_named() {
+        let mut settings = header().settings;
+        settings.effort = Effort::Quick;
+        let implementations = implementations(&["fanstream", "go", "java"]);
+        let measured = |settings: &Settings| {
+            let turns = plan(settings, &implementations);
+            turns.iter().any(|turn| turn.implementation == "java")
+        };
+        assert!(!measured(&settings));
+        settings.implementations = vec!["java".into(), "go".into()];
+        assert!(measured(&settings));
     }
 
     #[test]

@@ -57,7 +57,14 @@ impl Bench<'_> {
                 let measured = pair.measure(run.calls, run.warm_up, self.interrupt);
                 measured.map(|measured| (run.calls, run.warm_up, measured))
             }
-            None => self.calibrate(&pair, &turn.case),
+            None => {
+                // A smoke has no figures.
+                let jit = self.effort.repetition().map_or(0.0, |_| {
+                    let implementations = self.implementations;
+                    implementations.warm_up_seconds(&turn.server, &turn.client)
+                });
+                self.calibrate(&pair, &turn.case, jit)
+            }
         };
         let taken = taken.and_then(|(calls, warm_up, measured)| {
             // A smoke has no figures.
@@ -100,21 +107,28 @@ impl Bench<'_> {
         planned && !fixed && limits.is_some_and(|&(_, rounds)| turn.round >= rounds)
     }
 
-    /// Finds the number of calls that lasts long enough; the last attempt is the first repetition.
-    fn calibrate(&self, pair: &Pair<'_>, case: &Case) -> Result<(u32, u32, Measured)> {
+    /// Finds the number of calls that lasts long enough, after a warm-up of `jit` seconds if one of
+    /// the programs has a JIT compiler; the last attempt is the first repetition.
+    fn calibrate(&self, pair: &Pair<'_>, case: &Case, jit: f64) -> Result<(u32, u32, Measured)> {
         let mut calls = case.calls().unwrap_or(pair.shape.in_flight);
+        let mut warm_up = warm_up(case, &pair.shape, calls, jit);
         let mut attempt = 1;
         loop {
-            let warm_up = warm_up(case, &pair.shape, calls);
             let measured = pair.measure(calls, warm_up, self.interrupt)?;
-            let target = case.repetition(self.effort);
-            let target = target.filter(|_| case.calls().is_none());
-            match target {
-                Some(target) if attempt < ATTEMPTS && measured.seconds < 0.75 * target => {
-                    calls = stretched(calls, measured.seconds, target, pair.shape.in_flight);
-                }
-                _ => return Ok((calls, warm_up, measured)),
+            let target = case
+                .repetition(self.effort)
+                .filter(|_| case.calls().is_none());
+            let Some(target) = target.filter(|_| attempt < ATTEMPTS) else {
+                return Ok((calls, warm_up, measured));
+            };
+            let call = measured.seconds / f64::from(calls);
+            let warm = f64::from(warm_up) * call >= 0.75 * jit;
+            if warm && measured.seconds >= 0.75 * target {
+                return Ok((calls, warm_up, measured));
             }
+            calls = stretched(calls, measured.seconds, target, pair.shape.in_flight);
+            let settled = (jit / call.max(1e-6)).ceil() as u32;
+            warm_up = self::warm_up(case, &pair.shape, calls, jit).max(settled);
             attempt += 1;
         }
     }
@@ -131,11 +145,12 @@ fn all_open(shape: &Shape, seconds: f64) -> Result<()> {
     Ok(())
 }
 
-/// The number of warm-up calls: enough for buffers, windows and JIT compilers to settle.
-fn warm_up(case: &Case, shape: &Shape, calls: u32) -> u32 {
+/// The number of warm-up calls: enough for buffers and windows to settle. For `timed` they last
+/// `jit` seconds.
+fn warm_up(case: &Case, shape: &Shape, calls: u32, jit: f64) -> u32 {
     match case.workload {
         // Its calls are long, and only the time after the last start counts.
-        Workload::Timed => 0,
+        Workload::Timed => calls * (jit / shape.span().as_secs_f64()).ceil() as u32,
         _ => shape.connections.max(calls / 5),
     }
 }
@@ -183,9 +198,11 @@ mod tests {
             tls: false,
             point: Some(100),
         };
-        let shape = Shape::stream(5).over(64, 256);
-        assert_eq!(warm_up(&case(Workload::Arena), &shape, 256), 64);
-        assert_eq!(warm_up(&case(Workload::Short), &shape, 5_000), 1_000);
-        assert_eq!(warm_up(&case(Workload::Timed), &shape, 5_000), 0);
+        let shape = Shape::stream(5).every(Duration::from_secs(1)).over(64, 256);
+        let warm_up = |workload, calls, jit| warm_up(&case(workload), &shape, calls, jit);
+        assert_eq!(warm_up(Workload::Arena, 256, 0.0), 64);
+        assert_eq!(warm_up(Workload::Short, 5_000, 8.0), 1_000);
+        assert_eq!(warm_up(Workload::Timed, 5_000, 0.0), 0);
+        assert_eq!(warm_up(Workload::Timed, 5_000, 8.0), 10_000);
     }
 }

@@ -37,6 +37,7 @@ class Participant:
     client: list[str] = field(default_factory=list)
     load: list[str] = field(default_factory=list)
     version: str = ""
+    warm_up: float = 0.0  # seconds under load until a JIT compiler has optimised the hot code
     takes_flags: bool = True
 
 

@@ -199,6 +199,13 @@ pub fn method(results: &Results) -> Vec<String> {
              load for the same time, half as long at the points of sizes and streams. A fifth as many calls warm up."
         ));
     }
+    if repetition.is_some() && results.header().versions.contains_key("java") {
+        method.push(
+            "java is measured when its compiler has optimised the code: about eight seconds of calls warm it up. \
+            Cold, a message costs it several times as much."
+                .to_string(),
+        );
+    }
     let contests = results.contests();
     if contests.iter().any(|(role, _)| *role == Role::Server) {
         method.push(

@@ -37,6 +37,7 @@ pub fn look(implementation: &str) -> Look {
         "cpp-sync" => RGBColor(0xcc, 0x79, 0xa7),
         "cpp-callback" => RGBColor(0xe6, 0x9f, 0x00),
         "ccore" => RGBColor(0x56, 0xb4, 0xe9),
+        "java" => RGBColor(0x33, 0x22, 0x88),
         "naive" => RGBColor(0x99, 0x99, 0x33),
         "python" => RGBColor(0x88, 0x22, 0x55),
         "node" => RGBColor(0x66, 0x66, 0xaa),
@@ -73,6 +74,7 @@ mod tests {
             "cpp-callback-hinted",
             "tonic",
             "go",
+            "java",
             "python",
             "node",
         ];
