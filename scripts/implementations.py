@@ -29,6 +29,7 @@ BUILDERS: dict[str, Callable[[], Participant]] = {
     "naive": rust.naive,
     **{name: functools.partial(ccore.ccore, name) for name in ccore.NAMES},
     "tonic": rust.tonic,
+    "connectrpc": rust.connectrpc,
     "go": golang.go,
     "python": python.python,
     "node": node.node,

@@ -1,4 +1,4 @@
-"""Role: builds the Rust programs: this project's own and the naive translation, both on grpcio, and the one on tonic.
+"""Role: builds the Rust programs: this project's own and the naive translation, both on grpcio, and those on other libraries.
 
 Every command runs with the settings of scripts/env: with other settings, cargo would build the C-core again.
 """
@@ -68,19 +68,29 @@ def naive() -> Participant:
 
 
 def tonic() -> Participant:
-    source = IMPLEMENTATIONS / "tonic"
-    into = BUILT / "tonic"
+    built = _build_apart("tonic")
+    return Participant("tonic", [str(built / "server")], load=[str(built / "load")], version=_version_apart("tonic"))
+
+
+def connectrpc() -> Participant:
+    built = _build_apart("connectrpc")
+    version = _version_apart("connectrpc")
+    return Participant("connectrpc", [str(built / "server")], load=[str(built / "load")], version=version)
+
+
+def _build_apart(name: str) -> Path:
+    """Builds an implementation with a Cargo.lock of its own; returns the directory of its programs."""
+    source = IMPLEMENTATIONS / name
+    into = BUILT / name
     copy = into / "source"
     with only_builder():
-        mirror(ROOT, ["proto", "benches/implementations/common_rust", "benches/implementations/tonic"], copy)
+        mirror(ROOT, ["proto", "benches/implementations/common_rust", f"benches/implementations/{name}"], copy)
         _cargo("build", "--release", "--locked", "--target-dir", str(into), cwd=copy / source.relative_to(ROOT))
-    version = version_in(source / "Cargo.lock", locked("tonic"))
-    return Participant(
-        "tonic",
-        [str(into / "release" / "server")],
-        load=[str(into / "release" / "load")],
-        version=f"tonic {version}, {_rustc()}",
-    )
+    return into / "release"
+
+
+def _version_apart(name: str) -> str:
+    return f"{name} {version_in(IMPLEMENTATIONS / name / 'Cargo.lock', locked(name))}, {_rustc()}"
 
 
 def locked(crate: str) -> str:
