@@ -30,6 +30,7 @@ BUILDERS: dict[str, Callable[[], Participant]] = {
     **{name: functools.partial(ccore.ccore, name) for name in ccore.NAMES},
     "tonic": rust.tonic,
     "connectrpc": rust.connectrpc,
+    "grpc-rs": rust.grpc_rs,
     "go": golang.go,
     "python": python.python,
     "node": node.node,

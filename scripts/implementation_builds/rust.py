@@ -5,6 +5,7 @@ Every command runs with the settings of scripts/env: with other settings, cargo 
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import os
 import re
@@ -76,6 +77,25 @@ def connectrpc() -> Participant:
     built = _build_apart("connectrpc")
     version = _version_apart("connectrpc")
     return Participant("connectrpc", [str(built / "server")], load=[str(built / "load")], version=version)
+
+
+def grpc_rs() -> Participant:
+    """Without a load client: calls in flight on one of its channels would need an event loop of our own."""
+    if error := _io_uring_error():
+        raise Missing(f"grpc-rs needs io_uring, which this machine denies: {error}")
+    built = _build_apart("grpc-rs")
+    return Participant("grpc-rs", [str(built / "server")], version=_version_apart("grpc-rs"))
+
+
+def _io_uring_error() -> str | None:
+    """Why the kernel denies a ring; containers often do."""
+    setup, params = 425, ctypes.create_string_buffer(120)  # the same number on all architectures; struct io_uring_params
+    libc = ctypes.CDLL(None, use_errno=True)
+    ring = libc.syscall(setup, 8, params)
+    if ring < 0:
+        return os.strerror(ctypes.get_errno())
+    os.close(ring)
+    return None
 
 
 def _build_apart(name: str) -> Path:
