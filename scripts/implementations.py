@@ -31,6 +31,8 @@ BUILDERS: dict[str, Callable[[], Participant]] = {
     "naive": rust.naive,
     **{name: functools.partial(ccore.ccore, name) for name in ccore.NAMES},
     "tonic": rust.tonic,
+    "connectrpc": rust.connectrpc,
+    "grpc-rs": rust.grpc_rs,
     "go": golang.go,
     "java": java.java,
     "python": python.python,

@@ -113,7 +113,7 @@ impl Workload {
                 lateness of responses. From 1,000 streams on, naive is left out (a thread for each response), and \
                 so is python (it accepts no more calls); beyond 10,000, cpp-sync is as well (a thread for each \
                 stream). Memory varies little from round to round: two rounds at 10,000 are enough, and one \
-                elsewhere."
+                elsewhere. grpc-rs is left out: the calls of a connection run one after the other."
             }
             Workload::First => {
                 "One call at a time, three responses 2 ms apart: the time to the first response, and the gap \
@@ -260,6 +260,8 @@ impl Case {
         let threads = implementation.starts_with("cpp-sync");
         let many_threads = matches!(implementation, "naive" | "python");
         match (self.workload, self.point) {
+            // It runs one call of a connection at a time.
+            (Workload::Timed, _) if implementation == "grpc-rs" => false,
             (Workload::Timed, Some(10_001..)) => !threads && !many_threads,
             (Workload::Timed | Workload::Streams, Some(1_000..))
             | (Workload::Arena | Workload::Unary, _) => !many_threads,
@@ -382,6 +384,7 @@ mod tests {
         assert!(timed(10_000).is_for("cpp-sync") && !timed(30_000).is_for("cpp-sync"));
         assert!(timed(100).is_for("python") && !timed(10_000).is_for("python"));
         assert!(timed(100_000).is_for("cpp-callback") && !timed(100).is_for("node"));
+        assert!(!timed(2_000).is_for("grpc-rs"));
     }
 
     #[test]

@@ -1,10 +1,11 @@
-"""Role: builds the Rust programs: this project's own and the naive translation, both on grpcio, and the one on tonic.
+"""Role: builds the Rust programs: this project's own and the naive translation, both on grpcio, and those on other libraries.
 
 Every command runs with the settings of scripts/env: with other settings, cargo would build the C-core again.
 """
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import os
 import re
@@ -80,19 +81,48 @@ def naive() -> Participant:
 
 
 def tonic() -> Participant:
-    source = IMPLEMENTATIONS / "tonic"
-    into = BUILT / "tonic"
+    built = _build_apart("tonic")
+    return Participant("tonic", [str(built / "server")], load=[str(built / "load")], version=_version_apart("tonic"))
+
+
+def connectrpc() -> Participant:
+    built = _build_apart("connectrpc")
+    version = _version_apart("connectrpc")
+    return Participant("connectrpc", [str(built / "server")], load=[str(built / "load")], version=version)
+
+
+def grpc_rs() -> Participant:
+    """Without a load client: calls in flight on one of its channels would need an event loop of our own."""
+    if error := _io_uring_error():
+        raise Missing(f"grpc-rs needs io_uring, which this machine denies: {error}")
+    built = _build_apart("grpc-rs")
+    return Participant("grpc-rs", [str(built / "server")], version=_version_apart("grpc-rs"))
+
+
+def _io_uring_error() -> str | None:
+    """Why the kernel denies a ring; containers often do."""
+    setup, params = 425, ctypes.create_string_buffer(120)  # the same number on all architectures; struct io_uring_params
+    libc = ctypes.CDLL(None, use_errno=True)
+    ring = libc.syscall(setup, 8, params)
+    if ring < 0:
+        return os.strerror(ctypes.get_errno())
+    os.close(ring)
+    return None
+
+
+def _build_apart(name: str) -> Path:
+    """Builds an implementation with a Cargo.lock of its own; returns the directory of its programs."""
+    source = IMPLEMENTATIONS / name
+    into = BUILT / name
     copy = into / "source"
     with only_builder():
-        mirror(ROOT, ["proto", "benches/implementations/common_rust", "benches/implementations/tonic"], copy)
+        mirror(ROOT, ["proto", "benches/implementations/common_rust", f"benches/implementations/{name}"], copy)
         _cargo("build", "--release", "--locked", "--target-dir", str(into), cwd=copy / source.relative_to(ROOT))
-    version = version_in(source / "Cargo.lock", locked("tonic"))
-    return Participant(
-        "tonic",
-        [str(into / "release" / "server")],
-        load=[str(into / "release" / "load")],
-        version=f"tonic {version}, {_rustc()}",
-    )
+    return into / "release"
+
+
+def _version_apart(name: str) -> str:
+    return f"{name} {version_in(IMPLEMENTATIONS / name / 'Cargo.lock', locked(name))}, {_rustc()}"
 
 
 def locked(crate: str) -> str:

@@ -1,5 +1,5 @@
-//! Code that the naive and the tonic server share: the flags and the text of a response. It must
-//! not know any gRPC library; each server includes it by path.
+//! Code that the servers in Rust share: the flags and the text of a response. It must not know any
+//! gRPC library; each server includes it by path.
 
 #[path = "values.rs"]
 mod values;
