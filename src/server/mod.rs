@@ -58,7 +58,8 @@ const MAX_MESSAGE_BYTES: &CStr = c"fanstream.max_message_bytes";
 const AWAIT_REQUESTS: &CStr = c"fanstream.await_requests";
 
 /// As the patch of that name describes: one write for all streams of a connection that have
-/// something to send. Poll threads must not block, and these do not.
+/// something to send. Not beside generated code: its handlers may block the poll thread, or cancel
+/// their calls by dropping the requests once they have started to send a status.
 const WRITE_BEFORE_POLL: &CStr = c"fanstream.write_before_poll";
 
 /// A running server, made by [`Server::builder`].
@@ -280,7 +281,7 @@ fn with_limits(
         // A call occupies a request slot only once its request is complete. Until then it occupies
         // memory only.
         .raw_cfg_int(AWAIT_REQUESTS.into(), config.await_requests.into())
-        .raw_cfg_int(WRITE_BEFORE_POLL.into(), 1);
+        .raw_cfg_int(WRITE_BEFORE_POLL.into(), (!is_generated).into());
     // A larger request is refused by its length prefix, before its content arrives.
     let largest = config.max_request_bytes;
     #[cfg(feature = "services")]

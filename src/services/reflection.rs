@@ -149,7 +149,8 @@ impl Reflection {
                         Ok(permits) => {
                             ctx.spawn(converse(reflection.clone(), requests, sink, permits))
                         }
-                        Err(status) => ctx.spawn(sink.fail(status).map(|_| ())),
+                        // Dropping the requests before the status is written cancels the call.
+                        Err(status) => ctx.spawn(sink.fail(status).map(move |_| drop(requests))),
                     }
                 };
             ServiceBuilder::new()
