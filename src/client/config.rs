@@ -27,7 +27,9 @@ pub struct ClientConfig {
     /// Limits for the wait for a response of a stream, including retries.
     pub timeouts: ReceiveTimeouts,
     /// Maximum retries of connecting, and of each call. A call is retried if it ends with
-    /// UNAVAILABLE or RESOURCE_EXHAUSTED before its first response.
+    /// UNAVAILABLE or RESOURCE_EXHAUSTED before its first response. A call that the server has not
+    /// processed, because its connection was just closing in an orderly way, is retried at once
+    /// and is not counted.
     pub retries: u32,
     /// Capacity of each stream's channel between poll thread and caller.
     pub capacity: Capacity,

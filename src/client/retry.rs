@@ -1,5 +1,6 @@
 //! Decides whether and when to retry: exponential backoff with full jitter, limited by a number of
-//! retries and a deadline. It must not know the operation.
+//! retries and a deadline. Calls that the server has not processed are retried in any case, as gRPC
+//! prescribes (transparent retries). It must not know the operation.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,6 +12,13 @@ const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
 /// Maximum of any delay.
 const MAX_BACKOFF: Duration = Duration::from_secs(5);
 
+/// Maximum of transparent retries in a row.
+const MAX_TRANSPARENT: u32 = 5;
+
+/// The message of the C-core for a call that its connection no longer takes: the server closes the
+/// connection in an orderly way, and its GOAWAY does not include the call.
+const NOT_PROCESSED: &str = "GOAWAY received; Error code: 0;";
+
 /// A server may cancel a call at its deadline, and its clock may be this much ahead. A cancellation
 /// this close to the deadline counts as the deadline.
 const MAX_CLOCK_SKEW: Duration = Duration::from_millis(10);
@@ -19,6 +27,7 @@ const MAX_CLOCK_SKEW: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(super) struct Retry {
     left: u32,
+    transparent_left: u32,
     /// Maximum of the next delay. Each retry doubles it.
     ceiling: Duration,
     /// No retry starts after it.
@@ -29,6 +38,7 @@ impl Retry {
     pub(super) fn new(retries: u32, deadline: Option<Instant>) -> Retry {
         Retry {
             left: retries,
+            transparent_left: MAX_TRANSPARENT,
             ceiling: INITIAL_BACKOFF,
             deadline,
         }
@@ -48,6 +58,10 @@ impl Retry {
     /// Like `pause`, after a call ended with `status`. Returns false also if the status is not
     /// retryable.
     pub(super) fn pause_after(&mut self, status: &RpcStatus) -> bool {
+        if is_unprocessed(status) && self.transparent_left > 0 {
+            self.transparent_left -= 1;
+            return true;
+        }
         is_retryable(status.code()) && self.pause()
     }
 
@@ -69,6 +83,11 @@ fn is_retryable(code: RpcStatusCode) -> bool {
         RpcStatusCode::RESOURCE_EXHAUSTED,
     ]
     .contains(&code)
+}
+
+/// Returns true if the server has certainly not processed the call.
+fn is_unprocessed(status: &RpcStatus) -> bool {
+    status.code() == RpcStatusCode::UNAVAILABLE && status.message().starts_with(NOT_PROCESSED)
 }
 
 /// Returns the deadline `limit` from now, or `None` if it is beyond the clock's range.
@@ -129,6 +148,19 @@ mod tests {
     fn a_limit_beyond_the_clocks_range_is_no_deadline() {
         assert_eq!(deadline_after(Some(Duration::MAX)), None);
         assert_eq!(time_left(None), None);
+    }
+
+    #[test]
+    fn a_call_that_the_server_has_not_processed_is_retried_at_once() {
+        let message = format!("{NOT_PROCESSED} Debug Text: ");
+        let status = RpcStatus::with_message(RpcStatusCode::UNAVAILABLE, message);
+        let mut retry = Retry::new(0, None);
+        for _ in 0..MAX_TRANSPARENT {
+            assert!(retry.pause_after(&status));
+        }
+        assert!(!retry.pause_after(&status), "not for ever");
+        let other = RpcStatus::new(RpcStatusCode::UNAVAILABLE);
+        assert!(!Retry::new(0, None).pause_after(&other));
     }
 
     #[test]
