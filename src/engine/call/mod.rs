@@ -85,7 +85,7 @@ impl<T: Send + 'static> Call<T> {
     /// Runs the first turn in the calling thread; see [`Streams::direct`](super::Streams::direct).
     pub(super) fn start_directly(self: &Arc<Self>, permit: Permit) {
         self.lock().permit = Some(permit);
-        self.run_directly();
+        self.turn(false);
     }
 
     pub(super) fn workers(&self) -> &Workers {

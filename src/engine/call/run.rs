@@ -43,25 +43,7 @@ enum Ran<T> {
 
 impl<T: Send + 'static> Task for Call<T> {
     fn run(self: Arc<Self>) {
-        let started = match self.take_work() {
-            // The job that starts runs in the same turn: most calls have one job, due now.
-            Some(Work::Source(source)) => self.advance(source),
-            Some(Work::Started(started)) => Some(started),
-            Some(Work::Discard(discarded)) => {
-                // The timer of the heartbeat check would keep the call's memory.
-                if let Some(timer) = discarded.timer() {
-                    self.workers.cancel(timer);
-                }
-                discarded.discard();
-                None
-            }
-            None => return,
-        };
-        let left = match started {
-            Some(started) => self.run_started(started),
-            None => Left::Nothing,
-        };
-        self.leave(left);
+        self.turn(true);
     }
 }
 
@@ -79,13 +61,24 @@ fn panicked() -> RpcStatus {
 }
 
 impl<T: Send + 'static> Call<T> {
-    /// The first turn, on the poll thread. Leaves a push job, which may block, to the workers.
-    pub(super) fn run_directly(self: &Arc<Self>) {
-        let Some(Work::Source(source)) = self.take_work() else {
-            return; // a call that has just arrived has nothing else
+    /// One turn. A thread that must not block leaves push jobs to the workers.
+    pub(super) fn turn(self: &Arc<Self>, may_block: bool) {
+        let started = match self.take_work() {
+            // The job that starts runs in the same turn: most calls have one job, due now.
+            Some(Work::Source(source)) => self.advance(source),
+            Some(Work::Started(started)) => Some(started),
+            Some(Work::Discard(discarded)) => {
+                // The timer of the heartbeat check would keep the call's memory.
+                if let Some(timer) = discarded.timer() {
+                    self.workers.cancel(timer);
+                }
+                discarded.discard();
+                None
+            }
+            None => return,
         };
-        let left = match self.advance(source) {
-            Some(started) if started.is_push() => Left::Ready(started),
+        let left = match started {
+            Some(started) if !may_block && started.is_push() => Left::Ready(started),
             Some(started) => self.run_started(started),
             None => Left::Nothing,
         };
