@@ -111,8 +111,8 @@ impl ClientConfig {
 const TIMEOUT_ROUNDING: Duration = Duration::from_millis(2);
 
 /// Settings of one call. [`Client::call_settings`](super::Client::call_settings) returns those of
-/// the client's configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// the client's configuration. By default no limits, no retries and no headers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CallSettings {
     /// As [`ClientConfig::timeout`].
     pub timeout: Option<Duration>,

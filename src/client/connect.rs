@@ -17,6 +17,7 @@ use super::retry::{deadline_after, time_left, Retry};
 use super::ClientConfig;
 use crate::address::{escape, unix_uri, Address};
 use crate::engine::codec::method;
+use crate::engine::frames::FRAMED_MESSAGES;
 use crate::gzip;
 
 /// Connects. Blocks until the channel is ready, the last retry has failed, or the timeout has
@@ -101,7 +102,7 @@ fn build(config: &ClientConfig, environment: Arc<Environment>) -> Channel {
 
 /// Returns a channel builder without the C-core's filters for each message, which are most of a
 /// client's cost for small messages. It has no limit on the size of responses, and channelz does
-/// not show it.
+/// not show it. For [`Client::on_channel`](super::Client::on_channel), and for generated clients.
 pub fn channel_builder(environment: Arc<Environment>) -> ChannelBuilder {
     ChannelBuilder::new(environment)
         // The client requested the responses, so their size is not limited.
@@ -116,6 +117,8 @@ pub fn channel_builder(environment: Arc<Environment>) -> ChannelBuilder {
         .raw_cfg_int(c"grpc.enable_deadline_checking".to_owned(), 1)
         // For channelz the C-core counts every message: 3 % of a tiny one.
         .raw_cfg_int(c"grpc.enable_channelz".to_owned(), 0)
+        // For calls that ask for them.
+        .raw_cfg_int(FRAMED_MESSAGES.into(), 1)
 }
 
 /// Returns true if the address is on this machine. No proxy is used for it, and its traffic does

@@ -25,9 +25,9 @@ pub use unary::UnaryResponse;
 use std::fmt;
 use std::sync::Arc;
 
-use grpcio::Method;
+use grpcio::{Channel, Method};
 
-use crate::engine::{Payload, ReceiveError};
+use crate::engine::{frames, Payload, ReceiveError};
 pub use crate::names::status_name;
 
 /// A client of one server. Clones share its connection. If the connection breaks, the next call
@@ -37,6 +37,8 @@ pub struct Client {
     settings: Arc<CallSettings>,
     /// Owns the poll thread.
     core: grpcio::Client,
+    /// Streaming calls receive [frames](crate::engine::frames).
+    receives_frames: bool,
 }
 
 impl Client {
@@ -50,7 +52,23 @@ impl Client {
         Ok(Client {
             settings: Arc::new(config.call_settings()),
             core: grpcio::Client::new(channel),
+            // The flag that asks for them also turns off the compression of the request.
+            receives_frames: frames::are_supported() && !config.gzip,
         })
+    }
+
+    /// Creates a client on a channel of [`channel_builder`], for calls with `settings`. Clients on
+    /// several channels can share poll threads, the [`Environment`](grpcio::Environment) of their
+    /// builders. Never blocks: the first call connects.
+    ///
+    /// The channel must not come from another builder. Requests of streaming calls are not
+    /// compressed.
+    pub fn on_channel(channel: Channel, settings: CallSettings) -> Client {
+        Client {
+            settings: Arc::new(settings),
+            core: grpcio::Client::new(channel),
+            receives_frames: frames::are_supported(),
+        }
     }
 
     /// Starts a server streaming call with the settings of the client's configuration. Returns at

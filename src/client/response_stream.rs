@@ -12,11 +12,12 @@
 use std::fmt;
 use std::time::Instant;
 
-use grpcio::{GrpcSlice, Marshaller, Metadata, Method, MethodType, RpcStatus};
+use grpcio::{GrpcSlice, Marshaller, Metadata, Method, MethodType, RpcStatus, WriteFlags};
 
 use super::retry::{deadline_after, status_at_deadline, time_left, Retry};
 use super::{CallSettings, Client};
-use crate::engine::{receive, Payload, ReceiveError, ReceiveTimeouts, Responses};
+use crate::engine::frames::Frames;
+use crate::engine::{receive, receive_frames, Payload, ReceiveError, ReceiveTimeouts, Responses};
 
 /// A blocking iterator over the responses to one request.
 ///
@@ -74,11 +75,21 @@ impl<T: Payload> ResponseStream<T> {
             ..self.settings.timeouts
         };
         let options = self.settings.options(time_left(self.deadline));
-        let core = &self.client.core;
-        match core.server_streaming(&self.method, &self.request, options) {
-            Ok(stream) => {
-                self.responses = Some(receive(core, stream, self.settings.capacity, timeouts));
+        let (core, capacity) = (&self.client.core, self.settings.capacity);
+        let responses = match self.client.receives_frames {
+            true => {
+                // The patched C-core takes this flag as the wish for frames.
+                let options = options.write_flags(WriteFlags::default().force_no_compress(true));
+                let decode = self.method.resp_mar.de;
+                core.server_streaming(&framed(self.method.name), &self.request, options)
+                    .map(|stream| receive_frames(core, stream, decode, capacity, timeouts))
             }
+            false => core
+                .server_streaming(&self.method, &self.request, options)
+                .map(|stream| receive(core, stream, capacity, timeouts)),
+        };
+        match responses {
+            Ok(responses) => self.responses = Some(responses),
             Err(error) => {
                 self.responses = None;
                 self.failure = Some(ReceiveError::Broken(error));
@@ -135,21 +146,37 @@ impl<T> ResponseStream<T> {
     }
 }
 
-/// Returns the method with encoded requests, so that all attempts share one encoding.
+/// Requests are encoded once, for all attempts.
+const ENCODED: Marshaller<GrpcSlice> = Marshaller {
+    ser: |request, slice| {
+        *slice = request.clone();
+        Ok(())
+    },
+    de: |_| Err(grpcio::Error::Codec("a client decodes no requests".into())),
+};
+
+/// Returns the method with encoded requests.
 fn encoded<Req, T>(method: &Method<Req, T>) -> Method<GrpcSlice, T> {
     Method {
         ty: MethodType::ServerStreaming,
         name: method.name,
-        req_mar: Marshaller {
-            ser: |request, slice| {
-                *slice = request.clone();
-                Ok(())
-            },
-            de: |_| Err(grpcio::Error::Codec("a client decodes no requests".into())),
-        },
+        req_mar: ENCODED,
         resp_mar: Marshaller {
             ser: method.resp_mar.ser,
             de: method.resp_mar.de,
+        },
+    }
+}
+
+/// Returns the method `name` with encoded requests and responses in frames.
+fn framed(name: &'static str) -> Method<GrpcSlice, Frames> {
+    Method {
+        ty: MethodType::ServerStreaming,
+        name,
+        req_mar: ENCODED,
+        resp_mar: Marshaller {
+            ser: |_, _| Err(grpcio::Error::Codec("a client encodes no responses".into())),
+            de: Frames::receive,
         },
     }
 }

@@ -12,9 +12,10 @@ use std::task::{ready, Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures::Stream;
-use grpcio::{Client, ClientSStreamReceiver, Metadata, RpcStatus};
+use grpcio::{Client, ClientSStreamReceiver, MessageReader, Metadata, RpcStatus};
 
 use super::channel::{bounded_by_size, Capacity, Receiver, RecvTimeoutError, Sender, TrySendError};
+use super::frames::Frames;
 use super::panic::run_caught;
 use super::payload::Payload;
 
@@ -64,7 +65,7 @@ struct Outcome {
 ///
 /// After an error it yields that error once, then `None`. Dropping it cancels the call.
 pub struct Responses<T> {
-    messages: Option<Receiver<T>>,
+    incoming: Option<Incoming<T>>,
     outcome: Arc<Outcome>,
     timeouts: ReceiveTimeouts,
     started: bool,
@@ -79,6 +80,43 @@ pub fn receive<T: Payload>(
     capacity: Capacity,
     timeouts: ReceiveTimeouts,
 ) -> Responses<T> {
+    let (messages, outcome) = forward(client, stream, capacity);
+    Responses {
+        incoming: Some(Incoming::Messages(messages)),
+        outcome,
+        timeouts,
+        started: false,
+    }
+}
+
+/// As [`receive`], for a call that receives [frames](super::frames). The caller's thread decodes
+/// the messages.
+pub(crate) fn receive_frames<T>(
+    client: &Client,
+    stream: ClientSStreamReceiver<Frames>,
+    decode: Decode<T>,
+    capacity: Capacity,
+    timeouts: ReceiveTimeouts,
+) -> Responses<T> {
+    let (frames, outcome) = forward(client, stream, capacity);
+    Responses {
+        incoming: Some(Incoming::Frames {
+            frames,
+            current: Frames::none(),
+            decode,
+        }),
+        outcome,
+        timeouts,
+        started: false,
+    }
+}
+
+/// Starts the forwarding of what `stream` receives into a channel.
+fn forward<T: Payload>(
+    client: &Client,
+    stream: ClientSStreamReceiver<T>,
+    capacity: Capacity,
+) -> (Receiver<T>, Arc<Outcome>) {
     let (sender, messages) = bounded_by_size(capacity, T::encoded_len);
     let outcome = Arc::new(Outcome::default());
     client.spawn(Forward {
@@ -89,12 +127,63 @@ pub fn receive<T: Payload>(
         outcome: outcome.clone(),
         listening: false,
     });
-    Responses {
-        messages: Some(messages),
-        outcome,
-        timeouts,
-        started: false,
+    (messages, outcome)
+}
+
+type Decode<T> = fn(MessageReader) -> grpcio::Result<T>;
+
+/// The caller's end of the channel.
+enum Incoming<T> {
+    Messages(Receiver<T>),
+    Frames {
+        frames: Receiver<Frames>,
+        current: Frames,
+        decode: Decode<T>,
+    },
+}
+
+impl<T> Incoming<T> {
+    /// The next message, decoded. Blocks while there is none, at most for `timeout`.
+    fn recv(&mut self, timeout: Option<Duration>) -> Result<grpcio::Result<T>, RecvTimeoutError> {
+        match self {
+            Incoming::Messages(messages) => recv_within(messages, timeout).map(Ok),
+            Incoming::Frames {
+                frames,
+                current,
+                decode,
+            } => loop {
+                // A marshaller is user code: a panic ends its call as an error does.
+                match run_caught("decoding a response", || current.next(*decode)) {
+                    Some(Some(message)) => return Ok(message),
+                    Some(None) => *current = recv_within(frames, timeout)?,
+                    None => return Ok(Err(decoding_panicked())),
+                }
+            },
+        }
     }
+
+    fn is_empty(&self) -> bool {
+        match self {
+            Incoming::Messages(messages) => messages.is_empty(),
+            Incoming::Frames {
+                frames, current, ..
+            } => current.is_empty() && frames.is_empty(),
+        }
+    }
+}
+
+fn recv_within<T>(
+    receiver: &Receiver<T>,
+    timeout: Option<Duration>,
+) -> Result<T, RecvTimeoutError> {
+    match timeout {
+        Some(timeout) => receiver.recv_timeout(timeout),
+        None => receiver.recv().ok_or(RecvTimeoutError::Closed),
+    }
+}
+
+fn decoding_panicked() -> grpcio::Error {
+    grpcio::Error::Codec("decoding a response panicked".into())
 }
 
 impl<T> Responses<T> {
@@ -114,12 +203,12 @@ impl<T> Responses<T> {
 
     /// Whether a response is queued, so that `next` will not block.
     pub fn is_ready(&self) -> bool {
-        self.messages.as_ref().is_some_and(|m| !m.is_empty())
+        self.incoming.as_ref().is_some_and(|i| !i.is_empty())
     }
 
     /// Cancels the call; no further response follows.
     pub fn cancel(&mut self) {
-        self.messages = None;
+        self.incoming = None;
     }
 
     /// The error to yield at the end of the channel; `None` after status OK.
@@ -150,27 +239,27 @@ impl<T> Iterator for Responses<T> {
 
     /// Blocks until the next response, the end of the call or a timeout.
     fn next(&mut self) -> Option<Result<T, ReceiveError>> {
-        let messages = self.messages.as_ref()?;
+        let incoming = self.incoming.as_mut()?;
         let (timeouts, timeout): (_, fn(Duration) -> ReceiveError) = if self.started {
             (self.timeouts.idle, ReceiveError::IdleTimeout)
         } else {
             (self.timeouts.first, ReceiveError::FirstTimeout)
         };
-        let received = match timeouts {
-            Some(timeouts) => messages.recv_timeout(timeouts),
-            None => messages.recv().ok_or(RecvTimeoutError::Closed),
-        };
-        match (received, timeouts) {
-            (Ok(message), _) => {
+        match (incoming.recv(timeouts), timeouts) {
+            (Ok(Ok(message)), _) => {
                 self.started = true;
                 Some(Ok(message))
+            }
+            (Ok(Err(error)), _) => {
+                self.cancel();
+                Some(Err(ReceiveError::Broken(error)))
             }
             (Err(RecvTimeoutError::Timeout), Some(timeouts)) => {
                 self.cancel();
                 Some(Err(timeout(timeouts)))
             }
             (Err(_), _) => {
-                self.messages = None;
+                self.incoming = None;
                 self.failure().map(Err)
             }
         }
@@ -180,7 +269,7 @@ impl<T> Iterator for Responses<T> {
 impl<T> fmt::Debug for Responses<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Responses")
-            .field("messages", &self.messages)
+            .field("is_ready", &self.is_ready())
             .field("end", &self.outcome.end)
             .finish_non_exhaustive()
     }
@@ -274,7 +363,7 @@ impl<T> Future for Forward<T> {
                 Some(end) => ready!(end),
                 None => {
                     forward.stream.cancel();
-                    Err(grpcio::Error::Codec("decoding a response panicked".into()))
+                    Err(decoding_panicked())
                 }
             }
         };

@@ -13,6 +13,8 @@ use std::marker::PhantomData;
 use grpcio::{GrpcSlice, Marshaller, MessageReader, Method, MethodType, RpcStatus, RpcStatusCode};
 use protobuf::Message;
 
+use super::send::Framing;
+
 /// A method of any kind with grpcio's own codec, as in generated code, by its full name
 /// (`/package.Service/Method`). For clients, and for services without generated code.
 pub const fn method<Req: Message, Resp: Message>(
@@ -100,6 +102,17 @@ impl<M: Message> Encoded<M> {
             message: PhantomData,
         })
     }
+}
+
+impl<M: 'static> Encoded<M> {
+    pub(super) const FRAMING: &'static Framing<Encoded<M>> = &Framing {
+        push: |message, frames| frames.push(message.slice.take().as_slice()),
+        wrap: |frames| Encoded {
+            len: frames.len(),
+            slice: Cell::new(frames),
+            message: PhantomData,
+        },
+    };
 }
 
 impl<M> Encoded<M> {

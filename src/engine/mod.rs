@@ -11,6 +11,7 @@ mod call;
 pub mod channel;
 mod client_stream;
 pub mod codec;
+pub(crate) mod frames;
 mod limits;
 pub(crate) mod panic;
 mod payload;
@@ -25,6 +26,7 @@ mod workers;
 
 pub use call::{CallContext, IntoEncoded, IntoJobs, Job, Jobs, Produced, Producer, StreamSender};
 pub use channel::Capacity;
+pub(crate) use client_stream::receive_frames;
 pub use client_stream::{receive, ReceiveError, ReceiveTimeouts, Responses};
 #[cfg(feature = "services")]
 pub(crate) use limits::Peer;

@@ -10,10 +10,11 @@ use grpcio::{RpcContext, RpcStatus, ServerStreamingSink};
 
 use super::call::{Call, CallContext, Jobs, Termination};
 use super::channel::{bounded_by_size, Capacity};
+use super::codec::Encoded;
 use super::limits::{LimitEnforcer, Limits, Peer, Permit, Refusal, Registration, StreamTable};
 use super::panic::drop_caught;
 use super::payload::Payload;
-use super::send::{yield_for_batching, Report, ResponseWriter};
+use super::send::{yield_for_batching, Framing, Report, ResponseWriter};
 use super::stats::{
     arrived, ended, CallEnd, Counts, MethodMetrics, Observation, Observer, Observers,
     StreamsSnapshot,
@@ -50,6 +51,8 @@ pub struct Streams {
     keeps_metadata: bool,
     /// See [`Streams::direct`].
     is_direct: bool,
+    /// See [`Streams::framed`].
+    is_framed: bool,
 }
 
 struct Shared {
@@ -89,6 +92,7 @@ impl Streams {
             shared: Arc::new(shared),
             keeps_metadata: true,
             is_direct: false,
+            is_framed: false,
         }
     }
 
@@ -116,6 +120,16 @@ impl Streams {
         }
     }
 
+    /// Returns a handle to the same streams that joins small encoded messages to frames. The server
+    /// must have the channel argument [`FRAMED_MESSAGES`](super::frames::FRAMED_MESSAGES) and no
+    /// compression, and its C-core the patch.
+    pub(crate) fn framed(&self) -> Streams {
+        Streams {
+            is_framed: true,
+            ..self.clone()
+        }
+    }
+
     /// Serves a call: `open` turns the request, which it holds, into jobs, and the client receives
     /// the messages of their producers as they are made.
     ///
@@ -134,6 +148,33 @@ impl Streams {
     /// streams are [without metadata](Streams::without_metadata).
     pub fn serve<T, F>(&self, ctx: &RpcContext<'_>, sink: ServerStreamingSink<T>, open: F)
     where
+        T: Payload,
+        F: FnOnce(&CallContext) -> Result<Jobs<T>, RpcStatus> + Send + 'static,
+    {
+        self.serve_call(ctx, sink, None, open);
+    }
+
+    /// As [`Streams::serve`], for encoded messages.
+    pub(crate) fn serve_encoded<M, F>(
+        &self,
+        ctx: &RpcContext<'_>,
+        sink: ServerStreamingSink<Encoded<M>>,
+        open: F,
+    ) where
+        M: 'static,
+        F: FnOnce(&CallContext) -> Result<Jobs<Encoded<M>>, RpcStatus> + Send + 'static,
+    {
+        let framing = self.is_framed.then_some(Encoded::FRAMING);
+        self.serve_call(ctx, sink, framing, open);
+    }
+
+    fn serve_call<T, F>(
+        &self,
+        ctx: &RpcContext<'_>,
+        sink: ServerStreamingSink<T>,
+        framing: Option<&'static Framing<T>>,
+        open: F,
+    ) where
         T: Payload,
         F: FnOnce(&CallContext) -> Result<Jobs<T>, RpcStatus> + Send + 'static,
     {
@@ -165,7 +206,8 @@ impl Streams {
                     observation,
                 };
                 let deadline = ctx.deadline();
-                ctx.spawn(ResponseWriter::new(call, messages, sink, deadline, report));
+                let writer = ResponseWriter::new(call, messages, sink, framing, deadline, report);
+                ctx.spawn(writer);
             }
             Err((refusal, metrics)) => {
                 let status = refuse(refusal, call.arrived(), &metrics, observation);

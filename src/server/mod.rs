@@ -32,6 +32,7 @@ use std::thread;
 
 use grpcio::{ChannelBuilder, EnvBuilder, Environment, ServerBuilder as Core, ServerCredentials};
 
+use crate::engine::frames;
 use crate::engine::{Observer, Streams, Workers};
 use crate::gzip;
 #[cfg(feature = "metrics")]
@@ -137,8 +138,12 @@ impl Server {
             core = register(core, services);
             health
         };
+        let framed = match joins_messages(config, is_generated) {
+            true => streams.framed(),
+            false => streams.clone(),
+        };
         for service in builder.services {
-            core = register(core, service.build(&streams, config.max_request_bytes));
+            core = register(core, service.build(&framed, config.max_request_bytes));
         }
         #[cfg(feature = "tls")]
         if let Some(tokens) = security.tokens {
@@ -261,6 +266,12 @@ fn start_metrics(
     started.map(Some).map_err(refused)
 }
 
+/// Whether small messages leave together. Compression takes each message on its own, and generated
+/// code may set the flag that marks joined messages.
+fn joins_messages(config: &ServerConfig, is_generated: bool) -> bool {
+    frames::are_supported() && !config.gzip && !is_generated
+}
+
 fn with_limits(
     server: Core,
     config: &ServerConfig,
@@ -281,7 +292,11 @@ fn with_limits(
         // A call occupies a request slot only once its request is complete. Until then it occupies
         // memory only.
         .raw_cfg_int(AWAIT_REQUESTS.into(), config.await_requests.into())
-        .raw_cfg_int(WRITE_BEFORE_POLL.into(), (!is_generated).into());
+        .raw_cfg_int(WRITE_BEFORE_POLL.into(), (!is_generated).into())
+        .raw_cfg_int(
+            frames::FRAMED_MESSAGES.into(),
+            joins_messages(config, is_generated).into(),
+        );
     // A larger request is refused by its length prefix, before its content arrives.
     let largest = config.max_request_bytes;
     #[cfg(feature = "services")]

@@ -164,7 +164,7 @@ impl Service {
             let streams = streams.clone();
             let handler = move |ctx: RpcContext<'_>, request: Raw<Req>, sink| {
                 let open = open.clone();
-                streams.serve(&ctx, sink, move |call| {
+                streams.serve_encoded(&ctx, sink, move |call| {
                     open(call, request.decode(max_request_bytes)?)
                 });
             };

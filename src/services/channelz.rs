@@ -56,7 +56,11 @@ const METHODS: [(&str, &str, Query); 7] = [
     (
         "/grpc.channelz.v1.Channelz/GetSubchannel",
         "GetSubchannel",
-        |request| channelz::get_subchannel(request.number("subchannel_id"), str::to_owned),
+        |request| match request.number("subchannel_id") {
+            // No subchannel: the patched C-core describes itself.
+            0 => String::new(),
+            id => channelz::get_subchannel(id, str::to_owned),
+        },
     ),
     (
         "/grpc.channelz.v1.Channelz/GetSocket",

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
-use fanstream::client::channel_builder;
+use fanstream::client::{channel_builder, CallSettings, Client};
 use fanstream::proto::stream_grpc::StreamServiceClient;
 use grpcio::{Channel, EnvBuilder};
 
@@ -36,9 +36,10 @@ fn main() -> ExitCode {
     }
 }
 
-/// A connection, with the stub that starts calls and the client whose poll thread receives them.
+/// A connection: the client for threads, and the stub and its poll thread for futures.
 #[derive(Clone)]
 pub struct Connection {
+    client: Client,
     stub: StreamServiceClient,
     poller: grpcio::Client,
 }
@@ -50,6 +51,7 @@ fn connect(args: &LoadArgs) -> Result<Arc<[Connection]>, String> {
     let env = Arc::new(EnvBuilder::new().cq_count(threads).build());
     let channels = channels::connect(args, || channel_builder(env.clone()))?;
     let connection = |channel: Channel| Connection {
+        client: Client::on_channel(channel.clone(), CallSettings::default()),
         stub: StreamServiceClient::new(channel.clone()),
         poller: grpcio::Client::new(channel),
     };

@@ -5,8 +5,10 @@ use std::io;
 use std::sync::Arc;
 use std::thread;
 
-use fanstream::engine::{receive, Capacity, ReceiveError, ReceiveTimeouts, Responses};
+use fanstream::client::ResponseStream;
+use fanstream::engine::ReceiveError;
 use fanstream::proto::stream::{Request, Response};
+use fanstream::tutorial::FETCH_RESPONSE;
 use grpcio::RpcStatusCode;
 
 use crate::channels;
@@ -37,25 +39,11 @@ fn make(connections: &[Connection], calls: &Arc<Calls>) {
             ..Request::default()
         };
         let call = turn.start();
-        match fetch(connection, &request) {
-            Ok(responses) => read(responses, call),
-            Err(error) => call.end(channels::code(&error)),
-        }
+        read(connection.client.call(&FETCH_RESPONSE, request), call);
     }
 }
 
-/// Starts a call like `fanstream::client`, which can only use its own connection.
-fn fetch(connection: &Connection, request: &Request) -> grpcio::Result<Responses<Response>> {
-    let stream = connection.stub.fetch_response(request)?;
-    Ok(receive(
-        &connection.poller,
-        stream,
-        Capacity::default(),
-        ReceiveTimeouts::default(),
-    ))
-}
-
-fn read(mut responses: Responses<Response>, mut call: Call) {
+fn read(mut responses: ResponseStream<Response>, mut call: Call) {
     let mut end = RpcStatusCode::OK.into();
     for response in &mut responses {
         match response {

@@ -3,8 +3,10 @@
 //! nothing of jobs or workers' queues.
 
 mod batching;
+mod join;
 mod response_writer;
 mod scheduler;
 
 pub(super) use batching::yield_for_batching;
+pub(super) use join::Framing;
 pub(super) use response_writer::{Report, ResponseWriter};

@@ -28,14 +28,18 @@ use super::super::limits::{Registration, StreamTable};
 use super::super::panic::{drop_caught, run_caught};
 use super::super::stats::{ended, CallEnd, MethodMetrics, Observation};
 use super::batching::yield_for_batching;
-use super::scheduler::{WriteSlot, MAX_SCHEDULED_BYTES};
+use super::join::{is_worthwhile, join, Framing, Outgoing};
+use super::scheduler::WriteSlot;
 
 /// Writes the responses of one call. Dropping it ends the call in every case.
 pub(in crate::engine) struct ResponseWriter<T: Send + 'static> {
     call: Arc<Call<T>>,
     phase: Phase<T>,
     slot: WriteSlot,
-    /// The number of messages that the sink has taken: the reader's progress. Never 0.
+    /// `None` if the sink takes each message on its own.
+    framing: Option<&'static Framing<T>>,
+    /// The number of messages that the sink has taken, joined ones as one: the reader's progress.
+    /// Never 0.
     taken: u32,
     /// The terminator has recorded that the writer waits for the reader.
     waits_for_reader: bool,
@@ -76,6 +80,7 @@ impl<T: Send + 'static> ResponseWriter<T> {
         call: Arc<Call<T>>,
         messages: Receiver<T>,
         sink: ServerStreamingSink<T>,
+        framing: Option<&'static Framing<T>>,
         deadline: Deadline,
         report: Report,
     ) -> ResponseWriter<T> {
@@ -87,6 +92,7 @@ impl<T: Send + 'static> ResponseWriter<T> {
                 held: None,
             },
             slot: WriteSlot::new(),
+            framing,
             taken: 1,
             waits_for_reader: false,
             deadline,
@@ -135,10 +141,8 @@ impl<T: Send + 'static> ResponseWriter<T> {
                     }
                 },
             };
-            let size = queued.size;
-            if size > MAX_SCHEDULED_BYTES {
-                self.slot.end_batch();
-            } else if !self.slot.may_write(cx.waker(), self.call.workers()) {
+            let workers = self.call.workers();
+            if !self.slot.may_write(queued.size, cx.waker(), workers) {
                 *held = Some(queued);
                 return Poll::Pending;
             }
@@ -146,22 +150,35 @@ impl<T: Send + 'static> ResponseWriter<T> {
             if matches!(next, Err(TryRecvError::Empty)) && yield_for_batching() {
                 next = messages.try_next();
             }
+            let outgoing = match self.framing {
+                Some(framing) if is_worthwhile(&queued, &next) => {
+                    let wakes = (cx.waker(), workers);
+                    let outgoing;
+                    (outgoing, next) = join(framing, queued, next, messages, &mut self.slot, wakes);
+                    outgoing
+                }
+                _ => Outgoing::single(queued),
+            };
             let batch_is_used = self.slot.batch_is_used();
             // The status follows the last message, and both can share a write.
             let more = !matches!(next, Err(TryRecvError::Empty)) && !batch_is_used;
             *held = next.ok();
-            let flags = WriteFlags::default().buffer_hint(more);
+            // The patched C-core takes this flag as the mark of frames.
+            let flags = WriteFlags::default()
+                .buffer_hint(more)
+                .force_no_compress(outgoing.is_framed);
             if self.awaits_first {
                 if let Some(headers) = self.call.context().seal_response_headers() {
                     sink.set_headers(headers);
                 }
             }
             // Counted before it is sent: a message whose `Drop` panics has been sent.
-            self.call.counters().sent(size);
-            match Pin::new(&mut *sink).start_send((queued.message, flags)) {
+            let (count, bytes) = (outgoing.messages, outgoing.bytes);
+            self.call.counters().sent(count, bytes);
+            match Pin::new(&mut *sink).start_send((outgoing.message, flags)) {
                 Ok(()) => {}
                 Err(error) => {
-                    self.call.counters().not_sent(size);
+                    self.call.counters().not_sent(count, bytes);
                     return Poll::Ready(match error {
                         grpcio::Error::Codec(error) => SendEnd::Failed(error),
                         _ => SendEnd::ClientGone,

@@ -39,7 +39,7 @@ const BATCH_MESSAGES: u32 = 256;
 
 /// The largest scheduled message, in bytes: a batch of these fits the C-core's write buffer of 64
 /// KiB. A few larger messages fill that buffer, so they are not scheduled.
-pub(super) const MAX_SCHEDULED_BYTES: u32 = 200;
+const MAX_SCHEDULED_BYTES: u32 = 200;
 
 /// Messages that a stream may write unscheduled after it was idle: streams that write rarely do not
 /// wait for busy ones.
@@ -144,9 +144,13 @@ impl WriteSlot {
         }
     }
 
-    /// Whether a small message may be written now. If not, `waker` is woken in its turn.
+    /// Whether a message of `size` bytes may be written now. If not, `waker` is woken in its turn.
     #[inline]
-    pub(super) fn may_write(&mut self, waker: &Waker, workers: &Workers) -> bool {
+    pub(super) fn may_write(&mut self, size: u32, waker: &Waker, workers: &Workers) -> bool {
+        if size > MAX_SCHEDULED_BYTES {
+            self.end_batch();
+            return true;
+        }
         match &mut self.phase {
             Phase::Free(left @ 1..) => {
                 *left -= 1;

@@ -22,7 +22,7 @@ impl Stream {
     }
 
     fn send(&mut self, workers: &Workers) -> bool {
-        let sent = self.slot.may_write(&self.waker, workers);
+        let sent = self.slot.may_write(1, &self.waker, workers);
         if sent && self.slot.batch_is_used() {
             self.slot.end_batch();
         }

@@ -42,21 +42,21 @@ pub(super) struct CallCounters {
 }
 
 impl CallCounters {
-    /// Counts one message of `bytes` bytes at the sink.
+    /// Counts messages of `bytes` bytes altogether at the sink.
     #[inline]
-    pub(super) fn sent(&self, bytes: u32) {
-        add(&self.messages, 1);
-        add(&self.bytes, bytes.into());
+    pub(super) fn sent(&self, messages: u64, bytes: u64) {
+        add(&self.messages, messages);
+        add(&self.bytes, bytes);
     }
 
-    /// Takes back the last [`CallCounters::sent`]: the message was not sent.
-    pub(super) fn not_sent(&self, bytes: u32) {
+    /// Takes back the last [`CallCounters::sent`]: the messages were not sent.
+    pub(super) fn not_sent(&self, messages: u64, bytes: u64) {
         let less = |counter: &AtomicU64, n| {
             let before = counter.load(Ordering::Relaxed);
             counter.store(before.saturating_sub(n), Ordering::Relaxed);
         };
-        less(&self.messages, 1);
-        less(&self.bytes, bytes.into());
+        less(&self.messages, messages);
+        less(&self.bytes, bytes);
     }
 
     pub(super) fn first_after(&self, duration: Duration) {
