@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use anyhow::{ensure, Context, Result};
 use clap::{Args, ValueEnum};
-use fanstream::client::channel_builder;
-use fanstream::engine::{receive, Capacity, ReceiveTimeouts};
+use fanstream::client::{channel_builder, CallSettings, Client};
 use fanstream::proto::stream::{Request, Response};
 use fanstream::proto::stream_grpc::StreamServiceClient;
+use fanstream::tutorial::FETCH_RESPONSE;
 use futures::executor::block_on_stream;
-use grpcio::{Channel, Client, EnvBuilder};
+use grpcio::{Channel, EnvBuilder};
 
 use crate::common::cpu::cpu_time;
 use crate::common::machine::CLIENT_CORE;
@@ -115,14 +115,15 @@ fn fetch(channel: &Channel, args: &DrainArgs) -> Result<()> {
         id: ID,
         ..Request::default()
     };
-    let stream = StreamServiceClient::new(channel.clone()).fetch_response(&request)?;
     match args.mode {
         Mode::Engine => {
-            let poller = Client::new(channel.clone());
-            let (capacity, timeouts) = (Capacity::default(), ReceiveTimeouts::default());
-            check(receive(&poller, stream, capacity, timeouts), args.responses)
+            let client = Client::on_channel(channel.clone(), CallSettings::default());
+            check(client.call(&FETCH_RESPONSE, request), args.responses)
         }
-        Mode::BlockOnStream => check(block_on_stream(stream), args.responses),
+        Mode::BlockOnStream => {
+            let stream = StreamServiceClient::new(channel.clone()).fetch_response(&request)?;
+            check(block_on_stream(stream), args.responses)
+        }
     }
 }
 

@@ -8,13 +8,10 @@ use std::sync::Arc;
 
 use anyhow::{ensure, Result};
 use clap::Args;
-use fanstream::client::channel_builder;
-use fanstream::engine::{receive, Capacity, ReceiveTimeouts};
+use fanstream::client::{channel_builder, CallSettings, Client};
 use fanstream::proto::stream::Request;
-use fanstream::proto::stream_grpc::StreamServiceClient;
-use grpcio::{
-    Channel, ChannelCredentials, ChannelCredentialsBuilder, Client, EnvBuilder, Environment,
-};
+use fanstream::tutorial::FETCH_RESPONSE;
+use grpcio::{Channel, ChannelCredentials, ChannelCredentialsBuilder, EnvBuilder, Environment};
 
 use crate::common::cpu::cpu_time;
 
@@ -100,14 +97,8 @@ fn fetch(channel: &Channel, most: usize) -> Result<usize> {
         id: 1,
         ..Request::default()
     };
-    let stream = StreamServiceClient::new(channel.clone()).fetch_response(&request)?;
-    let poller = Client::new(channel.clone());
-    let responses = receive(
-        &poller,
-        stream,
-        Capacity::default(),
-        ReceiveTimeouts::default(),
-    );
+    let client = Client::on_channel(channel.clone(), CallSettings::default());
+    let responses = client.call(&FETCH_RESPONSE, request);
     let mut count = 0;
     for response in responses.take(most) {
         response?;

@@ -86,6 +86,7 @@ fn goals() -> Vec<Goal> {
         goal(Arena, ServerCpu, cpp_sync_hinted, 0.9),
         goal(Arena, ServerCpu, Implementation("go"), 1.0),
         goal(Short, Calls, Implementation("go"), 1.0),
+        direct(goal(Short, Calls, Implementation("go"), 1.0)),
         goal(Timed, ServerMemory, Implementation("go"), 1.0),
         goal(Workload::First, First(P50), cpp_callback(), 1.0),
         // Both on the thread that reads the request.

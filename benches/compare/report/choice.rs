@@ -96,10 +96,12 @@ fn situations() -> Vec<Situation> {
 }
 
 /// The stacks in the order of the columns: a name, and the prefix of its implementations.
-const STACKS: [(&str, &str); 4] = [
+const STACKS: [(&str, &str); 6] = [
     (OURS, OURS),
     ("tonic", "tonic"),
+    ("connectrpc", "connectrpc"),
     ("grpc-go", "go"),
+    ("grpc-java", "java"),
     ("gRPC C++, the best API", "cpp-"),
 ];
 
@@ -158,9 +160,9 @@ pub fn section(results: &Results) -> Option<Section> {
     };
     Some(Section {
         name: "choosing".into(),
-        about: "Take tonic for code that is async already, grpc-go for code in Go, gRPC C++ for code in C++. Take \
-                fanstream for blocking code in Rust, such as database drivers, files and C libraries: its figures are \
-                the price of not rewriting that code."
+        about: "Take tonic or connectrpc for code in Rust that is async already, grpc-go for code in Go, grpc-java \
+                for code on the JVM, gRPC C++ for code in C++. Take fanstream for blocking code in Rust, such as \
+                database drivers, files and C libraries: its figures are the price of not rewriting that code."
             .into(),
         standing: Vec::new(),
         parts: vec![part],
@@ -186,6 +188,8 @@ mod tests {
         let expected = [
             "a busy stream of small messages: server CPU per message, µs",
             "0.002",
+            "–",
+            "–",
             "–",
             "–",
             "~0.50",
