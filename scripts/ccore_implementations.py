@@ -76,6 +76,10 @@ def commands(programs: Path) -> dict[str, Commands]:
             "server": [str(programs / "ccore-server"), "--lean"],
             "load": [str(programs / "ccore-load"), "--lean"],
         },
+        "ccore-framed": {
+            "server": [str(programs / "ccore-server"), "--framed"],
+            "load": [str(programs / "ccore-load"), "--framed"],
+        },
         "cpp-sync": cpp("sync"),
         "cpp-sync-hinted": cpp("sync", *hints),
         "cpp-callback": cpp("callback"),

@@ -33,7 +33,7 @@ pub struct Outcome {
 }
 
 /// Everything that runs on gRPC's C-core, except for this project.
-const C_CORE: &[&str] = &["cpp-", "ccore", "naive", "python"];
+const C_CORE: &[&str] = &["cpp-", "ccore", "ccore-framed", "naive", "python"];
 
 /// The best other implementation on the C-core.
 pub fn best_on_ccore(results: &Results, contest: Contest, metric: Metric) -> Option<&str> {
@@ -203,10 +203,12 @@ mod tests {
             run("go", 0, 2),
             run("cpp-sync", 0, 9),
             run("ccore", 0, 5),
+            run("ccore-framed", 0, 4),
             run("ccore-release", 0, 3),
+            run("ccore-framed-release", 0, 2),
         ];
         let results = results(runs.into());
         let best = best_on_ccore(&results, results.contests()[0], Metric::ServerCpu);
-        assert_eq!(best, Some("ccore"));
+        assert_eq!(best, Some("ccore-framed"));
     }
 }

@@ -5,19 +5,20 @@ from __future__ import annotations
 
 import functools
 import importlib
+from pathlib import Path
 from typing import Any
 
 from .common import BUILT, BuildFailed, Missing, Participant, only_builder
 from .rust import RELEASE, ccore_version
 
-NAMES = ["ccore", "cpp-sync", "cpp-sync-hinted", "cpp-callback", "cpp-callback-hinted"]
+NAMES = ["ccore", "ccore-framed", "cpp-sync", "cpp-sync-hinted", "cpp-callback", "cpp-callback-hinted"]
 
 
 def ccore(name: str) -> Participant:
     """The suffix `-release` stands for the C-core that scripts/release has compiled."""
     base = name.removesuffix("-release")
     commands = _build_all(base != name)[base]
-    api = "C-core" if base == "ccore" else "gRPC C++"
+    api = "C-core" if base.startswith("ccore") else "gRPC C++"
     flags = " ".join(commands["server"][1:])
     version = f"{api} {ccore_version()}, {flags}"
     return Participant(name, commands["server"], load=commands.get("load", []), version=version)

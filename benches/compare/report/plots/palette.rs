@@ -22,7 +22,7 @@ pub fn look(implementation: &str) -> Look {
         Some(name) => (name, true),
         None => (implementation, false),
     };
-    let variant = ["-hinted", "-direct"].into_iter();
+    let variant = ["-hinted", "-direct", "-framed"].into_iter();
     let (base, dashed) = match variant
         .filter_map(|suffix| name.strip_suffix(suffix))
         .next()
@@ -68,6 +68,8 @@ mod tests {
             "fanstream-release",
             "fanstream-direct",
             "ccore-release",
+            "ccore-framed",
+            "ccore-framed-release",
             "naive",
             "ccore",
             "cpp-sync",

@@ -4,6 +4,7 @@
 #include <grpc/slice.h>
 #include <grpc/support/log.h>
 
+#include "frames.h"
 #include "message.h"
 #include "wire.h"
 
@@ -21,8 +22,9 @@ grpc_byte_buffer* new_request(std::int32_t id) {
 
 }  // namespace
 
-Call::Call(Observer& observer)
+Call::Call(Observer& observer, bool framed)
     : observer_(observer),
+      framed_(framed),
       status_details_(grpc_empty_slice()),
       received_(completion_of<&Call::received>(this)),
       status_arrived_(completion_of<&Call::status_arrived>(this)) {
@@ -58,6 +60,7 @@ void Call::send_request_and_read() {
   ops[0].op = GRPC_OP_SEND_INITIAL_METADATA;
   ops[1].op = GRPC_OP_SEND_MESSAGE;
   ops[1].data.send_message.send_message = request;
+  if (framed_) ops[1].flags = frames::kMark;
   ops[2].op = GRPC_OP_SEND_CLOSE_FROM_CLIENT;
   ops[3].op = GRPC_OP_RECV_INITIAL_METADATA;
   ops[3].data.recv_initial_metadata.recv_initial_metadata = &initial_metadata_;
@@ -94,11 +97,7 @@ void Call::received(bool ok) {
   reading_ = false;
   const bool more = ok && message_ != nullptr;
   if (more) {
-    const Message response(message_);
-    std::string_view result;
-    if (wire::read_response(response.begin(), response.end(), result)) {
-      record_->response(result);
-    } else {
+    if (!take_message()) {
       garbled_ = true;
       cancel();
     }
@@ -113,6 +112,28 @@ void Call::received(bool ok) {
     observer_.answered();
   }
   end_if_over();
+}
+
+bool Call::take_message() {
+  if (!framed_) {
+    const Message response(message_);
+    return take_response(response.begin(), response.end());
+  }
+  frames::Reader reader(*message_);
+  while (reader.more()) {
+    std::string_view response;
+    if (!reader.message(response)) return false;
+    const auto* const begin = reinterpret_cast<const std::uint8_t*>(response.data());
+    if (!take_response(begin, begin + response.size())) return false;
+  }
+  return true;
+}
+
+bool Call::take_response(const std::uint8_t* begin, const std::uint8_t* end) {
+  std::string_view result;
+  if (!wire::read_response(begin, end, result)) return false;
+  record_->response(result);
+  return true;
 }
 
 void Call::status_arrived(bool) {

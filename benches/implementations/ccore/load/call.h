@@ -1,9 +1,11 @@
 // Role: one call of FetchResponse on the client, from its first batch to its status: a state machine driven by the
-// events of the completion queue. It reads one message at a time, as the C-core requires.
+// events of the completion queue. It reads one message at a time, as the C-core requires; with frames, one sequence.
 
 #pragma once
 
 #include <grpc/grpc.h>
+
+#include <cstdint>
 
 #include "common/run.h"
 #include "completion.h"
@@ -24,7 +26,8 @@ class Call {
     ~Observer() = default;
   };
 
-  explicit Call(Observer& observer);
+  // `framed`: its responses may arrive together (frames.h).
+  Call(Observer& observer, bool framed);
   ~Call();
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
@@ -39,10 +42,14 @@ class Call {
   void await_status();
   void read();
   void received(bool ok);
+  // False if it is malformed.
+  bool take_message();
+  bool take_response(const std::uint8_t* begin, const std::uint8_t* end);
   void status_arrived(bool ok);
   void end_if_over();
 
   Observer& observer_;
+  const bool framed_;
   CallRecord* record_ = nullptr;
   grpc_call* call_ = nullptr;
   bool stall_ = false;

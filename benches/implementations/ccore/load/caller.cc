@@ -6,6 +6,8 @@
 #include <string>
 #include <thread>
 
+#include "frames.h"
+
 namespace bench {
 namespace {
 
@@ -33,7 +35,7 @@ class ChannelArgs {
   std::vector<grpc_arg> args_;
 };
 
-ChannelArgs args_of(const LoadFlags& flags) {
+ChannelArgs args_of(const LoadFlags& flags, bool framed) {
   ChannelArgs args;
   args.set(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, -1);
   // Channels to the same address would share one connection.
@@ -43,6 +45,7 @@ ChannelArgs args_of(const LoadFlags& flags) {
     args.set(GRPC_ARG_ENABLE_DEADLINE_CHECKS, 1);
     args.set(GRPC_ARG_ENABLE_CHANNELZ, 0);
   }
+  if (framed) args.set(frames::kArgument, 1);
   if (flags.window != 0) {
     args.set(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, flags.window);
     args.set(GRPC_ARG_HTTP2_BDP_PROBE, 0);  // it would set another window
@@ -62,8 +65,9 @@ bool is_settled(grpc_connectivity_state state) {
 
 }  // namespace
 
-CoreCaller::CoreCaller(const LoadFlags& flags) : queue_(grpc_completion_queue_create_for_next(nullptr)) {
-  ChannelArgs list = args_of(flags);
+CoreCaller::CoreCaller(const LoadFlags& flags, bool framed)
+    : framed_(framed), queue_(grpc_completion_queue_create_for_next(nullptr)) {
+  ChannelArgs list = args_of(flags, framed);
   const grpc_channel_args args = list.get();
   grpc_channel_credentials* const credentials = new_credentials(flags);
   for (std::size_t i = 0; i < flags.connections; ++i) {
@@ -100,7 +104,9 @@ void CoreCaller::make(Run& run, const std::function<void()>& hold) {
   idle_.clear();
   calls_.clear();
   Call::Observer& observer = *this;
-  for (std::size_t i = 0; i < run.in_flight(); ++i) idle_.push_back(&calls_.emplace_back(observer));
+  // A reader that stalls takes one response, so it does not ask for several.
+  const bool framed = framed_ && !run.stall();
+  for (std::size_t i = 0; i < run.in_flight(); ++i) idle_.push_back(&calls_.emplace_back(observer, framed));
 
   // In a separate thread: the C-core's flow control works only while a thread polls.
   std::optional<std::thread> holding;

@@ -17,7 +17,8 @@ namespace bench {
 
 class CoreCaller final : public Caller, private Call::Observer {
  public:
-  explicit CoreCaller(const LoadFlags& flags);
+  // `framed`: responses may arrive together (frames.h).
+  CoreCaller(const LoadFlags& flags, bool framed);
   ~CoreCaller() override;
 
   void connect() override;
@@ -35,6 +36,7 @@ class CoreCaller final : public Caller, private Call::Observer {
   void start_due(Run& run);
   void poll(gpr_timespec deadline);
 
+  const bool framed_;
   grpc_completion_queue* queue_;
   std::vector<Connection> connections_;
 

@@ -8,18 +8,26 @@
 
 #include "common/flags.h"
 #include "common/server_process.h"
+#include "frames.h"
 #include "server/server.h"
 
 int main(int argc, char** argv) {
   bench::ServerFlags flags;
   CLI::App app("The streaming server straight on gRPC's C-core: one thread, one completion queue.");
   flags.declare(app);
+  bool framed = false;
+  app.add_flag_callback("--framed", [&] { framed = flags.lean = true; },
+                        "small responses that are due pass the C-core as one message; implies --lean");
   bench::parse_or_exit(app, argc, argv);
 
   bench::hold_stop_signals();
   grpc_init();
+  if (framed && !bench::frames::are_known()) {
+    std::fprintf(stderr, "--framed: this C-core lacks scripts/ccore/0010-framed-messages.patch\n");
+    return EXIT_FAILURE;
+  }
   {
-    bench::Server server(flags);
+    bench::Server server(flags, framed);
     const int port = server.listen();
     if (port == 0) {
       std::fprintf(stderr, "--listen %s: cannot listen there, or the certificate and key do not fit\n",

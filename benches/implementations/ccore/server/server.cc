@@ -4,6 +4,7 @@
 
 #include <iterator>
 
+#include "frames.h"
 #include "server/refusal.h"
 
 namespace bench {
@@ -23,9 +24,10 @@ grpc_arg setting(const char* key, int value) {
   return arg;
 }
 
-grpc_server* new_server(const ServerFlags& flags) {
+grpc_server* new_server(const ServerFlags& flags, bool framed) {
   grpc_arg list[] = {setting(GRPC_ARG_ALLOW_REUSEPORT, 0), setting(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, -1),
-                     setting(GRPC_ARG_ENABLE_CHANNELZ, 0), setting(kWriteBeforePoll, 1)};
+                     setting(GRPC_ARG_ENABLE_CHANNELZ, 0), setting(kWriteBeforePoll, 1),
+                     setting(frames::kArgument, framed)};
   const grpc_channel_args args = {flags.lean ? std::size(list) : 1, list};
   return grpc_server_create(&args, nullptr);
 }
@@ -38,10 +40,11 @@ grpc_server_credentials* new_credentials(const ServerFlags& flags) {
 
 }  // namespace
 
-Server::Server(const ServerFlags& flags)
+Server::Server(const ServerFlags& flags, bool framed)
     : flags_(flags),
+      framed_(framed),
       queue_(grpc_completion_queue_create_for_next(nullptr)),
-      server_(new_server(flags)),
+      server_(new_server(flags, framed)),
       shut_down_(completion_of<&Server::shut_down_is_complete>(this)) {
   grpc_server_register_completion_queue(server_, queue_, nullptr);
   // The C-core announces a call together with its request.

@@ -15,7 +15,8 @@ namespace bench {
 
 class Server {
  public:
-  explicit Server(const ServerFlags& flags);
+  // `framed`: small responses that are due leave together (frames.h).
+  Server(const ServerFlags& flags, bool framed);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
@@ -29,6 +30,7 @@ class Server {
 
   // For streams, on the serving thread.
   const ServerFlags& flags() const { return flags_; }
+  bool framed() const { return framed_; }
   grpc_server* core() { return server_; }
   grpc_completion_queue* queue() { return queue_; }
   void* method() { return method_; }
@@ -40,6 +42,7 @@ class Server {
   void shut_down_is_complete(bool ok);
 
   const ServerFlags flags_;
+  const bool framed_;
   grpc_completion_queue* queue_;
   grpc_server* server_;
   void* method_;

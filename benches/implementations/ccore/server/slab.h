@@ -16,16 +16,15 @@ class Slab {
   Slab(const Slab&) = delete;
   Slab& operator=(const Slab&) = delete;
 
-  // Returns a slice whose bytes `write` has filled in.
+  // Returns a slice of the bytes that `write` has filled in: it returns their number, at most `most`.
   template <typename Write>
-  grpc_slice take(std::size_t size, Write write) {
-    if (size > kShared) {
-      grpc_slice own = grpc_slice_malloc_large(size);
-      write(GRPC_SLICE_START_PTR(own));
-      return own;
+  grpc_slice take(std::size_t most, Write write) {
+    if (most > kShared) {
+      grpc_slice own = grpc_slice_malloc_large(most);
+      return grpc_slice_sub_no_ref(own, 0, write(GRPC_SLICE_START_PTR(own)));
     }
-    if (kSize - used_ < size || GRPC_SLICE_LENGTH(slab_) == 0) renew();
-    write(GRPC_SLICE_START_PTR(slab_) + used_);
+    if (kSize - used_ < most || GRPC_SLICE_LENGTH(slab_) == 0) renew();
+    const std::size_t size = write(GRPC_SLICE_START_PTR(slab_) + used_);
     used_ += size;
     return grpc_slice_sub(slab_, used_ - size, used_);
   }

@@ -4,10 +4,12 @@
 #include <grpc/slice_buffer.h>
 #include <grpc/support/log.h>
 
+#include <algorithm>
 #include <cstdio>
 
 #include "common/server_process.h"
 #include "common/text.h"
+#include "frames.h"
 #include "message.h"
 #include "server/server.h"
 #include "wire.h"
@@ -15,6 +17,17 @@
 namespace bench {
 
 using Clock = std::chrono::steady_clock;
+
+namespace {
+
+// Returns the end of the message.
+std::uint8_t* write_response(std::uint8_t* to, const ResponseText& text, std::size_t size) {
+  std::uint8_t* const result = wire::write_response_head(to, size);
+  text.write(reinterpret_cast<char*>(result), size);
+  return result + size;
+}
+
+}  // namespace
 
 Stream::Stream(Server& server)
     : server_(server),
@@ -111,7 +124,7 @@ void Stream::send_or_wait() {
   }
 }
 
-// One batch: the next response, and with the last one the status.
+// One batch: the next response, with --framed all that are due, and with the last one the status.
 void Stream::send() {
   grpc_op ops[3]{};
   std::size_t count = 0;
@@ -122,15 +135,13 @@ void Stream::send() {
   }
   const int responses = server_.flags().responses;
   if (sent_ < responses) {
-    grpc_slice_buffer_add(&message_->data.raw.slice_buffer, next_response());
-    if (server_.flags().log_calls) log_response(sent_);
-    ++sent_;
     grpc_op& op = ops[count++];
     op.op = GRPC_OP_SEND_MESSAGE;
+    op.flags = add_responses();
     op.data.send_message.send_message = message_;
     // A response that another one follows at once may wait for it; the last one flushes all. The first has no hint: its
     // batch completes only when the headers are sent, and with the hint they would wait too.
-    if (!first && sent_ < responses && is_due(sent_)) op.flags = GRPC_WRITE_BUFFER_HINT;
+    if (!first && sent_ < responses && is_due(sent_)) op.flags |= GRPC_WRITE_BUFFER_HINT;
   }
   if (sent_ == responses) {
     ended_ = true;
@@ -152,12 +163,43 @@ void Stream::refuse(grpc_status_code code, const char* why) {
   start(ops, 2, sent_completion_);
 }
 
+std::uint32_t Stream::add_responses() {
+  const std::size_t largest = wire::response_size(ResponseText::most(server_.flags().size));
+  const int next = sent_ + 1;
+  const bool joins = server_.framed() && largest <= frames::kLargestMessage && next < server_.flags().responses &&
+                     is_due(next);
+  const grpc_slice slice = joins ? join_responses(frames::kHeader + largest) : next_response();
+  grpc_slice_buffer_add(&message_->data.raw.slice_buffer, slice);
+  return joins ? frames::kMark : 0;
+}
+
+grpc_slice Stream::join_responses(std::size_t largest_frame) {
+  const int responses = server_.flags().responses;
+  const std::size_t most = std::min(frames::kMost, largest_frame * static_cast<std::size_t>(responses - sent_));
+  return server_.slab().take(most, [&](std::uint8_t* const begin) {
+    std::uint8_t* end = begin;
+    do {
+      const ResponseText text(id_, sent_);
+      const std::size_t size = text.size(server_.flags().size);
+      end = write_response(frames::write_header(end, wire::response_size(size)), text, size);
+      response_is_added();
+    } while (sent_ < responses && static_cast<std::size_t>(begin + most - end) >= largest_frame && is_due(sent_));
+    return static_cast<std::size_t>(end - begin);
+  });
+}
+
 grpc_slice Stream::next_response() {
   const ResponseText text(id_, sent_);
   const std::size_t size = text.size(server_.flags().size);
-  return server_.slab().take(wire::response_size(size), [&](std::uint8_t* to) {
-    text.write(reinterpret_cast<char*>(wire::write_response_head(to, size)), size);
+  response_is_added();
+  return server_.slab().take(wire::response_size(size), [&](std::uint8_t* begin) {
+    return static_cast<std::size_t>(write_response(begin, text, size) - begin);
   });
+}
+
+void Stream::response_is_added() {
+  if (server_.flags().log_calls) log_response(sent_);
+  ++sent_;
 }
 
 void Stream::start(const grpc_op* ops, std::size_t count, Completion& completion) {

@@ -37,7 +37,11 @@ class Stream {
   void send_or_wait();
   void send();
   void refuse(grpc_status_code code, const char* why);
+  // Adds the next response to the message, and with --framed the due ones behind it; returns the flags of the send.
+  std::uint32_t add_responses();
+  grpc_slice join_responses(std::size_t largest_frame);
   grpc_slice next_response();
+  void response_is_added();
   void start(const grpc_op* ops, std::size_t count, Completion& completion);
   void end_if_idle();
 

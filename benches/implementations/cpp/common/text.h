@@ -23,6 +23,9 @@ class ResponseText {
     length_ = static_cast<std::size_t>(end - text_);
   }
 
+  // The most bytes of a result, where `wanted` is the flag --size.
+  static constexpr std::size_t most(std::size_t wanted) { return wanted == 0 ? kMost : wanted; }
+
   // Bytes of the result, where `wanted` is the flag --size.
   std::size_t size(std::size_t wanted) const { return wanted == 0 ? length_ : wanted; }
 
@@ -39,7 +42,9 @@ class ResponseText {
     return to + text.size();
   }
 
-  char text_[48];  // "Request #2147483647 For Id:-2147483648" is 38
+  static constexpr std::size_t kMost = 48;  // "Request #2147483647 For Id:-2147483648" is 38
+
+  char text_[kMost];
   std::size_t length_;
 };
 
