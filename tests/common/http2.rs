@@ -212,6 +212,15 @@ pub fn reset(to: &mut Vec<u8>, call: u32) {
     frame(to, RST_STREAM, 0, call, &CANCEL.to_be_bytes());
 }
 
+/// Ends the client's side of a call with trailers, which gRPC does not use, and resets the call
+/// without an error.
+pub fn finish_and_reset(to: &mut Vec<u8>, call: u32) {
+    let mut trailers = Vec::new();
+    field(&mut trailers, PLAIN, "x-end", "1");
+    frame(to, HEADERS, END_HEADERS | END_STREAM, call, &trailers);
+    frame(to, RST_STREAM, 0, call, &0_u32.to_be_bytes());
+}
+
 pub fn continuation(to: &mut Vec<u8>, call: u32, fields: &[u8]) {
     frame(to, CONTINUATION, 0, call, fields);
 }

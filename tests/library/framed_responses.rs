@@ -117,11 +117,16 @@ fn check(responses: impl Iterator<Item = Result<Response, ReceiveError>>, pause:
 enum Kind {
     Joins,
     Generated,
+    Gzip,
 }
 
 /// A server with the service, configured so that it joins messages or not.
 fn server(kind: Kind) -> Server {
-    let mut builder = builder();
+    let config = ServerConfig {
+        gzip: matches!(kind, Kind::Gzip),
+        ..ServerConfig::default()
+    };
+    let mut builder = Server::builder().config(config).listen(local());
     if matches!(kind, Kind::Generated) {
         builder = builder.add_service(Service::generated("protobuf.StreamService", |_| {
             create_stream_service(super::serving::Generated)
@@ -142,12 +147,15 @@ const SLOW: Duration = Duration::from_millis(2);
 
 #[rstest]
 fn all_messages_arrive(
-    #[values(Kind::Joins, Kind::Generated)] kind: Kind,
+    #[values(Kind::Joins, Kind::Generated, Kind::Gzip)] kind: Kind,
+    #[values(false, true)] compressed_requests: bool,
     #[values(Duration::ZERO, SLOW)] pause: Duration,
 ) {
     let server = server(kind);
+    // Without compressed requests it receives frames.
     let client = Client::connect(&ClientConfig {
         timeouts: TIMEOUTS,
+        gzip: compressed_requests && matches!(kind, Kind::Gzip),
         capacity: if pause.is_zero() {
             Capacity::default()
         } else {

@@ -112,6 +112,30 @@ fn large_frames_in_pieces() {
     assert_eq!(both(answer(data)).0, texts);
 }
 
+/// HTTP/2 permits empty DATA frames. They may precede, follow and separate messages.
+#[test]
+fn empty_data_frames_between_messages() {
+    let mut data = vec![Vec::new()];
+    for text in TEXTS {
+        data.extend([message(text), Vec::new()]);
+    }
+    let (texts, code) = both(answer(data));
+    assert_eq!(texts, TEXTS);
+    assert_eq!(code, Some(RpcStatusCode::OK));
+}
+
+#[rstest]
+#[case::in_the_header(3)]
+#[case::after_the_header(5)]
+#[case::in_the_content(30)]
+fn an_empty_data_frame_in_a_message(#[case] at: usize) {
+    let (head, tail) = (&message(LONG)[..at], &message(LONG)[at..]);
+    let data = vec![head.to_vec(), Vec::new(), tail.to_vec(), message(LONG)];
+    let (texts, code) = both(answer(data));
+    assert_eq!(texts, [LONG, LONG]);
+    assert_eq!(code, Some(RpcStatusCode::OK));
+}
+
 /// The messages before a bad frame arrive if the client has read them before.
 #[rstest]
 #[case::type_2(frame_with(2, 1, &[0]), RpcStatusCode::UNKNOWN)]
@@ -194,6 +218,17 @@ fn a_frame_that_never_comes() {
         "{end:?}"
     );
     assert!(responses.next().is_none());
+}
+
+/// The C-core takes such a message as it is.
+#[test]
+fn a_compressed_flag_without_an_encoding() {
+    let content = encoded(LONG);
+    let flagged = frame_with(1, content.len(), &content);
+    let data = vec![[message("a"), flagged.clone(), message("b"), flagged].concat()];
+    let (texts, code) = both(answer(data));
+    assert_eq!(texts, ["a", LONG, "b", LONG]);
+    assert_eq!(code, Some(RpcStatusCode::OK));
 }
 
 #[test]
