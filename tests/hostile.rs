@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 
 use common::attack::{calls, calls_until, growth_during, memory, Latencies, GOOD, MB};
 use common::http2::{
-    continuation, data, field, reset, Http2, ENHANCE_YOUR_CALM, INDEXED, PLAIN, REFUSED_STREAM,
-    REQUEST,
+    continuation, data, field, finish_and_reset, reset, Http2, ENHANCE_YOUR_CALM, INDEXED, PLAIN,
+    REFUSED_STREAM, REQUEST,
 };
 use common::server::{raw_method, send_raw, TestServer, FETCH};
 use common::transport::Transport::Clear;
@@ -48,9 +48,18 @@ fn attack_length() -> Duration {
     Duration::from_secs(if long { 30 } else { 3 })
 }
 
+/// What an attacker sends of a call.
+#[derive(Clone, Copy, Debug)]
+enum Reset {
+    Headers,
+    Request,
+    /// Trailers, and a reset that names no error.
+    WithoutError,
+}
+
 /// Opens calls and resets them at once, as fast as possible, and reconnects when the server closes
 /// the connection. Returns the number of calls.
-fn open_and_reset(address: &str, request: bool, length: Duration) -> usize {
+fn open_and_reset(address: &str, kind: Reset, length: Duration) -> usize {
     // An attacker has its own machine; here it gets only idle processor time.
     rustix::process::nice(19).unwrap();
     let began = Instant::now();
@@ -63,10 +72,14 @@ fn open_and_reset(address: &str, request: bool, length: Duration) -> usize {
             let mut frames = Vec::new();
             for _ in 0..100 {
                 let call = client.open(&mut frames);
-                if request {
-                    data(&mut frames, call, REQUEST, true);
+                match kind {
+                    Reset::Headers => reset(&mut frames, call),
+                    Reset::Request => {
+                        data(&mut frames, call, REQUEST, true);
+                        reset(&mut frames, call);
+                    }
+                    Reset::WithoutError => finish_and_reset(&mut frames, call),
                 }
-                reset(&mut frames, call);
             }
             if client.send(&frames).is_err() {
                 break;
@@ -83,14 +96,14 @@ fn open_and_reset(address: &str, request: bool, length: Duration) -> usize {
 /// CVE-2023-44487. Without the patches: 330 MB after 5 s and 1.1 GB with the request sent before
 /// the reset, and others wait for seconds.
 #[rstest]
-fn rapid_resets(#[values(false, true)] request: bool) {
+fn rapid_resets(#[values(Reset::Headers, Reset::Request, Reset::WithoutError)] kind: Reset) {
     let _alone = alone();
     let server = server(&[]);
     let channel = server.channel();
     let usual = calls(&channel, 500);
     let ((opened, meanwhile), growth) = growth_during(&server, || {
         thread::scope(|scope| {
-            let attack = scope.spawn(|| open_and_reset(&server.address, request, attack_length()));
+            let attack = scope.spawn(|| open_and_reset(&server.address, kind, attack_length()));
             let meanwhile = calls_until(&channel, |_| attack.is_finished());
             (attack.join().unwrap(), meanwhile)
         })

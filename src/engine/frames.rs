@@ -103,8 +103,12 @@ impl Frames {
 fn take_message(frames: &mut MessageReader) -> std::io::Result<Option<GrpcSlice>> {
     let mut header = [0; HEADER_BYTES];
     frames.read_exact(&mut header)?;
-    let [_, size @ ..] = header;
+    let [compression, size @ ..] = header;
     let size = u32::from_be_bytes(size) as usize;
+    if compression != 0 || size > frames.len() {
+        let why = "no frames: the channel is not of `channel_builder`";
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, why));
+    }
     if frames.len() == size {
         return Ok(None);
     }
@@ -124,3 +128,7 @@ impl Payload for Frames {
         self.0.as_ref().map_or(0, MessageReader::len)
     }
 }
+
+#[cfg(test)]
+#[path = "frames_tests.rs"]
+mod tests;

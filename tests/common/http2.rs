@@ -12,17 +12,17 @@ use std::thread;
 
 use super::process::eventually;
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
+pub const DATA: u8 = 0;
+pub const HEADERS: u8 = 1;
+pub const RST_STREAM: u8 = 3;
+pub const SETTINGS: u8 = 4;
+pub const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 const CONTINUATION: u8 = 9;
 
-const END_STREAM: u8 = 1;
-const ACK: u8 = 1;
-const END_HEADERS: u8 = 4;
+pub const END_STREAM: u8 = 1;
+pub const ACK: u8 = 1;
+pub const END_HEADERS: u8 = 4;
 
 const CANCEL: u32 = 8;
 /// The code of a call that was refused and may be tried again.
@@ -212,6 +212,15 @@ pub fn reset(to: &mut Vec<u8>, call: u32) {
     frame(to, RST_STREAM, 0, call, &CANCEL.to_be_bytes());
 }
 
+/// Ends the client's side of a call with trailers, which gRPC does not use, and resets the call
+/// without an error.
+pub fn finish_and_reset(to: &mut Vec<u8>, call: u32) {
+    let mut trailers = Vec::new();
+    field(&mut trailers, PLAIN, "x-end", "1");
+    frame(to, HEADERS, END_HEADERS | END_STREAM, call, &trailers);
+    frame(to, RST_STREAM, 0, call, &0_u32.to_be_bytes());
+}
+
 pub fn continuation(to: &mut Vec<u8>, call: u32, fields: &[u8]) {
     frame(to, CONTINUATION, 0, call, fields);
 }
@@ -243,7 +252,8 @@ fn length(to: &mut Vec<u8>, length: usize) {
     to.push(rest as u8);
 }
 
-fn frame(to: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+/// Appends any frame.
+pub fn frame(to: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
     let length = u32::try_from(payload.len()).unwrap();
     to.extend_from_slice(&length.to_be_bytes()[1..]);
     to.extend_from_slice(&[kind, flags]);

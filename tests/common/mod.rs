@@ -11,6 +11,7 @@ pub mod http2;
 pub mod in_process;
 pub mod process;
 pub mod proxy;
+pub mod raw_server;
 pub mod server;
 pub mod stub;
 pub mod transport;

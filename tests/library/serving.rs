@@ -191,7 +191,7 @@ fn health_and_reflection_know_the_services() {
 
 /// An implementation of grpcio's generated trait that answers on the poll thread.
 #[derive(Clone)]
-struct Generated;
+pub(crate) struct Generated;
 
 impl StreamService for Generated {
     fn fetch_response(
