@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 
 use super::super::workers::{Task, Workers};
 
-/// Messages in a batch: the default capacity of a channel. With 64, 32 and 16 a message costs 1.1,
+/// Messages in a batch. With 64, 32 and 16 a message costs 1.1,
 /// 1.2 and 1.4 times as much, with 1024 the same.
 const BATCH_MESSAGES: u32 = 256;
 
