@@ -1,7 +1,7 @@
 //! The table of a server's open streams: the [`Registry`] behind its lock, and the wait for the
 //! last stream to end. It must not know what a stream sends.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -15,8 +15,10 @@ use super::Limits;
 /// The open streams of a server. The calls, the enforcer and the server share it.
 pub(in crate::engine) struct StreamTable {
     registry: Mutex<Registry>,
-    /// Notified when the last open stream ends.
+    /// Notified when the last open stream ends, if a thread waits for it.
     none_open: Condvar,
+    /// The threads that wait for it. Changed and read under the lock of `registry`.
+    waiting: AtomicUsize,
     /// New calls are refused. Each call's context holds a reference.
     draining: Arc<AtomicBool>,
 }
@@ -27,6 +29,7 @@ impl StreamTable {
         Arc::new(StreamTable {
             registry: Mutex::new(Registry::new(peers)),
             none_open: Condvar::new(),
+            waiting: AtomicUsize::new(0),
             draining: Arc::default(),
         })
     }
@@ -55,22 +58,24 @@ impl StreamTable {
     ) {
         let mut registry = self.lock();
         registry.end(registration, metrics, end);
-        let is_last = registry.open() == 0;
+        // A notification is a system call, also where no thread waits.
+        let is_awaited = registry.open() == 0 && self.waiting.load(Ordering::Relaxed) > 0;
         drop(registry);
-        if is_last {
+        if is_awaited {
             self.none_open.notify_all();
         }
     }
 
     /// Blocks until no stream is open, at most for `timeout`; false if some still are.
     pub(in crate::engine) fn wait_until_none(&self, timeout: Duration) -> bool {
-        let wait = |registry| {
-            self.none_open
-                .wait_timeout_while(registry, timeout, |registry: &mut Registry| {
-                    registry.open() > 0
-                })
-        };
-        let (registry, _) = wait(self.lock()).unwrap_or_else(|e| e.into_inner());
+        let registry = self.lock();
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let is_open = |registry: &mut Registry| registry.open() > 0;
+        let waited = self
+            .none_open
+            .wait_timeout_while(registry, timeout, is_open);
+        let (registry, _) = waited.unwrap_or_else(|e| e.into_inner());
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
         registry.open() == 0
     }
 }
