@@ -146,10 +146,7 @@ impl<T> Incoming<T> {
     /// The next message, decoded. Blocks while there is none, at most for `timeout`.
     fn recv(&mut self, timeout: Option<Duration>) -> Result<grpcio::Result<T>, RecvTimeoutError> {
         match self {
-            Incoming::Messages(messages) => match timeout {
-                Some(timeout) => messages.recv_timeout(timeout).map(Ok),
-                None => messages.recv().map(Ok).ok_or(RecvTimeoutError::Closed),
-            },
+            Incoming::Messages(messages) => recv_within(messages, timeout).map(Ok),
             Incoming::Frames {
                 frames,
                 current,
@@ -158,7 +155,7 @@ impl<T> Incoming<T> {
                 // A marshaller is user code: a panic ends its call as an error does.
                 match run_caught("decoding a response", || current.next(*decode)) {
                     Some(Some(message)) => return Ok(message),
-                    Some(None) => *current = frames.recv_within(timeout)?,
+                    Some(None) => *current = recv_within(frames, timeout)?,
                     None => return Ok(Err(decoding_panicked())),
                 }
             },
@@ -172,6 +169,16 @@ impl<T> Incoming<T> {
                 frames, current, ..
             } => current.is_empty() && frames.is_empty(),
         }
+    }
+}
+
+fn recv_within<T>(
+    receiver: &Receiver<T>,
+    timeout: Option<Duration>,
+) -> Result<T, RecvTimeoutError> {
+    match timeout {
+        Some(timeout) => receiver.recv_timeout(timeout),
+        None => receiver.recv().ok_or(RecvTimeoutError::Closed),
     }
 }
 

@@ -63,7 +63,6 @@ impl<T> Receiver<T> {
     /// Takes the next message; blocks while the channel is empty. `None` at the end. Never call it
     /// on a poll thread.
     pub fn recv(&self) -> Option<T> {
-        self.yield_for_message();
         self.recv_until(None).ok()
     }
 
@@ -73,35 +72,22 @@ impl<T> Receiver<T> {
     /// # Errors
     /// No message arrived in time, or the channel is closed and empty.
     pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
-        self.yield_for_message();
-        self.recv_within(Some(timeout))
-    }
-
-    /// As [`Receiver::recv_timeout`], but sleeps at once while the channel is empty: for messages
-    /// that each consist of many.
-    pub(in crate::engine) fn recv_within(
-        &self,
-        timeout: Option<Duration>,
-    ) -> Result<T, RecvTimeoutError> {
         // A timeout that `Instant` cannot represent is none.
-        self.recv_until(timeout.and_then(|timeout| Instant::now().checked_add(timeout)))
-    }
-
-    /// Yields for a few microseconds while the channel is empty. The first of many messages wakes a
-    /// sleeping receiver, and the wake-up costs more than the message. On a busy machine the
-    /// senders run during a yield.
-    fn yield_for_message(&self) {
-        let backoff = Backoff::new();
-        while self.is_empty() && !self.is_closed() && !backoff.is_completed() {
-            backoff.snooze();
-        }
+        self.recv_until(Instant::now().checked_add(timeout))
     }
 
     fn recv_until(&self, deadline: Option<Instant>) -> Result<T, RecvTimeoutError> {
-        match self.try_recv() {
-            Ok(message) => return Ok(message),
-            Err(TryRecvError::Closed) => return Err(RecvTimeoutError::Closed),
-            Err(TryRecvError::Empty) => {}
+        // The first of many messages wakes a sleeping receiver, and the wake-up costs more than the
+        // message. So the receiver first yields for a few microseconds: on a busy machine the
+        // senders run then.
+        let backoff = Backoff::new();
+        loop {
+            match self.try_recv() {
+                Ok(message) => return Ok(message),
+                Err(TryRecvError::Closed) => return Err(RecvTimeoutError::Closed),
+                Err(TryRecvError::Empty) if backoff.is_completed() => break,
+                Err(TryRecvError::Empty) => backoff.snooze(),
+            }
         }
         let thread_waker = ThreadWaker::current();
         loop {
