@@ -102,8 +102,8 @@ fn build(config: &ClientConfig, environment: Arc<Environment>) -> Channel {
 
 /// Returns a channel builder without the C-core's filters for each message, which are most of a
 /// client's cost for small messages. It has no limit on the size of responses, and channelz does
-/// not show it. For [`Client::on_channel`](super::Client::on_channel), and for generated clients whose
-/// calls do not set `force_no_compress`: that flag asks for responses in frames.
+/// not show it. For [`Client::on_channel`](super::Client::on_channel), and for generated clients
+/// whose calls do not set `force_no_compress`: that flag asks for responses in frames.
 pub fn channel_builder(environment: Arc<Environment>) -> ChannelBuilder {
     ChannelBuilder::new(environment)
         // The client requested the responses, so their size is not limited.

@@ -81,12 +81,7 @@ pub fn receive<T: Payload>(
     timeouts: ReceiveTimeouts,
 ) -> Responses<T> {
     let (messages, outcome) = forward(client, stream, capacity);
-    Responses {
-        incoming: Some(Incoming::Messages(messages)),
-        outcome,
-        timeouts,
-        started: false,
-    }
+    Responses::new(Incoming::Messages(messages), outcome, timeouts)
 }
 
 /// As [`receive`], for a call that receives [frames](super::frames). The caller's thread decodes
@@ -99,16 +94,12 @@ pub(crate) fn receive_frames<T>(
     timeouts: ReceiveTimeouts,
 ) -> Responses<T> {
     let (frames, outcome) = forward(client, stream, capacity);
-    Responses {
-        incoming: Some(Incoming::Frames {
-            frames,
-            current: Frames::none(),
-            decode,
-        }),
-        outcome,
-        timeouts,
-        started: false,
-    }
+    let incoming = Incoming::Frames {
+        frames,
+        current: Frames::none(),
+        decode,
+    };
+    Responses::new(incoming, outcome, timeouts)
 }
 
 /// Starts the forwarding of what `stream` receives into a channel.
@@ -187,6 +178,19 @@ fn decoding_panicked() -> grpcio::Error {
 }
 
 impl<T> Responses<T> {
+    fn new(
+        incoming: Incoming<T>,
+        outcome: Arc<Outcome>,
+        timeouts: ReceiveTimeouts,
+    ) -> Responses<T> {
+        Responses {
+            incoming: Some(incoming),
+            outcome,
+            timeouts,
+            started: false,
+        }
+    }
+
     /// The final status of the call; `None` while the call is open, and if this side cancelled it.
     pub fn status(&self) -> Option<RpcStatus> {
         match self.outcome.end.get()? {

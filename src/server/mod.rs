@@ -32,8 +32,7 @@ use std::thread;
 
 use grpcio::{ChannelBuilder, EnvBuilder, Environment, ServerBuilder as Core, ServerCredentials};
 
-use crate::engine::frames;
-use crate::engine::{Observer, Streams, Workers};
+use crate::engine::{frames, Observer, Streams, Workers};
 use crate::gzip;
 #[cfg(feature = "metrics")]
 use crate::metrics::{Metrics, Readiness};
@@ -125,7 +124,9 @@ impl Server {
         let poll_threads = EnvBuilder::new().cq_count(processors);
         let env = Arc::new(poll_threads.name_prefix("fanstream-poll").build());
         let is_generated = builder.services.iter().any(Service::is_generated);
-        let mut core = with_limits(Core::new(env.clone()), config, is_generated, env.clone())
+        let is_framed = joins_messages(config, is_generated);
+        let core = Core::new(env.clone());
+        let mut core = with_limits(core, config, is_generated, is_framed, env.clone())
             .requests_slot_per_cq(REQUEST_SLOTS.div_ceil(processors));
         #[cfg(feature = "services")]
         let health = {
@@ -138,7 +139,7 @@ impl Server {
             core = register(core, services);
             health
         };
-        let framed = match joins_messages(config, is_generated) {
+        let framed = match is_framed {
             true => streams.framed(),
             false => streams.clone(),
         };
@@ -276,6 +277,7 @@ fn with_limits(
     server: Core,
     config: &ServerConfig,
     is_generated: bool,
+    is_framed: bool,
     env: Arc<Environment>,
 ) -> Core {
     let at_most = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
@@ -293,10 +295,7 @@ fn with_limits(
         // memory only.
         .raw_cfg_int(AWAIT_REQUESTS.into(), config.await_requests.into())
         .raw_cfg_int(WRITE_BEFORE_POLL.into(), (!is_generated).into())
-        .raw_cfg_int(
-            frames::FRAMED_MESSAGES.into(),
-            joins_messages(config, is_generated).into(),
-        );
+        .raw_cfg_int(frames::FRAMED_MESSAGES.into(), is_framed.into());
     // A larger request is refused by its length prefix, before its content arrives.
     let largest = config.max_request_bytes;
     #[cfg(feature = "services")]

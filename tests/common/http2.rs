@@ -261,16 +261,21 @@ pub fn frame(to: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8])
     to.extend_from_slice(payload);
 }
 
+/// Reads a frame: its type, its flags and its stream; `payload` becomes its payload.
+pub fn read_frame(reader: &mut impl Read, payload: &mut Vec<u8>) -> io::Result<(u8, u8, u32)> {
+    let mut header = [0; 9];
+    reader.read_exact(&mut header)?;
+    let [a, b, c, kind, flags, stream_id @ ..] = header;
+    payload.resize(u32::from_be_bytes([0, a, b, c]) as usize, 0);
+    reader.read_exact(payload)?;
+    Ok((kind, flags, u32::from_be_bytes(stream_id)))
+}
+
 fn read(mut stream: TcpStream, seen: &Mutex<Seen>) -> io::Result<()> {
     let mut payload = Vec::new();
     let mut reader = io::BufReader::new(stream.try_clone()?);
     loop {
-        let mut header = [0; 9];
-        reader.read_exact(&mut header)?;
-        let [a, b, c, kind, flags, stream_id @ ..] = header;
-        let call = u32::from_be_bytes(stream_id);
-        payload.resize(u32::from_be_bytes([0, a, b, c]) as usize, 0);
-        reader.read_exact(&mut payload)?;
+        let (kind, flags, call) = read_frame(&mut reader, &mut payload)?;
         let code = |at: usize| payload[at..at + 4].try_into().map(u32::from_be_bytes);
         match kind {
             HEADERS if flags & END_STREAM != 0 => {

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::thread;
 
 use super::http2::{
-    field, frame, ACK, DATA, END_HEADERS, END_STREAM, HEADERS, PING, PLAIN, RST_STREAM, SETTINGS,
+    field, frame, read_frame, ACK, DATA, END_HEADERS, END_STREAM, HEADERS, PING, PLAIN, RST_STREAM,
+    SETTINGS,
 };
 
 /// What the server sends for a call, after its headers.
@@ -68,12 +69,7 @@ fn serve(mut stream: TcpStream, answer: &Answer) -> io::Result<()> {
     stream.write_all(&hello)?;
     let mut payload = Vec::new();
     loop {
-        let mut header = [0; 9];
-        reader.read_exact(&mut header)?;
-        let [a, b, c, kind, flags, stream_id @ ..] = header;
-        let call = u32::from_be_bytes(stream_id);
-        payload.resize(u32::from_be_bytes([0, a, b, c]) as usize, 0);
-        reader.read_exact(&mut payload)?;
+        let (kind, flags, call) = read_frame(&mut reader, &mut payload)?;
         let mut reply = Vec::new();
         match kind {
             SETTINGS | PING if flags & ACK == 0 => {

@@ -33,8 +33,8 @@ use std::time::{Duration, Instant};
 
 use super::super::workers::{Task, Workers};
 
-/// Messages in a batch. With 64, 32 and 16 a message costs 1.1,
-/// 1.2 and 1.4 times as much, with 1024 the same.
+/// Messages in a batch. With 64, 32 and 16 a message costs 1.1, 1.2 and 1.4 times as much, with 1024
+/// the same.
 const BATCH_MESSAGES: u32 = 256;
 
 /// The largest scheduled message, in bytes: a batch of these fits the C-core's write buffer of 64
