@@ -61,7 +61,7 @@ pub enum MemoryQuota {
 }
 
 /// Divisor of the automatic quota. The C-core counts requests in full, but may exceed the quota
-/// while it reclaims memory, and it counts only about half the memory of open streams. A quarter
+/// while it reclaims memory, and it counts less than half the memory of open streams. A quarter
 /// leaves memory for both, and for responses.
 const AUTOMATIC_DIVISOR: u64 = 4;
 
