@@ -8,6 +8,7 @@ use std::sync::Arc;
 use grpcio::{ChannelCredentials, ChannelCredentialsBuilder};
 
 use super::files::{FileError, FileRole, Source};
+use super::init_openssl;
 use super::pem::{check_authorities, Identity};
 
 /// Configuration of a client's TLS.
@@ -95,6 +96,7 @@ impl fmt::Debug for ClientIdentity {
 impl ClientTls {
     /// Makes the credentials of one channel.
     pub(crate) fn credentials(&self) -> ChannelCredentials {
+        init_openssl();
         let mut builder = ChannelCredentialsBuilder::new();
         if let Some(Authorities(pem)) = &self.authorities {
             builder = builder.root_cert(pem.to_vec());

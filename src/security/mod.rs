@@ -21,3 +21,10 @@ pub(crate) use reload::Watcher;
 pub(crate) use server_tls::ServerIdentity;
 pub(crate) use token::TokenSet;
 pub(crate) use token_checker::TokenChecker;
+
+/// Initializes OpenSSL without its cleanup at process exit, which frees memory that poll threads may
+/// still use: a program that returns from `main` meanwhile crashes. Call it before every other first
+/// use of OpenSSL.
+fn init_openssl() {
+    openssl::init();
+}

@@ -20,6 +20,7 @@ use crossbeam_channel::{bounded, RecvTimeoutError, Sender};
 use openssl::sha::{sha256, Sha256};
 
 use super::files::{Content, FileError, Source, Unreadable};
+use super::init_openssl;
 
 /// Interval between two polls of the files.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
@@ -59,6 +60,7 @@ impl<T> Reloadable<T> {
         parse: impl FnOnce(Vec<Content>) -> Result<T, FileError>,
         reparse: impl Fn(Contents) -> Result<T, FileError> + Send + Sync + 'static,
     ) -> Result<Arc<Reloadable<T>>, FileError> {
+        init_openssl();
         let contents = read(&sources);
         let digest = digest(&contents);
         let value = parse(contents?)?;
