@@ -90,6 +90,7 @@ impl<M: Message> Encoded<M> {
     ///
     /// # Errors
     /// INTERNAL if it cannot be encoded, such as a message beyond 4 GiB.
+    #[inline]
     pub fn new(message: &M) -> Result<Encoded<M>, RpcStatus> {
         let mut slice = GrpcSlice::default();
         grpcio::pb_ser(message, &mut slice).map_err(|error| {

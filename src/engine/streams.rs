@@ -185,9 +185,8 @@ impl Streams {
         let observation = arrived(&self.shared.observer, ctx);
         match self.admit(ctx.method(), &call, peer) {
             Ok(admitted) => {
-                let table = &self.shared.table;
                 let permit = Permit {
-                    table: table.clone(),
+                    table: self.shared.table.clone(),
                     registration: admitted.registration,
                 };
                 match self.is_direct {
@@ -200,8 +199,6 @@ impl Streams {
                     yield_for_batching();
                 }
                 let report = Report {
-                    table: table.clone(),
-                    registration: admitted.registration,
                     metrics: admitted.metrics,
                     observation,
                 };

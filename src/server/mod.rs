@@ -49,9 +49,12 @@ use listen::{bind, Bound};
 use observers::Observers;
 
 /// Request slots of all poll threads together, 0.4 KB each. With the patches in scripts/ccore a
-/// call occupies one only briefly, once its request has arrived. Without them it occupies one until
-/// the request has arrived: 20 connections with 1,000 half-open calls each leave slots for others.
-const REQUEST_SLOTS: usize = 20_480;
+/// call occupies one only briefly, once its request has arrived.
+const REQUEST_SLOTS: usize = 2_048;
+
+/// The same where a call occupies a slot until its request has arrived: 20 connections with 1,000
+/// half-open calls each leave slots for others.
+const REQUEST_SLOTS_OF_HALF_OPEN_CALLS: usize = 20_480;
 
 /// Channel arguments that the patches in scripts/ccore add. An unpatched C-core ignores them.
 const MAX_MESSAGE_BYTES: &CStr = c"fanstream.max_message_bytes";
@@ -126,8 +129,12 @@ impl Server {
         let is_generated = builder.services.iter().any(Service::is_generated);
         let is_framed = joins_messages(config, is_generated);
         let core = Core::new(env.clone());
+        let slots = match config.await_requests && frames::are_supported() {
+            true => REQUEST_SLOTS,
+            false => REQUEST_SLOTS_OF_HALF_OPEN_CALLS,
+        };
         let mut core = with_limits(core, config, is_generated, is_framed, env.clone())
-            .requests_slot_per_cq(REQUEST_SLOTS.div_ceil(processors));
+            .requests_slot_per_cq(slots.div_ceil(processors));
         #[cfg(feature = "services")]
         let health = {
             let names = builder.services.iter().flat_map(Service::names).collect();

@@ -10,6 +10,7 @@
 //! worker that runs one of its producers, and at most 256 started producers. In an ordered call
 //! each of these may hold one more message.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
@@ -17,7 +18,7 @@ use grpcio::{RpcStatus, RpcStatusCode};
 
 use super::channel::Sender;
 use super::limits::{OpenStream, Permit};
-use super::stats::{CallCounters, Counts};
+use super::stats::{CallCounters, CallEnd, Counts, MethodMetrics};
 use super::sync;
 use super::workers::Workers;
 pub use context::CallContext;
@@ -54,6 +55,8 @@ pub(super) struct Call<T> {
     terminator: Terminator,
     sender: Sender<T>,
     counters: CallCounters,
+    /// See [`Call::rests`].
+    rests: AtomicBool,
     state: Mutex<State<T>>,
 }
 
@@ -71,6 +74,7 @@ impl<T: Send + 'static> Call<T> {
             terminator: Terminator::default(),
             sender,
             counters: CallCounters::default(),
+            rests: AtomicBool::new(false),
             state: Mutex::new(State::new(open)),
         })
     }
@@ -154,6 +158,13 @@ impl<T: Send + 'static> Call<T> {
         drop(permit);
     }
 
+    /// Reports the end of the stream for its client to the table of streams.
+    pub(super) fn report_end(&self, metrics: &MethodMetrics, end: &CallEnd) {
+        if let Some(permit) = &self.lock().permit {
+            permit.end(metrics, end);
+        }
+    }
+
     /// Takes the permit once no thread works for the call.
     fn take_permit(&self, state: &mut State<T>) -> Option<Permit> {
         let is_done = state.writer_is_dropped
@@ -192,11 +203,26 @@ impl<T: Send + 'static> Call<T> {
             (&state.queue_state, state.source.waits_until())
         {
             if state.may_start() {
-                // A call that mostly waits should hold little memory.
-                state.ready.shrink_to_fit();
                 state.queue_state = QueueState::Timed(self.workers.submit_at(due, self.clone()));
             }
         }
+        // A call that mostly waits should hold little memory.
+        let is_queued = matches!(state.queue_state, QueueState::Queued);
+        let rests = state.active == 0 && !is_queued && !self.sender.is_closed();
+        self.rests.store(rests, Ordering::Relaxed);
+        if rests {
+            state.ready.shrink_to_fit();
+            self.sender.free_memory();
+        }
+    }
+
+    /// Whether no worker is in the call or about to run it. It waits for its timer, for a slot, or
+    /// for the sender of a push job.
+    ///
+    /// Of the worker that sets this and the response writer that takes the last message, the later
+    /// one frees the channel's memory.
+    pub(super) fn rests(&self) -> bool {
+        self.rests.load(Ordering::Relaxed)
     }
 
     /// True once no producer may be called again.

@@ -36,7 +36,7 @@ pub use receiver::Receiver;
 pub use sender::Sender;
 
 use super::sync;
-use queue::{queue, List};
+use queue::Queue;
 use wake::{Slots, WaitList};
 
 /// A channel bounded by the number of its messages.
@@ -47,7 +47,7 @@ pub fn bounded<T>(capacity: Capacity) -> (Sender<T>, Receiver<T>) {
 /// A channel bounded by the number of its messages and by their size in bytes. The sender calls
 /// `size` once for each message.
 pub fn bounded_by_size<T>(capacity: Capacity, size: fn(&T) -> usize) -> (Sender<T>, Receiver<T>) {
-    let (tx, rx) = queue();
+    let (queue, receiver) = Queue::new();
     let slots = capacity.messages.max(1);
     let shared = Arc::new(Shared {
         slots: Slots::new(slots, slots / 2),
@@ -56,16 +56,19 @@ pub fn bounded_by_size<T>(capacity: Capacity, size: fn(&T) -> usize) -> (Sender<
         senders: AtomicUsize::new(1),
         closed: AtomicBool::new(false),
         disconnected: AtomicBool::new(false),
-        list: List::default(),
+        queue,
         receive_deadline: OnceLock::new(),
         receiver: WaitList::default(),
         disconnect_waiters: WaitList::default(),
     });
     let sender = Sender {
-        queue: tx,
         shared: shared.clone(),
     };
-    (sender, Receiver { queue: rx, shared })
+    let receiver = Receiver {
+        queue: receiver,
+        shared,
+    };
+    (sender, receiver)
 }
 
 /// A message in the queue.
@@ -88,8 +91,7 @@ struct Shared<T> {
     closed: AtomicBool,
     /// The receiver takes no more messages. Set before the senders are woken; never reset.
     disconnected: AtomicBool,
-    /// The part of the queue that both halves share.
-    list: List<Queued<T>>,
+    queue: Queue<Queued<T>>,
     /// A blocked receiver stops waiting then, even if its own timeout is longer.
     receive_deadline: OnceLock<Instant>,
     /// The receiver, while it sleeps.

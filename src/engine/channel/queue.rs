@@ -1,139 +1,132 @@
 //! The messages of a channel, on two of crossbeam's queues. It must not know slots or wakers.
 //!
-//! The first [`FIRST`] messages take an array, which is all that most open calls ever need. The
-//! first message beyond them makes a list, and later messages take that. The memory of a list
-//! follows the number of its messages, but is 1.7 KB from the first one on, in each call that
-//! mostly waits. An array of a whole channel would be 14 KB.
+//! The first messages take an array, behind a lock. It is made for a message and can be freed while
+//! it is empty, so an open call that mostly waits has none: crossbeam's array takes 1 KB. A message
+//! that finds the array full makes a list, and all later messages take that, without the lock. The
+//! memory of a list follows the number of its messages, but is 2 KB from the first one on. An array
+//! of a whole channel would be 28 KB.
 //!
-//! The messages of a producer keep their order. Once it has used the list, it never uses the array
-//! again. The receiver looks at the list before it finds the array empty, so the array then holds
-//! no earlier message of the producer whose message is first in the list.
+//! All messages keep their order. The list is made under the lock, and no message enters the array
+//! after that. The receiver takes the list once it has found the array empty.
 
 use std::sync::{Mutex, OnceLock};
 
-use crossbeam_channel::{Receiver, SendError, Sender, TrySendError};
+use crossbeam_channel::{bounded, unbounded, Receiver, SendError, Sender, TrySendError};
 
 use super::super::sync::lock;
 
-/// Slots of the array. Each costs an open call 56 bytes. A call of five messages makes no list.
+/// Slots of the array, of 56 bytes each. A call of five messages makes no list.
 pub(super) const FIRST: usize = 6;
 
-/// The list, made when a message finds the array full. Both halves share it.
-pub(super) struct List<T> {
-    sender: OnceLock<Sender<T>>,
-    receiver: Mutex<Handover<T>>,
+/// The sending half.
+pub(super) struct Queue<T> {
+    /// `Some` from the message on that found the array full.
+    list: OnceLock<Sender<T>>,
+    state: Mutex<State<T>>,
 }
 
-/// The way of the list's receiver to the receiving half.
-enum Handover<T> {
-    NotMade,
-    Ready(Receiver<T>),
-    /// The receiving half has it, or was dropped.
-    Done,
+struct State<T> {
+    /// `Some` while it has messages, and until it is freed.
+    array: Option<(Sender<T>, Receiver<T>)>,
+    /// The other half of the list, on its way to the receiving half.
+    list: Option<Receiver<T>>,
+    /// The receiving half was dropped.
+    closed: bool,
 }
 
-/// The sending half. It needs the [`List`] of its channel.
-pub(super) struct QueueSender<T>(Sender<T>);
-
-/// The receiving half. It needs the [`List`] of its channel.
+/// The receiving half. It needs the [`Queue`].
 pub(super) struct QueueReceiver<T> {
-    first: Receiver<T>,
+    /// `Some` once the array has no message and gets no more.
     list: OnceLock<Receiver<T>>,
 }
 
-/// An empty queue.
-pub(super) fn queue<T>() -> (QueueSender<T>, QueueReceiver<T>) {
-    let (sender, first) = crossbeam_channel::bounded(FIRST);
-    let list = OnceLock::new();
-    (QueueSender(sender), QueueReceiver { first, list })
-}
-
-impl<T> Default for List<T> {
-    fn default() -> List<T> {
-        List {
-            sender: OnceLock::new(),
-            receiver: Mutex::new(Handover::NotMade),
-        }
-    }
-}
-
-impl<T> List<T> {
-    #[cold]
-    fn make(&self) -> &Sender<T> {
-        self.sender.get_or_init(|| {
-            let (sender, receiver) = crossbeam_channel::unbounded();
-            let mut handover = lock(&self.receiver);
-            // If the receiving half was dropped, this one is dropped too: sends fail.
-            if !matches!(*handover, Handover::Done) {
-                *handover = Handover::Ready(receiver);
-            }
-            sender
-        })
+impl<T> Queue<T> {
+    /// An empty queue.
+    pub(super) fn new() -> (Queue<T>, QueueReceiver<T>) {
+        let queue = Queue {
+            list: OnceLock::new(),
+            state: Mutex::new(State {
+                array: None,
+                list: None,
+                closed: false,
+            }),
+        };
+        let list = OnceLock::new();
+        (queue, QueueReceiver { list })
     }
 
-    fn hand_over(&self) -> Option<Receiver<T>> {
-        match std::mem::replace(&mut *lock(&self.receiver), Handover::Done) {
-            Handover::Ready(receiver) => Some(receiver),
-            Handover::NotMade | Handover::Done => None,
-        }
-    }
-}
-
-impl<T> QueueSender<T> {
     /// Fails if the receiving half was dropped.
     #[inline]
-    pub(super) fn send(&self, list: &List<T>, message: T) -> Result<(), SendError<T>> {
-        if let Some(list) = list.sender.get() {
-            return list.send(message);
-        }
-        match self.0.try_send(message) {
-            Ok(()) => Ok(()),
-            Err(TrySendError::Full(message)) => list.make().send(message),
-            Err(TrySendError::Disconnected(message)) => Err(SendError(message)),
+    pub(super) fn send(&self, message: T) -> Result<(), SendError<T>> {
+        match self.list.get() {
+            Some(list) => list.send(message),
+            None => self.send_locked(message),
         }
     }
-}
 
-impl<T> Clone for QueueSender<T> {
-    fn clone(&self) -> QueueSender<T> {
-        QueueSender(self.0.clone())
+    fn send_locked(&self, message: T) -> Result<(), SendError<T>> {
+        let mut state = lock(&self.state);
+        if let Some(list) = self.list.get() {
+            return list.send(message); // another sender has made it
+        }
+        if state.closed {
+            return Err(SendError(message));
+        }
+        let (array, _) = state.array.get_or_insert_with(|| bounded(FIRST));
+        match array.try_send(message) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(message) | TrySendError::Disconnected(message)) => {
+                let (list, receiver) = unbounded();
+                state.list = Some(receiver);
+                self.list.get_or_init(|| list).send(message)
+            }
+        }
+    }
+
+    /// Frees the array if it is empty; a later message makes another.
+    pub(super) fn free_array(&self) {
+        if self.list.get().is_none() {
+            let mut state = lock(&self.state);
+            drop(state.array.take_if(|(_, array)| array.is_empty()));
+        }
     }
 }
 
 impl<T> QueueReceiver<T> {
     #[inline]
-    pub(super) fn pop(&self, list: &List<T>) -> Option<T> {
-        match self.list(list) {
-            // In this order; and `is_empty` costs less than `try_recv` on an empty array.
-            Some(list) if !list.is_empty() && self.first.is_empty() => list.try_recv().ok(),
-            _ => self.first.try_recv().ok(),
-        }
-    }
-
-    pub(super) fn len(&self, list: &List<T>) -> usize {
-        self.first.len() + self.list(list).map_or(0, Receiver::len)
-    }
-
-    /// For the drop of the receiving half: a list made from now on refuses its messages. Those of
-    /// an earlier one can still be taken.
-    pub(super) fn close(&self, list: &List<T>) {
-        self.take(list);
-    }
-
-    #[inline]
-    fn list(&self, list: &List<T>) -> Option<&Receiver<T>> {
+    pub(super) fn pop(&self, queue: &Queue<T>) -> Option<T> {
         match self.list.get() {
-            Some(known) => Some(known),
-            None if list.sender.get().is_none() => None,
-            None => self.take(list),
+            Some(list) if list.is_empty() => None,
+            Some(list) => list.try_recv().ok(),
+            None => self.pop_locked(queue),
         }
     }
 
-    #[cold]
-    fn take(&self, list: &List<T>) -> Option<&Receiver<T>> {
-        if let Some(receiver) = list.hand_over() {
-            let _ = self.list.set(receiver); // handed over once
+    fn pop_locked(&self, queue: &Queue<T>) -> Option<T> {
+        let mut state = lock(&queue.state);
+        if let Some((_, array)) = &state.array {
+            if let Ok(message) = array.try_recv() {
+                return Some(message);
+            }
         }
-        self.list.get()
+        let list = state.list.take()?;
+        state.array = None;
+        drop(state);
+        self.list.get_or_init(|| list).try_recv().ok()
+    }
+
+    pub(super) fn len(&self, queue: &Queue<T>) -> usize {
+        if let Some(list) = self.list.get() {
+            return list.len();
+        }
+        let state = lock(&queue.state);
+        let array = state.array.as_ref().map_or(0, |(_, array)| array.len());
+        array + state.list.as_ref().map_or(0, Receiver::len)
+    }
+
+    /// For the drop of the receiving half: sends fail from now on, or once the list is dropped with
+    /// it. Queued messages can still be taken.
+    pub(super) fn close(&self, queue: &Queue<T>) {
+        lock(&queue.state).closed = true;
     }
 }

@@ -120,7 +120,7 @@ impl<T> Receiver<T> {
 
     #[inline]
     fn pop(&self) -> Option<Queued<T>> {
-        let queued = self.queue.pop(&self.shared.list)?;
+        let queued = self.queue.pop(&self.shared.queue)?;
         self.shared.slots.give_back(queued.slots as usize);
         Some(queued)
     }
@@ -141,6 +141,11 @@ impl<T> Receiver<T> {
         self.shared.receiver.clear();
     }
 
+    /// As [`Sender::free_memory`](super::Sender::free_memory).
+    pub(in crate::engine) fn free_memory(&self) {
+        self.shared.queue.free_array();
+    }
+
     /// True once no more messages will be sent.
     pub fn is_closed(&self) -> bool {
         self.shared.closed.load(Ordering::Acquire)
@@ -148,7 +153,7 @@ impl<T> Receiver<T> {
 
     /// The number of queued messages, which may change at once.
     pub fn len(&self) -> usize {
-        self.queue.len(&self.shared.list)
+        self.queue.len(&self.shared.queue)
     }
 
     /// True if no message is queued.
@@ -160,9 +165,9 @@ impl<T> Receiver<T> {
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
         self.disconnect();
-        self.queue.close(&self.shared.list);
+        self.queue.close(&self.shared.queue);
         // One by one, since the `Drop` of a message may panic: two panics in one drop would abort.
-        while let Some(queued) = self.queue.pop(&self.shared.list) {
+        while let Some(queued) = self.queue.pop(&self.shared.queue) {
             drop_caught(queued);
         }
     }

@@ -7,13 +7,11 @@ use std::task::Waker;
 use std::time::Instant;
 
 use super::super::thread_waker::ThreadWaker;
-use super::queue::QueueSender;
 use super::{Queued, SendError, Shared, TrySendError};
 
 /// The sending half. Clones send into the same channel. Dropping the last one closes the channel:
 /// the receiver gets the queued messages, then the end.
 pub struct Sender<T> {
-    pub(super) queue: QueueSender<Queued<T>>,
     pub(super) shared: Arc<Shared<T>>,
 }
 
@@ -144,9 +142,15 @@ impl<T> Sender<T> {
         }
     }
 
+    /// Frees the memory of an empty queue, unless it was once long. The next message allocates it
+    /// again.
+    pub(in crate::engine) fn free_memory(&self) {
+        self.shared.queue.free_array();
+    }
+
     #[inline]
     fn push(&self, queued: Queued<T>) -> Result<(), SendError<T>> {
-        match self.queue.send(&self.shared.list, queued) {
+        match self.shared.queue.send(queued) {
             Ok(()) => {
                 self.shared.receiver.wake();
                 Ok(())
@@ -161,7 +165,6 @@ impl<T> Clone for Sender<T> {
     fn clone(&self) -> Sender<T> {
         self.shared.senders.fetch_add(1, Ordering::Relaxed);
         Sender {
-            queue: self.queue.clone(),
             shared: self.shared.clone(),
         }
     }

@@ -325,3 +325,38 @@ fn a_receiver_dropped_while_the_list_is_made_frees_all_messages() {
         drop(sender);
     }
 }
+
+#[test]
+fn messages_keep_their_order_while_memory_is_freed() {
+    let (sender, receiver) = channel(100);
+    for n in 0..50 {
+        sender.try_send(2 * n).unwrap();
+        sender.free_memory();
+        sender.try_send(2 * n + 1).unwrap();
+        assert_eq!(receiver.try_recv(), Ok(2 * n));
+        receiver.free_memory();
+        assert_eq!(receiver.try_recv(), Ok(2 * n + 1));
+        receiver.free_memory();
+    }
+}
+
+/// Each half frees the memory while the other uses it.
+#[test]
+fn no_message_is_lost_while_memory_is_freed() {
+    let (sender, receiver) = channel(100);
+    let freeing = sender.clone();
+    let sending = thread::spawn(move || {
+        for n in 0..20_000 {
+            sender.send(n).unwrap();
+            freeing.free_memory();
+        }
+    });
+    let mut next = 0;
+    while let Some(n) = receiver.recv() {
+        assert_eq!(n, next);
+        next += 1;
+        receiver.free_memory();
+    }
+    assert_eq!(next, 20_000);
+    sending.join().unwrap();
+}

@@ -10,9 +10,11 @@
 //! sees the other. Without a sleeper, a wake-up costs that fence and one load.
 //!
 //! `tests/loom.rs` compiles this file against loom and explores every interleaving. So it must use
-//! only [`super::sync`] and `std::task::Waker`, and know nothing of queues.
+//! only [`super::sync`], `smallvec` and `std::task::Waker`, and know nothing of queues.
 
 use std::task::Waker;
+
+use smallvec::SmallVec;
 
 use super::sync::{fence, lock, AtomicBool, AtomicUsize, Mutex, Ordering};
 
@@ -21,8 +23,8 @@ use super::sync::{fence, lock, AtomicBool, AtomicUsize, Mutex, Ordering};
 pub(crate) struct WaitList {
     /// True whenever `wakers` may be non-empty. A waker reads it before it takes the lock.
     occupied: AtomicBool,
-    /// Registered since the last wake-up, each once.
-    wakers: Mutex<Vec<Waker>>,
+    /// Registered since the last wake-up, each once; mostly one, which takes no allocation.
+    wakers: Mutex<SmallVec<[Waker; 1]>>,
 }
 
 impl WaitList {
@@ -54,7 +56,7 @@ impl WaitList {
 
     /// The wakers are used and dropped outside the lock: either may run code that registers again.
     #[cold]
-    fn take(&self) -> Vec<Waker> {
+    fn take(&self) -> SmallVec<[Waker; 1]> {
         let mut wakers = lock(&self.wakers);
         self.occupied.store(false, Ordering::Relaxed);
         std::mem::take(&mut *wakers)

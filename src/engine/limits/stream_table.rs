@@ -49,13 +49,7 @@ impl StreamTable {
         self.registry.lock().unwrap_or_else(|e| e.into_inner())
     }
 
-    /// The stream has ended for its client.
-    pub(in crate::engine) fn end(
-        &self,
-        registration: &Registration,
-        metrics: &MethodMetrics,
-        end: &CallEnd,
-    ) {
+    fn end(&self, registration: &Registration, metrics: &MethodMetrics, end: &CallEnd) {
         let mut registry = self.lock();
         registry.end(registration, metrics, end);
         // A notification is a system call, also where no thread waits.
@@ -84,6 +78,13 @@ impl StreamTable {
 pub(in crate::engine) struct Permit {
     pub(in crate::engine) table: Arc<StreamTable>,
     pub(in crate::engine) registration: Registration,
+}
+
+impl Permit {
+    /// The stream has ended for its client.
+    pub(in crate::engine) fn end(&self, metrics: &MethodMetrics, end: &CallEnd) {
+        self.table.end(&self.registration, metrics, end);
+    }
 }
 
 impl Drop for Permit {

@@ -24,7 +24,6 @@ use grpcio::{Deadline, RpcStatusCode, ServerStreamingSink, WriteFlags};
 
 use super::super::call::{Call, Level};
 use super::super::channel::{Queued, Receiver, TryRecvError};
-use super::super::limits::{Registration, StreamTable};
 use super::super::panic::{drop_caught, run_caught};
 use super::super::stats::{ended, CallEnd, MethodMetrics, Observation};
 use super::batching::yield_for_batching;
@@ -53,8 +52,6 @@ pub(in crate::engine) struct ResponseWriter<T: Send + 'static> {
 
 /// The receivers of the report of the call's end.
 pub(in crate::engine) struct Report {
-    pub(in crate::engine) table: Arc<StreamTable>,
-    pub(in crate::engine) registration: Registration,
     pub(in crate::engine) metrics: Arc<MethodMetrics>,
     pub(in crate::engine) observation: Observation,
 }
@@ -136,6 +133,9 @@ impl<T: Send + 'static> ResponseWriter<T> {
                     Poll::Ready(Some(queued)) => queued,
                     Poll::Ready(None) => return Poll::Ready(SendEnd::Complete),
                     Poll::Pending => {
+                        if self.call.rests() {
+                            messages.free_memory();
+                        }
                         self.slot.become_idle();
                         return Poll::Pending;
                     }
@@ -374,14 +374,8 @@ impl<T: Send + 'static> Drop for ResponseWriter<T> {
             subject: self.call.context().subject(),
             refused: None,
         };
-        let Report {
-            table,
-            registration,
-            metrics,
-            observation,
-        } = &mut self.report;
-        table.end(registration, metrics, &end);
-        ended(observation.take(), &end);
+        self.call.report_end(&self.report.metrics, &end);
+        ended(self.report.observation.take(), &end);
         self.call.writer_dropped();
         drop_caught(std::mem::replace(&mut self.phase, Phase::Over));
     }
