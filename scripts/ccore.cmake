@@ -13,6 +13,8 @@ set(CMAKE_POLICY_VERSION_MINIMUM 3.5)
 add_compile_options(-fno-semantic-interposition)
 # Some sources forget this header, which GCC 13 and later no longer bring in by chance.
 add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:SHELL:-include cstdint>")
+# Clang 19 and later refuse `template` before a name without arguments, as the C-core has it.
+add_compile_options("$<$<COMPILE_LANG_AND_ID:CXX,Clang,AppleClang>:-Wno-missing-template-arg-list-after-template-kw>")
 
 if(CMAKE_VERSION VERSION_LESS 3.19)
   message(FATAL_ERROR "scripts/ccore.cmake: CMake 3.19 or newer is needed (this is ${CMAKE_VERSION})")

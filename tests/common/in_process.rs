@@ -8,7 +8,7 @@ use fanstream::cli::server::ServerArgs;
 use fanstream::client::{Client, ResponseStream};
 use fanstream::engine::ReceiveError;
 use fanstream::proto::stream::Response;
-use fanstream::server::Server;
+use fanstream::server::{Server, ServerBuilder};
 use grpcio::RpcStatus;
 
 use super::transport::{Transport, TransportSetup};
@@ -25,13 +25,23 @@ impl InProcess {
     /// On a free port of 127.0.0.1.
     #[track_caller]
     pub fn start(transport: Transport, flags: &[&str]) -> InProcess {
+        InProcess::start_with(transport, flags, |builder| builder)
+    }
+
+    /// The same, with what `extend` adds.
+    #[track_caller]
+    pub fn start_with(
+        transport: Transport,
+        flags: &[&str],
+        extend: impl FnOnce(ServerBuilder) -> ServerBuilder,
+    ) -> InProcess {
         let setup = transport.set_up();
         let of_setup = setup.server_flags();
         let fixed = ["server", "--listen", "127.0.0.1:0"];
         let of_setup = of_setup.iter().map(String::as_str);
         let all = fixed.into_iter().chain(of_setup);
         let args = ServerArgs::parse_from(all.chain(flags.iter().copied()));
-        let server = args.server().start().unwrap();
+        let server = extend(args.server()).start().unwrap();
         InProcess {
             address: server.bound()[0].address.to_string(),
             server,

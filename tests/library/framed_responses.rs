@@ -22,7 +22,9 @@ use rstest::rstest;
 use serde_json::Value;
 
 use super::{builder, client, count, local, request, response, COUNT, SECOND};
+use crate::common::in_process::InProcess;
 use crate::common::process::eventually;
+use crate::common::transport::Transport::{self, MutualTls, Tls};
 
 const MIXED: Method<Request, Response> = method(MethodType::ServerStreaming, "/test.Mixed/Mixed");
 
@@ -172,6 +174,15 @@ fn all_messages_arrive(
         (n + 1, bytes + u64::from(message.compute_size()))
     });
     assert_eq!((sent.messages, sent.bytes), (count, bytes));
+}
+
+#[rstest]
+fn all_messages_arrive_over_tls(#[values(Tls, MutualTls)] transport: Transport) {
+    let server = InProcess::start_with(transport, &[], |builder| builder.add_service(mixed()));
+    check(
+        mixed_over(&server.client(&server.address, &[])),
+        Duration::ZERO,
+    );
 }
 
 /// The windows of HTTP/2 end within messages and frames.

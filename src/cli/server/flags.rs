@@ -65,7 +65,7 @@ pub struct ServerArgs {
     #[arg(
         long,
         value_name = "N",
-        default_value_t = 512,
+        default_value_t = Capacity::default().messages as u64,
         value_parser = count(1, 1 << 20),
         help_heading = LIMITS
     )]
