@@ -18,7 +18,7 @@ use super::super::sync::lock;
 /// Slots of the array, of 56 bytes each. A call of five messages makes no list.
 pub(super) const FIRST: usize = 6;
 
-/// The sending half.
+/// The part that both halves share. Senders need no more.
 pub(super) struct Queue<T> {
     /// `Some` from the message on that found the array full.
     list: OnceLock<Sender<T>>,
@@ -34,7 +34,7 @@ struct State<T> {
     closed: bool,
 }
 
-/// The receiving half. It needs the [`Queue`].
+/// The part of the receiving half alone.
 pub(super) struct QueueReceiver<T> {
     /// `Some` once the array has no message and gets no more.
     list: OnceLock<Receiver<T>>,
@@ -89,6 +89,13 @@ impl<T> Queue<T> {
             let mut state = lock(&self.state);
             drop(state.array.take_if(|(_, array)| array.is_empty()));
         }
+    }
+}
+
+#[cfg(test)]
+impl<T> Queue<T> {
+    pub(super) fn has_array(&self) -> bool {
+        lock(&self.state).array.is_some()
     }
 }
 

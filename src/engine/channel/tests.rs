@@ -327,6 +327,27 @@ fn a_receiver_dropped_while_the_list_is_made_frees_all_messages() {
 }
 
 #[test]
+fn an_empty_queue_gives_its_memory_back() {
+    let (sender, receiver) = channel(100);
+    let has_array = || sender.shared.queue.has_array();
+    assert!(!has_array(), "a new one has none");
+    sender.try_send(1).unwrap();
+    sender.free_memory();
+    assert!(has_array(), "a message is queued");
+    assert_eq!(receiver.try_recv(), Ok(1));
+    receiver.free_memory();
+    assert!(!has_array());
+    // The list replaces the array.
+    for n in 0..=queue::FIRST as u32 {
+        sender.try_send(n).unwrap();
+    }
+    for n in 0..=queue::FIRST as u32 {
+        assert_eq!(receiver.try_recv(), Ok(n));
+    }
+    assert!(!has_array());
+}
+
+#[test]
 fn messages_keep_their_order_while_memory_is_freed() {
     let (sender, receiver) = channel(100);
     for n in 0..50 {
