@@ -21,7 +21,7 @@ const CONNECTIONS: usize = 10;
 /// The targets hold for 10,000 streams.
 const STREAMS: usize = 10_000;
 const LATE_AT_MOST: Duration = Duration::from_millis(100);
-const MEMORY_AT_MOST: u64 = 200_000_000;
+const MEMORY_AT_MOST: u64 = 180_000_000;
 const THREADS_AT_MOST: u64 = 32;
 
 /// The observations of one call.
