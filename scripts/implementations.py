@@ -8,7 +8,8 @@ checkout.
 Usage: scripts/implementations.py [NAME]...    builds all without a name; prints one JSON object:
   {"implementations": {"go": {"server": [...], "client": [...], "load": [...], "version": "grpc-go 1.85.0, go1.26.8"}, ...},
    "missing": {"node": "node is not on PATH …", ...}}
-An implementation without a client or load client lacks that command. One with a JIT compiler has "warm_up_seconds" too.
+An implementation without a client or load client lacks that command. "produce" is the program that makes responses without
+sending them. One with a JIT compiler has "warm_up_seconds" too.
 An implementation without its toolchain is listed as missing; that is no failure. Exit status: 0 done, 1 a build failed, 2
 wrong usage.
 """
@@ -46,7 +47,12 @@ if rust.has_release():
 
 
 def commands(implementation: Participant) -> dict[str, object]:
-    programs = {"server": implementation.server, "client": implementation.client, "load": implementation.load}
+    programs = {
+        "server": implementation.server,
+        "client": implementation.client,
+        "load": implementation.load,
+        "produce": implementation.produce or implementation.server,
+    }
     entry: dict[str, object] = {role: command for role, command in programs.items() if command}
     entry["version"] = implementation.version
     if implementation.warm_up:

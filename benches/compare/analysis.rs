@@ -3,8 +3,10 @@
 use crate::latencies::Latencies;
 use crate::metric::{busy, Metric};
 use crate::pair::Measured;
+use crate::produce::Produced;
 use crate::record::{Header, Records, Run};
 use crate::stats::{median, Estimate};
+use crate::units;
 use crate::workload::{Case, Role};
 
 /// This project among the implementations.
@@ -177,6 +179,23 @@ impl Results {
         )
     }
 
+    /// Microseconds of CPU time that the implementation's server spends on making one response of
+    /// `size` bytes.
+    pub fn making(&self, implementation: &str, size: u64) -> Option<f64> {
+        let mut produced = self.records.produced.iter();
+        let same = |one: &&Produced| one.implementation == implementation && one.size == size;
+        produced.find(same)?.micros()
+    }
+
+    /// The sizes of responses whose making was measured, in order.
+    pub fn made_sizes(&self) -> Vec<u64> {
+        let sizes = self.records.produced.iter().map(|one| one.size);
+        let mut sizes: Vec<u64> = sizes.collect();
+        sizes.sort_unstable();
+        sizes.dedup();
+        sizes
+    }
+
     /// The latencies of all rounds together.
     pub fn latencies(
         &self,
@@ -210,7 +229,7 @@ impl Results {
         other >= LIMIT && own < SPARE
     }
 
-    /// Pairs that failed their check, and repetitions that failed.
+    /// Pairs that failed their check, repetitions that failed, and programs that made no responses.
     pub fn failures(&self) -> Vec<Failure> {
         let checks = self.records.checks.iter().filter_map(|check| {
             let over = if check.tls { " over TLS" } else { "" };
@@ -228,7 +247,17 @@ impl Results {
                 why: run.failure.clone()?,
             })
         });
-        checks.chain(runs).collect()
+        let produced = self.records.produced.iter().filter_map(|one| {
+            Some(Failure {
+                what: format!(
+                    "{}: making responses of {}",
+                    one.implementation,
+                    units::size(one.size)
+                ),
+                why: one.failure.clone()?,
+            })
+        });
+        checks.chain(runs).chain(produced).collect()
     }
 }
 
@@ -255,6 +284,7 @@ pub mod tests {
             header,
             checks: Vec::new(),
             runs,
+            produced: Vec::new(),
         })
     }
 

@@ -114,7 +114,7 @@ fn ask(
     let mut load = Load::start(None, program, &flags, interrupt)?;
     let mut printed = Vec::new();
     load.go()?;
-    let summary = load.summary(SUMMARY_TIMEOUT, |line| printed.push(line))?;
+    let summary: Summary = load.summary(SUMMARY_TIMEOUT, |line| printed.push(line))?;
     load.end()?;
     judge(&summary, &printed, shape)
 }
@@ -140,7 +140,7 @@ fn judge(summary: &Summary, printed: &[String], shape: &Shape) -> Result<()> {
     let mut bytes = 0;
     for id in ID..ID + CALLS {
         let mut got = streams.remove(&id).unwrap_or_default();
-        // Responses a step apart come from different workers, and a busy machine may reorder them.
+        // Responses a step apart may come from different workers, and a busy machine reorders them.
         if !shape.step.is_zero() {
             got.sort_unstable();
         }

@@ -104,6 +104,7 @@ mod tests {
         Records {
             header,
             checks: Vec::new(),
+            produced: Vec::new(),
             runs: (0..rounds).flat_map(of_round).collect(),
         }
     }

@@ -15,6 +15,8 @@ pub struct Implementation {
     pub server: Vec<String>,
     /// Absent if the server is only a variant of another one.
     pub load: Option<Vec<String>>,
+    /// The server's code that makes responses, without sending them; absent in old lists.
+    pub produce: Option<Vec<String>>,
     #[serde(default)]
     pub version: String,
     /// The seconds under load until its JIT compiler, if it has one, has optimised the hot code.
@@ -77,7 +79,11 @@ impl Implementations {
     fn parse(json: &[u8]) -> Result<Implementations> {
         let implementations: Implementations = serde_json::from_slice(json)?;
         for (name, implementation) in &implementations.implementations {
-            let commands = [Some(&implementation.server), implementation.load.as_ref()];
+            let commands = [
+                Some(&implementation.server),
+                implementation.load.as_ref(),
+                implementation.produce.as_ref(),
+            ];
             let runnable = commands.iter().flatten().all(|command| !command.is_empty());
             ensure!(runnable, "`{name}` has an empty command");
         }
@@ -113,6 +119,11 @@ impl Implementations {
         Ok(&implementation
             .with_context(|| format!("there is no implementation `{name}`"))?
             .server)
+    }
+
+    /// The command of the program that makes responses without sending them.
+    pub fn produce(&self, name: &str) -> Option<&[String]> {
+        self.implementations.get(name)?.produce.as_deref()
     }
 
     /// The seconds until both programs of a pair are warm.

@@ -1,5 +1,6 @@
-//! A load client in a process of its own, driven by the protocol of `benches/README.md`:
-//! ready, go, summary, end. Every wait has a deadline and heeds an interrupt.
+//! A load client, or a server that only makes responses, in a process of its own, driven by the
+//! protocol of `benches/README.md`: ready, go, summary, end. Every wait has a deadline and heeds an
+//! interrupt.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -8,6 +9,7 @@ use std::process::{ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure, Context, Result};
+use serde::de::DeserializeOwned;
 use serde::Deserialize;
 
 use crate::common::process::Process;
@@ -37,7 +39,7 @@ pub struct Summary {
     pub late_us: Vec<i64>,
 }
 
-/// A load client that is connected and warm; killed when dropped.
+/// A process that is warm and waits for `go`; killed when dropped.
 pub struct Load {
     process: Process,
     stdin: ChildStdin,
@@ -75,7 +77,7 @@ impl Load {
     pub fn go(&mut self) -> Result<()> {
         self.stdin
             .write_all(b"go\n")
-            .context("the load client has closed its input")
+            .context("it has closed its input")
     }
 
     /// Waits until each stalled call has its first response.
@@ -83,8 +85,12 @@ impl Load {
         self.expect("stalled", START_TIMEOUT)
     }
 
-    /// Waits at most `limit` for the summary; lines before it go to `printed`.
-    pub fn summary(&mut self, limit: Duration, mut printed: impl FnMut(String)) -> Result<Summary> {
+    /// Waits at most `limit` for the summary, a line of JSON; lines before it go to `printed`.
+    pub fn summary<Words: DeserializeOwned>(
+        &mut self,
+        limit: Duration,
+        mut printed: impl FnMut(String),
+    ) -> Result<Words> {
         let deadline = Instant::now() + limit;
         loop {
             let line = self.line(deadline, "no summary")?;
@@ -219,7 +225,7 @@ mod tests {
         )
         .expect("it is ready");
         let error = load
-            .summary(Duration::from_millis(50), |_| {})
+            .summary::<Summary>(Duration::from_millis(50), |_| {})
             .expect_err("nothing comes");
         assert!(error.to_string().contains("no summary in time"), "{error}");
     }

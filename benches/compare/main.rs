@@ -10,6 +10,7 @@
 #![deny(unsafe_code)]
 
 mod analysis;
+mod audit;
 mod certs;
 mod claims;
 mod cli;
@@ -18,6 +19,7 @@ mod common;
 mod correctness;
 mod cost;
 mod diff;
+mod doubts;
 mod extra;
 mod goals;
 mod implementations;
@@ -28,6 +30,7 @@ mod load;
 mod metric;
 mod pair;
 mod parallel;
+mod produce;
 mod progress;
 mod record;
 mod report;

@@ -102,7 +102,7 @@ impl Pair<'_> {
         let start = Instant::now();
         load.go()?;
         let limit = REPETITION_TIMEOUT + self.shape.ramp + self.shape.span();
-        let summary = load.summary(limit, |_| {});
+        let summary = load.summary::<Summary>(limit, |_| {});
         let wall = start.elapsed();
         let summary = summary.context("the load client")?;
         let cpu = [meters[0].cpu()?, meters[1].cpu()?];
@@ -144,7 +144,7 @@ fn complete(summary: &Summary, responses: u32) -> Result<()> {
 }
 
 /// Gives server and client a core each if there are two.
-fn cores() -> [Option<usize>; 2] {
+pub fn cores() -> [Option<usize>; 2] {
     match std::thread::available_parallelism() {
         Ok(cores) if cores.get() > CLIENT_CORE => [Some(SERVER_CORE), Some(CLIENT_CORE)],
         _ => [None, None],

@@ -1,5 +1,6 @@
 //! The raw data: a file of JSON lines that only grows. The first line describes the run; each
-//! further line is a check or a repetition. Reading skips a last line that a crash cut off.
+//! further line is a check, a repetition or the cost of responses that nobody sends. Reading skips
+//! a last line that a crash cut off.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::common::machine::Machine;
 use crate::correctness::Check;
 use crate::pair::Measured;
+use crate::produce::Produced;
 use crate::settings::Settings;
 use crate::workload::{Case, Role};
 
@@ -81,6 +83,7 @@ enum Line {
     Header(Box<Header>),
     Check(Check),
     Run(Box<Run>),
+    Produced(Produced),
 }
 
 /// The contents of the file.
@@ -89,6 +92,8 @@ pub struct Records {
     pub header: Header,
     pub checks: Vec<Check>,
     pub runs: Vec<Run>,
+    /// The cost of responses that nobody sends.
+    pub produced: Vec<Produced>,
 }
 
 impl Records {
@@ -110,6 +115,7 @@ impl Records {
             header,
             checks: Vec::new(),
             runs: Vec::new(),
+            produced: Vec::new(),
         };
         let whole = text.ends_with('\n');
         let mut lines = lines.enumerate().peekable();
@@ -117,6 +123,7 @@ impl Records {
             match serde_json::from_str(line) {
                 Ok(Line::Check(check)) => records.checks.push(check),
                 Ok(Line::Run(run)) => records.runs.push(*run),
+                Ok(Line::Produced(produced)) => records.produced.push(produced),
                 Ok(Line::Header(_)) => bail!("line {} is a second header", n + 2),
                 Err(_) if !whole && lines.peek().is_none() => {}
                 Err(error) => return Err(error).with_context(|| format!("line {}", n + 2)),
@@ -155,6 +162,7 @@ impl Recorder {
                 header: header.clone(),
                 checks: Vec::new(),
                 runs: Vec::new(),
+                produced: Vec::new(),
             },
         };
         recorder.write(&Line::Header(Box::new(header)))?;
@@ -186,6 +194,12 @@ impl Recorder {
     pub fn run(&mut self, run: Run) -> Result<()> {
         self.write(&Line::Run(Box::new(run.clone())))?;
         self.records.runs.push(run);
+        Ok(())
+    }
+
+    pub fn produced(&mut self, produced: Produced) -> Result<()> {
+        self.write(&Line::Produced(produced.clone()))?;
+        self.records.produced.push(produced);
         Ok(())
     }
 

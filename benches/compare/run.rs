@@ -8,6 +8,7 @@ use chrono::Local;
 use clap::ValueEnum;
 
 use crate::analysis::{Results, OURS};
+use crate::audit::{self, Finding};
 use crate::certs::Certs;
 use crate::cli::Measure;
 use crate::common::machine::Machine;
@@ -16,18 +17,21 @@ use crate::extra;
 use crate::implementations::Implementations;
 use crate::interrupt::Interrupt;
 use crate::parallel;
+use crate::produce;
 use crate::progress::Progress;
 use crate::record::{Header, Recorder, Run};
 use crate::report;
-use crate::schedule::{checks, left, plan, Turn};
+use crate::schedule::{checks, left, made, plan, Turn};
 use crate::settings::{Effort, Settings};
 use crate::turn::Bench;
+use crate::units;
 use crate::workload::Workload;
 
 /// The preferred server for all clients, fastest first: no client should wait for it.
 const FASTEST_SERVERS: [&str; 3] = ["tonic", "go", OURS];
 
-/// Runs the comparison that `args` describe. Returns false if a smoke run failed.
+/// Runs the comparison that `args` describe. Returns false if a smoke run failed, or if a figure
+/// measures too much of a program's own code.
 pub fn measure(args: &Measure) -> Result<bool> {
     let interrupt = Interrupt::on_signals()?;
     let implementations =
@@ -128,7 +132,8 @@ fn execute(
     // A missing toolchain is a failure only in CI, which is meant to have them all.
     let incomplete =
         std::env::var_os("CI").is_some_and(|ci| ci == "true") && !header.missing.is_empty();
-    Ok(!smoke || (results.failures().is_empty() && !incomplete))
+    let complete = !smoke || (results.failures().is_empty() && !incomplete);
+    Ok(complete && !audit::findings(&results).iter().any(Finding::fails))
 }
 
 fn check_and_measure(
@@ -138,6 +143,7 @@ fn check_and_measure(
 ) -> Result<()> {
     let certs = Certs::generate()?;
     check_all(recorder, implementations, &certs, interrupt)?;
+    audit_all(recorder, implementations, interrupt)?;
 
     let settings = recorder.records.header.settings.clone();
     let turns = left(plan(&settings, implementations), &recorder.records);
@@ -171,6 +177,29 @@ fn check_and_measure(
             return Ok(());
         }
     }
+}
+
+/// Measures what the servers' programs spend on making responses.
+fn audit_all(
+    recorder: &mut Recorder,
+    implementations: &Implementations,
+    interrupt: &Interrupt,
+) -> Result<()> {
+    let settings = recorder.records.header.settings.clone();
+    let made = made(&settings, implementations, &recorder.records.produced);
+    let mut progress = Progress::new(made.len());
+    for (name, size) in made {
+        interrupt.check()?;
+        progress.step(
+            "making responses",
+            &format!("{name}, {}", units::size(size)),
+        );
+        let program = implementations.produce(&name).unwrap_or_default();
+        let produced = produce::measure((&name, program), size, interrupt);
+        recorder.produced(produced?)?;
+        progress.done();
+    }
+    Ok(())
 }
 
 fn measure_in_turn(

@@ -2,6 +2,7 @@
 //! one, so that slow changes of the machine affect all alike. It runs nothing.
 
 use crate::implementations::Implementations;
+use crate::produce::Produced;
 use crate::record::Records;
 use crate::settings::{Effort, Settings};
 use crate::workload::{Case, Role, Workload};
@@ -102,6 +103,30 @@ fn pairs(
     }
 }
 
+/// The sizes of responses that each implementation must make without sending them: those of its
+/// cases, without what `produced` has already.
+pub fn made(
+    settings: &Settings,
+    implementations: &Implementations,
+    produced: &[Produced],
+) -> Vec<(String, u64)> {
+    let turns = plan(settings, implementations).into_iter();
+    let audited = turns.filter(|turn| {
+        turn.role == Role::Server && implementations.produce(&turn.implementation).is_some()
+    });
+    let mut made: Vec<(String, u64)> = audited
+        .map(|turn| (turn.implementation, turn.case.shape(settings.effort).size))
+        .collect();
+    made.sort();
+    made.dedup();
+    let is_left = |(name, size): &(String, u64)| {
+        let mut produced = produced.iter();
+        !produced.any(|one| one.implementation == *name && one.size == *size)
+    };
+    made.retain(is_left);
+    made
+}
+
 /// The client for all servers of a workload.
 pub fn reference_client(
     settings: &Settings,
@@ -184,6 +209,7 @@ mod tests {
                 Implementation {
                     server,
                     load,
+                    produce: None,
                     version,
                     warm_up_seconds: 0.0,
                 },
@@ -200,6 +226,7 @@ mod tests {
             header: header(),
             checks: Vec::new(),
             runs,
+            produced: Vec::new(),
         }
     }
 

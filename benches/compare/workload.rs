@@ -59,7 +59,8 @@ impl fmt::Display for Role {
 pub struct Case {
     pub workload: Workload,
     pub tls: bool,
-    /// The varied parameter: open streams, bytes of a message, or stalled readers.
+    /// The varied parameter: open streams, bytes of a message, stalled readers, or calls of one
+    /// response.
     pub point: Option<u64>,
 }
 
@@ -75,6 +76,9 @@ impl fmt::Display for Case {
         Ok(())
     }
 }
+
+/// The step of `first`.
+const FIRST_STEP: Duration = Duration::from_millis(2);
 
 const KIB: u64 = 1024;
 
@@ -117,7 +121,8 @@ impl Workload {
             }
             Workload::First => {
                 "One call at a time, three responses 2 ms apart: the time to the first response, and the gap \
-                 between responses."
+                 between responses. The first is due at once, so it must come as early as the only response of a server \
+                 without steps: the table has that ratio."
             }
             Workload::Slow => {
                 "Four streams of 64 KiB messages beside one whose reader stalls after its first response: the \
@@ -198,6 +203,11 @@ impl Workload {
                 &[100],
             )),
             Workload::Slow => vec![points(&[0, 1])],
+            // A response that is due at once must not wait for a timer.
+            Workload::First if effort != Effort::Smoke => {
+                let calls = if effort == Effort::Full { 250 } else { 60 };
+                vec![vec![case(false, None), case(false, Some(calls))]]
+            }
             Workload::Sizes => vec![of_effort(
                 &[8, 128, 2 * KIB, 32 * KIB, 256 * KIB, KIB * KIB],
                 &[8, 4 * KIB, KIB * KIB],
@@ -217,6 +227,7 @@ impl Case {
             Workload::Sizes => units::size(point),
             Workload::Slow if point == 0 => "alone".into(),
             Workload::Slow => "beside".into(),
+            Workload::First => "at once".into(),
             _ => units::grouped(point as f64),
         })
     }
@@ -225,6 +236,7 @@ impl Case {
     pub fn is_only_a_point(&self) -> bool {
         match self.workload {
             Workload::Sizes | Workload::Streams | Workload::Slow => true,
+            Workload::First => self.point.is_some(),
             Workload::Timed => matches!(self.point, Some(1_000 | 3_000 | 30_000)),
             _ => false,
         }
@@ -328,9 +340,15 @@ impl Case {
                     .every(timed_step(point))
                     .over(10, point as u32)
             },
+            // As far apart as those of the other case: a server that has slept answers later.
+            Workload::First if self.point.is_some() => Shape {
+                samples: true,
+                ramp: FIRST_STEP * 2 * self.calls().unwrap_or(0),
+                ..Shape::stream(1)
+            },
             Workload::First => Shape {
                 samples: true,
-                ..Shape::stream(3).every(Duration::from_millis(2))
+                ..Shape::stream(3).every(FIRST_STEP)
             },
             Workload::Slow => Shape::stream(by(1_000, 250, 50))
                 .of_size(64 * KIB)
@@ -355,7 +373,7 @@ impl Case {
     /// The number of calls, if the case fixes it.
     pub fn calls(&self) -> Option<u32> {
         match self.workload {
-            Workload::Timed => self.point.map(|point| point as u32),
+            Workload::Timed | Workload::First => self.point.map(|point| point as u32),
             _ => None,
         }
     }

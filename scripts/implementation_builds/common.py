@@ -39,6 +39,7 @@ class Participant:
     version: str = ""
     warm_up: float = 0.0  # seconds under load until a JIT compiler has optimised the hot code
     takes_flags: bool = True
+    produce: list[str] = field(default_factory=list)  # makes responses without sending them; by default the server
 
 
 def run(command: list[str], cwd: Path | None = None, limit: float = BUILD_TIMEOUT) -> str:

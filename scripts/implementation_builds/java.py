@@ -16,7 +16,6 @@ SOURCE = IMPLEMENTATIONS / "java"
 PARTS = ["proto", str(SOURCE.relative_to(ROOT))]
 
 OLDEST = 17
-VIRTUAL_THREADS = 21
 
 # Until the compiler has optimised the hot code: a tiny message costs the server 7 times as much in the first second.
 WARM_UP = 8.0  # seconds
@@ -30,12 +29,11 @@ def java() -> Participant:
     target = _build(home)
     start = [str(home / "bin" / "java"), *_flags(major), "-cp", f"{target / 'classes'}:{target / 'dependency'}/*"]
     grpc = version_in(SOURCE / "pom.xml", r"<grpc\.version>(.+)</grpc\.version>")
-    threads = "virtual" if major >= VIRTUAL_THREADS else "platform"
     return Participant(
         "java",
         [*start, "fanstream.Server"],
         load=[*start, "fanstream.Load"],
-        version=f"grpc-java {grpc}, JDK {version}, {threads} threads",
+        version=f"grpc-java {grpc}, JDK {version}",
         warm_up=WARM_UP,
     )
 

@@ -51,6 +51,7 @@ def fanstream() -> Participant:
         [_program("server"), "--max-streams-per-connection", "100000"],
         [_program("client")],
         load=[_program("fanstream-load")],
+        produce=[_program("fanstream-produce")],
         version=_grpcio_version(),
     )
 
@@ -58,7 +59,9 @@ def fanstream() -> Participant:
 def fanstream_direct() -> Participant:
     """The server that begins calls on poll threads."""
     ours = fanstream()
-    return Participant("fanstream-direct", [*ours.server, "--direct"], version=ours.version + ", --direct")
+    return Participant(
+        "fanstream-direct", [*ours.server, "--direct"], produce=ours.produce, version=ours.version + ", --direct"
+    )
 
 
 def fanstream_release() -> Participant:
@@ -67,6 +70,8 @@ def fanstream_release() -> Participant:
         "fanstream-release",
         [str(RELEASE / "bin" / "server"), "--max-streams-per-connection", "100000"],
         load=[str(RELEASE / "bin" / "fanstream-load")],
+        # Its texts are made by the same code.
+        produce=[_program("fanstream-produce")],
         version=_grpcio_version() + ", scripts/release",
     )
 

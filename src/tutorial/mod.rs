@@ -37,16 +37,14 @@ impl Tutorial {
     /// Returns the jobs of one request. Each job is made when it is due, so a waiting stream
     /// occupies little memory.
     pub fn jobs(&self, id: i32) -> Jobs<Encoded<Response>> {
+        let tutorial = self.clone();
         let Tutorial {
-            responses,
-            step,
-            size,
-        } = *self;
+            responses, step, ..
+        } = tutorial;
         // Reused for all responses, which saves an allocation for each text.
         let mut response = Response::default();
         let respond = move |k| {
-            tracing::info!(target: TUTORIAL, id, sequence = k, "finishing request number : {k}");
-            write_result(&mut response.result, k, id, size);
+            tutorial.respond(&mut response, k, id);
             Encoded::new(&response)
         };
         if step.is_zero() {
@@ -56,6 +54,12 @@ impl Tutorial {
         Jobs::at((0..responses).map(due), move |k| {
             std::iter::once(k as u32).map(respond.clone())
         })
+    }
+
+    /// Turns `response` into response `k` to the request for `id`, and logs its line.
+    pub fn respond(&self, response: &mut Response, k: u32, id: i32) {
+        tracing::info!(target: TUTORIAL, id, sequence = k, "finishing request number : {k}");
+        write_result(&mut response.result, k, id, self.size);
     }
 }
 

@@ -30,6 +30,10 @@ pub fn write(report: &Report) -> String {
                 @for sentence in &report.verdict { p { (sentence) } }
                 @for each in &report.maps { (map(each)) }
                 @if !report.maps.is_empty() { (map_note()) }
+                @if !report.doubts.is_empty() {
+                    h2 { "Doubtful" }
+                    (list(&report.doubts, ""))
+                }
                 @if let Some(losses) = &report.losses {
                     h2 { "Where we lose" }
                     (list(losses, "Nowhere in this run."))

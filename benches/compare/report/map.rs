@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 
 use crate::analysis::{Contest, Results, OURS, OURS_RELEASE};
 use crate::claims::contests;
+use crate::doubts::{self, Doubt};
 use crate::goals::best_on_ccore;
 use crate::metric::Metric;
 use crate::stats::Estimate;
@@ -16,7 +17,8 @@ use super::model::Table;
 const EQUAL: f64 = 0.02;
 
 /// The meaning of the mark in [`Field::text`].
-pub const NOT_EXACT: &str = "~: the interval is wider than ±5 %, or there was one round.";
+pub const NOT_EXACT: &str =
+    "~: the interval is wider than ±5 %, or there was one round. ?: one of the two figures is doubtful.";
 
 /// Rows of workloads, columns of implementations.
 pub struct Map {
@@ -30,6 +32,8 @@ pub struct Map {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Field {
     pub ratio: Estimate,
+    /// Whether one of the two figures is doubtful.
+    pub is_doubtful: bool,
 }
 
 /// A ratio in words. Alike: the interval contains 1, or the ratio is within [`EQUAL`] of it.
@@ -56,10 +60,11 @@ impl Field {
         }
     }
 
-    /// The ratio, marked if it is not known to ±5 %.
+    /// The ratio, marked if it is not known to ±5 %, or doubtful.
     pub fn text(&self) -> String {
         let mark = units::mark(&self.ratio);
-        format!("{mark}{}", units::number(self.ratio.median))
+        let doubt = if self.is_doubtful { "?" } else { "" };
+        format!("{mark}{}{doubt}", units::number(self.ratio.median))
     }
 
     /// The ratio with its interval, and how exactly it is known.
@@ -95,7 +100,10 @@ impl Map {
             None => ours == OURS || !all.contains(&&*format!("{name}-release")),
         });
         let row = |&contest: &Contest| {
-            let fields = names.iter().map(|name| field(results, contest, ours, name));
+            let doubts = doubts::of(results, contest);
+            let fields = names
+                .iter()
+                .map(|name| field(results, contest, ours, name, &doubts));
             (heading(&contest), fields.collect())
         };
         Map {
@@ -128,30 +136,32 @@ fn heading(&contest: &Contest) -> String {
     format!("{}: {}", name(contest), metric.name())
 }
 
-fn field(results: &Results, contest: Contest, ours: &str, other: &str) -> Option<Field> {
+fn field(
+    results: &Results,
+    contest: Contest,
+    ours: &str,
+    other: &str,
+    doubts: &[Doubt],
+) -> Option<Field> {
     let metric = Metric::pictured(contest.1.workload, contest.0);
     let (a, b) = match metric.higher_is_better() {
         true => (other, ours),
         false => (ours, other),
     };
     let ratio = results.ratio(contest, a, b, metric)?;
-    Some(Field { ratio })
+    let is_doubtful = doubts
+        .iter()
+        .any(|doubt| doubt.metric == metric && [ours, other].contains(&&*doubt.implementation));
+    Some(Field { ratio, is_doubtful })
 }
 
 /// A sentence on each group of rivals.
 pub fn verdict(results: &Results) -> Vec<String> {
-    let best = |results: &Results, contest: Contest| {
+    let best = |contest: Contest| {
         let metric = Metric::pictured(contest.1.workload, contest.0);
-        field(
-            results,
-            contest,
-            OURS,
-            best_on_ccore(results, contest, metric)?,
-        )
+        best_on_ccore(results, contest, metric).map(String::from)
     };
-    let named = |name: &'static str| {
-        move |results: &Results, contest: Contest| field(results, contest, OURS, name)
-    };
+    let named = |name: &'static str| move |_: Contest| Some(name.to_string());
     [
         sentence(
             results,
@@ -170,11 +180,17 @@ pub fn verdict(results: &Results) -> Vec<String> {
 fn sentence(
     results: &Results,
     rival: &str,
-    field: impl Fn(&Results, Contest) -> Option<Field>,
+    other: impl Fn(Contest) -> Option<String>,
 ) -> Option<String> {
     let fields: Vec<(String, Field)> = contests(results)
         .into_iter()
-        .filter_map(|contest| Some((name(contest), field(results, contest)?)))
+        .filter_map(|contest| {
+            let doubts = doubts::of(results, contest);
+            let field = field(results, contest, OURS, &other(contest)?, &doubts)?;
+            Some((name(contest), field))
+        })
+        // Nobody should quote them.
+        .filter(|(_, field)| !field.is_doubtful)
         .collect();
     let count = |wanted: &[Standing]| {
         let matching = fields

@@ -17,6 +17,10 @@ pub fn write(report: &Report) -> String {
     if !report.maps.is_empty() {
         text += &format!("\n{NOT_EXACT}\n");
     }
+    if !report.doubts.is_empty() {
+        text += "\n## Doubtful\n\n";
+        text += &list(&report.doubts, "");
+    }
     if let Some(losses) = &report.losses {
         text += "\n## Where we lose\n\n";
         text += &list(losses, "Nowhere in this run.");

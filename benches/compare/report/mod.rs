@@ -1,6 +1,7 @@
 //! The report of a run: built once from its results, then written as Markdown, as one HTML page and
 //! as pictures. It measures nothing.
 
+mod beside;
 mod choice;
 mod html;
 mod map;
@@ -18,6 +19,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::analysis::Results;
+use crate::audit;
+use crate::doubts;
 use crate::goals;
 use crate::record::Records;
 use crate::settings::Effort;
@@ -53,6 +56,15 @@ pub fn print_summary(results: &Results, directory: &Path) -> Result<()> {
         if !outcomes.is_empty() {
             println!("{}", sections::goals(&outcomes).to_text());
         }
+    }
+    for finding in audit::findings(results)
+        .iter()
+        .filter(|finding| finding.fails())
+    {
+        println!("beside gRPC: {}: {}", finding.contest.1, finding.text());
+    }
+    for doubt in doubts::all(results) {
+        println!("doubtful: {}", doubt.text());
     }
     for failure in results.failures() {
         println!("failed: {}: {}", failure.what, failure.why);

@@ -14,6 +14,8 @@ pub struct Report {
     pub maps: Vec<Map>,
     /// Empty after a smoke.
     pub goals: Table,
+    /// Results that nobody should quote; empty after a smoke.
+    pub doubts: Vec<String>,
     /// `None` after a smoke.
     pub losses: Option<Vec<String>>,
     pub sections: Vec<Section>,

@@ -3,6 +3,8 @@
 use anyhow::Result;
 
 use crate::analysis::{Contest, Results, OURS};
+use crate::audit;
+use crate::doubts::{self, Doubt};
 use crate::goals::{outcomes, Outcome};
 use crate::metric::Metric;
 use crate::settings::Effort;
@@ -11,7 +13,7 @@ use crate::workload::{Role, Workload};
 
 use super::map::{self, Map};
 use super::model::{Part, Report, Section, Table};
-use super::{choice, pictures, scale, words};
+use super::{beside, choice, pictures, scale, words};
 
 pub fn report(results: &Results) -> Result<Report> {
     let contests = results.contests();
@@ -33,14 +35,17 @@ pub fn report(results: &Results) -> Result<Report> {
     let (checks, fine) = results.checks();
     let is_smoke = results.header().settings.effort == Effort::Smoke;
     let (before, after) = match is_smoke {
-        true => (None, None),
-        false => (choice::section(results), scale::section(results)),
+        true => (None, [None, None]),
+        false => (
+            choice::section(results),
+            [beside::section(results), scale::section(results)],
+        ),
     };
     let sections = before
         .map(Ok)
         .into_iter()
         .chain(sections)
-        .chain(after.map(Ok));
+        .chain(after.into_iter().flatten().map(Ok));
     Ok(Report {
         facts: words::facts(results),
         verdict: if is_smoke {
@@ -57,6 +62,10 @@ pub fn report(results: &Results) -> Result<Report> {
             Table::default()
         } else {
             goals(&outcomes(results))
+        },
+        doubts: match is_smoke {
+            true => Vec::new(),
+            false => doubts::all(results).iter().map(Doubt::text).collect(),
         },
         losses: (!is_smoke).then(|| words::losses(results)),
         sections: sections.collect::<Result<_>>()?,
@@ -113,7 +122,8 @@ fn versions(results: &Results) -> Table {
 
 fn section(results: &Results, workload: Workload, contests: Vec<Contest>) -> Result<Section> {
     let is_curve = !Metric::of_curve(workload).is_empty() && contests.len() > 1;
-    let is_alone = |(_, case): &&Contest| !is_curve || !case.is_only_a_point();
+    let shows_points = !is_curve && workload != Workload::First;
+    let is_alone = |(_, case): &&Contest| shows_points || !case.is_only_a_point();
     let mut parts = Vec::new();
     if is_curve {
         parts.extend(curve_parts(results, workload, &contests)?);
@@ -149,22 +159,35 @@ fn ranking_part(results: &Results, contest: Contest) -> Result<Part> {
             table.columns.push(format!("× {OURS}"));
         }
     }
+    let has_start = case.workload == Workload::First;
+    if has_start {
+        table.columns.push("first p50, × at once".into());
+    }
     table.columns.push("rounds".into());
     table.columns.push("busy server / client".into());
+    let doubts = doubts::of(results, contest);
     let mut held_back = false;
     for (implementation, estimate) in results.ranking(contest, pictured) {
-        let mark = if results.held_back(contest, implementation) {
-            " †"
-        } else {
-            ""
-        };
-        held_back |= !mark.is_empty();
-        let mut cells = vec![format!("{implementation}{mark}")];
+        let mut name = implementation.to_string();
+        if results.held_back(contest, implementation) {
+            held_back = true;
+            name += " †";
+        }
+        if doubts
+            .iter()
+            .any(|doubt| doubt.implementation == implementation)
+        {
+            name += " ?";
+        }
+        let mut cells = vec![name];
         for &metric in &metrics {
             cells.push(cell(results.estimate(contest, implementation, metric)));
             if metric == pictured {
                 cells.push(cell(results.ratio(contest, implementation, OURS, metric)));
             }
+        }
+        if has_start {
+            cells.push(cell(audit::start(results, implementation)));
         }
         cells.push(estimate.rounds.to_string());
         let busy = results.busy(contest, implementation);
@@ -180,11 +203,15 @@ fn ranking_part(results: &Results, contest: Contest) -> Result<Part> {
     let note = format!(
         "† held back by the {other}, whose core was always busy: the rate is not the {role}'s own."
     );
+    let mut notes: Vec<String> = held_back.then_some(note).into_iter().collect();
+    notes.extend(doubts.iter().map(|doubt| format!("? {}", doubt.text())));
+    let findings = audit::of(results, contest);
+    notes.extend(findings.iter().map(audit::Finding::text));
     Ok(Part {
         title: format!("{case}: {role}s"),
         shape: shape(results, contest),
         table: table.without_empty_columns(),
-        notes: held_back.then_some(note).into_iter().collect(),
+        notes,
         pictures: pictures::of(results, contest)?,
     })
 }

@@ -96,7 +96,8 @@ pub fn losses(results: &Results) -> Vec<String> {
     let mut losses: Vec<(f64, String)> = Vec::new();
     for contest in results.contests() {
         let (role, case) = contest;
-        if case.workload == Workload::Timed && case.is_only_a_point() {
+        let has_points = !matches!(case.workload, Workload::Timed | Workload::First);
+        if !has_points && case.is_only_a_point() {
             continue;
         }
         let mut metrics = vec![Metric::pictured(case.workload, role)];

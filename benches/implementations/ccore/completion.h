@@ -3,11 +3,6 @@
 
 #pragma once
 
-#include <grpc/grpc.h>
-#include <grpc/support/time.h>
-
-#include <chrono>
-
 namespace bench {
 
 class Completion {
@@ -30,14 +25,6 @@ class Completion {
 template <auto Method, typename Owner>
 Completion completion_of(Owner* owner) {
   return Completion([](void* self, bool ok) { (static_cast<Owner*>(self)->*Method)(ok); }, owner);
-}
-
-// The C-core's monotonic clock.
-inline gpr_timespec deadline_of(std::chrono::steady_clock::time_point time) {
-  const auto since = time.time_since_epoch();
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(since);
-  const auto rest = std::chrono::duration_cast<std::chrono::nanoseconds>(since - seconds);
-  return {seconds.count(), static_cast<std::int32_t>(rest.count()), GPR_CLOCK_MONOTONIC};
 }
 
 }  // namespace bench

@@ -6,6 +6,7 @@
 mod common;
 
 use std::error::Error;
+use std::hint::black_box;
 use std::process::ExitCode;
 use std::sync::mpsc::{self, SyncSender};
 use std::sync::Arc;
@@ -21,18 +22,28 @@ use grpcio::{
     ServerCredentials, ServerCredentialsBuilder, ServerStreamingSink, WriteFlags,
 };
 
-use common::{ServerArgs, Tutorial};
+use common::{produce, ServerArgs, Tutorial};
 
 /// The capacity of the channel between the workers and the call's thread.
 const CAPACITY: usize = 64;
 
 fn main() -> ExitCode {
-    match serve(&ServerArgs::parse()) {
+    match run(&ServerArgs::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("naive-server: {error}");
             ExitCode::from(2)
         }
+    }
+}
+
+fn run(args: &ServerArgs) -> Result<(), Box<dyn Error>> {
+    let tutorial = args.tutorial;
+    match args.produce {
+        Some(count) => Ok(produce(count, |k| {
+            black_box(response(tutorial, k, 1)).result.len()
+        })?),
+        None => serve(args),
     }
 }
 
@@ -101,14 +112,19 @@ fn respond(tutorial: Tutorial, id: i32, mut sink: ServerStreamingSink<Response>)
     let _ = block_on(sink.close());
 }
 
+fn response(tutorial: Tutorial, k: u32, id: i32) -> Response {
+    let mut result = String::new();
+    tutorial.write_text(&mut result, k, id);
+    Response {
+        result,
+        ..Response::default()
+    }
+}
+
 /// Starts a thread for each response; without steps, one thread for all of them.
 fn start_workers(tutorial: Tutorial, id: i32, sender: SyncSender<Response>) -> io::Result<()> {
-    let response = move |k| Response {
-        result: tutorial.text(k, id),
-        ..Response::default()
-    };
     if tutorial.step.is_zero() {
-        let mut responses = (0..tutorial.responses).map(response);
+        let mut responses = (0..tutorial.responses).map(move |k| response(tutorial, k, id));
         thread::Builder::new().spawn(move || {
             // An error means that the call has ended.
             responses.try_for_each(|response| sender.send(response))
@@ -119,7 +135,7 @@ fn start_workers(tutorial: Tutorial, id: i32, sender: SyncSender<Response>) -> i
         let sender = sender.clone();
         thread::Builder::new().spawn(move || {
             thread::sleep(tutorial.due(k));
-            sender.send(response(k))
+            sender.send(response(tutorial, k, id))
         })?;
     }
     Ok(())

@@ -6,8 +6,9 @@ import { createSecureContext } from "node:tls";
 import grpc from "@grpc/grpc-js";
 import { Option } from "commander";
 
-import { duration, natural, program, readableFile } from "./lib/flags.js";
+import { duration, natural, positive, program, readableFile } from "./lib/flags.js";
 import { stamped } from "./lib/log.js";
+import { produce } from "./lib/produce.js";
 import { StreamService } from "./lib/service.js";
 
 const flags = parseFlags();
@@ -34,7 +35,7 @@ function fetchResponse(call) {
         timer = setTimeout(proceed, wait);
         return;
       }
-      const roomForMore = call.write({ result: result(id, k) });
+      const roomForMore = call.write(response(id, k));
       if (verbose) {
         info(`finishing request number : ${k}`);
       }
@@ -49,9 +50,9 @@ function fetchResponse(call) {
   proceed();
 }
 
-function result(id, k) {
+function response(id, k) {
   const text = `Request #${k} For Id:${id}`;
-  return flags.size === 0 ? text : text.slice(0, flags.size).padEnd(flags.size, ".");
+  return { result: flags.size === 0 ? text : text.slice(0, flags.size).padEnd(flags.size, ".") };
 }
 
 function parseFlags() {
@@ -64,6 +65,11 @@ function parseFlags() {
     .addOption(new Option("--log-level <level>").choices(["error", "warn", "info", "debug"]).default("info"))
     .option("--tls-cert <file>", "PEM of the certificate, and its chain, to serve TLS with", readableFile)
     .option("--tls-key <file>", "PEM of that certificate's key", readableFile)
+    .option(
+      "--produce <n>",
+      "make N responses without sending them, and exit; for the audit of scripts/compare",
+      positive,
+    )
     .parse();
   const options = command.opts();
   if (!options.tlsCert !== !options.tlsKey) {
@@ -96,21 +102,29 @@ function drain(server) {
   server.tryShutdown(() => {});
 }
 
-const server = new grpc.Server();
-server.addService(StreamService.service, { fetchResponse });
-// Installed before the address is announced: the reader may send SIGTERM at once.
-for (const signal of ["SIGTERM", "SIGINT"]) {
-  process.once(signal, () => drain(server));
+function serve() {
+  const server = new grpc.Server();
+  server.addService(StreamService.service, { fetchResponse });
+  // Installed before the address is announced: the reader may send SIGTERM at once.
+  for (const signal of ["SIGTERM", "SIGINT"]) {
+    process.once(signal, () => drain(server));
+  }
+  server.bindAsync(flags.listen, flags.credentials, (error, port) => {
+    if (error) {
+      console.error(stamped(`failed to listen: ${error.message}`));
+      process.exit(1);
+    }
+    if (verbose) {
+      info("start server");
+    }
+    if (flags.listen.endsWith(":0")) {
+      console.log(`listening on ${flags.listen.slice(0, -1)}${port}`);
+    }
+  });
 }
-server.bindAsync(flags.listen, flags.credentials, (error, port) => {
-  if (error) {
-    console.error(stamped(`failed to listen: ${error.message}`));
-    process.exit(1);
-  }
-  if (verbose) {
-    info("start server");
-  }
-  if (flags.listen.endsWith(":0")) {
-    console.log(`listening on ${flags.listen.slice(0, -1)}${port}`);
-  }
-});
+
+if (flags.produce) {
+  await produce(flags.produce, (k) => response(1, k));
+} else {
+  serve();
+}

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 
-@dataclass
+@dataclass(slots=True)
 class Record:
     """What one call saw; times are nanoseconds of one clock."""
 

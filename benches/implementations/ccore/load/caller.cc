@@ -6,6 +6,7 @@
 #include <string>
 #include <thread>
 
+#include "common/deadline.h"
 #include "frames.h"
 
 namespace bench {

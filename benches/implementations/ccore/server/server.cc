@@ -4,6 +4,7 @@
 
 #include <iterator>
 
+#include "common/deadline.h"
 #include "frames.h"
 #include "server/refusal.h"
 

@@ -11,23 +11,13 @@
 #include "common/text.h"
 #include "frames.h"
 #include "message.h"
+#include "server/response.h"
 #include "server/server.h"
 #include "wire.h"
 
 namespace bench {
 
 using Clock = std::chrono::steady_clock;
-
-namespace {
-
-// Returns the end of the message.
-std::uint8_t* write_response(std::uint8_t* to, const ResponseText& text, std::size_t size) {
-  std::uint8_t* const result = wire::write_response_head(to, size);
-  text.write(reinterpret_cast<char*>(result), size);
-  return result + size;
-}
-
-}  // namespace
 
 Stream::Stream(Server& server)
     : server_(server),
@@ -190,11 +180,8 @@ grpc_slice Stream::join_responses(std::size_t largest_frame) {
 
 grpc_slice Stream::next_response() {
   const ResponseText text(id_, sent_);
-  const std::size_t size = text.size(server_.flags().size);
   response_is_added();
-  return server_.slab().take(wire::response_size(size), [&](std::uint8_t* begin) {
-    return static_cast<std::size_t>(write_response(begin, text, size) - begin);
-  });
+  return new_response(server_.slab(), text, text.size(server_.flags().size));
 }
 
 void Stream::response_is_added() {

@@ -57,6 +57,11 @@ void ServerFlags::declare(CLI::App& app) {
       ->check(CLI::IsMember(std::vector<std::string>{"error", "warn", "info", "debug"}))
       ->type_name("LEVEL");
   app.add_flag("--lean", lean, "without channelz and the message-size filter; the service checks the request");
+  app.add_option("--produce", produce,
+                 "make N responses without sending them, and exit; for the audit of scripts/compare")
+      ->check(CLI::PositiveNumber)
+      ->default_str("")
+      ->type_name("N");
   add_file(app, "--tls-cert", tls_certificate, "PEM; serves TLS");
   add_file(app, "--tls-key", tls_key, "PEM, the certificate's");
   app.get_option("--tls-cert")->needs("--tls-key");

@@ -25,6 +25,8 @@ struct ServerFlags {
   bool log_calls = true;
   // Without the C-core's message-size filter, like the fanstream server: the service checks the request itself.
   bool lean = false;
+  // Responses to make without sending them (produce.h); 0 serves.
+  int produce = 0;
   // PEM, both or neither.
   std::string tls_certificate;
   std::string tls_key;

@@ -2,21 +2,10 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <iostream>
-#include <limits>
-#include <string>
+
+#include "common/standard_streams.h"
 
 namespace bench {
-namespace {
-
-void say(const std::string& line) {
-  std::fwrite((line + '\n').data(), 1, line.size() + 1, stdout);
-  std::fflush(stdout);
-}
-
-void await_end_of_input() { std::cin.ignore(std::numeric_limits<std::streamsize>::max()); }
-
-}  // namespace
 
 int run_load(const LoadFlags& flags, Caller& caller) {
   const auto hold = [] {
@@ -30,8 +19,7 @@ int run_load(const LoadFlags& flags, Caller& caller) {
     caller.make(warm_up, hold);
   }
   say("ready");
-  std::string line;
-  if (!std::getline(std::cin, line)) {
+  if (!await_line()) {
     std::fputs("standard input ended before the line that starts the calls\n", stderr);
     return EXIT_FAILURE;
   }

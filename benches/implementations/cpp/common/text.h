@@ -36,6 +36,14 @@ class ResponseText {
     std::memset(into + copied, '.', size - copied);
   }
 
+  // The same into a string, whose memory it reuses. Resized first, a new string would be filled twice.
+  void write(std::string& into, std::size_t size) const {
+    const std::size_t copied = std::min(size, length_);
+    if (into.capacity() < size) into.reserve(size);
+    into.assign(text_, copied);
+    if (copied < size) into.append(size - copied, '.');
+  }
+
  private:
   static char* append(char* to, std::string_view text) {
     std::memcpy(to, text.data(), text.size());
@@ -47,12 +55,5 @@ class ResponseText {
   char text_[kMost];
   std::size_t length_;
 };
-
-inline std::string result_of(std::int32_t id, int number, std::size_t wanted) {
-  const ResponseText text(id, number);
-  std::string result(text.size(wanted), '\0');
-  text.write(result.data(), result.size());
-  return result;
-}
 
 }  // namespace bench

@@ -9,13 +9,10 @@
 #include <mutex>
 #include <optional>
 
+#include "common/deadline.h"
+
 namespace bench {
 namespace {
-
-gpr_timespec deadline_of(Clock::time_point time) {
-  return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
-                      gpr_time_from_nanos(std::chrono::nanoseconds(time - Clock::now()).count(), GPR_TIMESPAN));
-}
 
 // The state that the reactors of one run share.
 class Turns {
@@ -68,11 +65,11 @@ class Responses final : public grpc::ClientReadReactor<protobuf::Response> {
 
   void OnReadDone(bool ok) override {
     if (ok) record_->response(response_.result());
-    if (!answered_) {
-      answered_ = true;
-      turns_.answered();
+    if (run_.stall()) {
+      turns_.answered();  // it reads only once
+    } else if (ok) {
+      StartRead(&response_);
     }
-    if (ok && !run_.stall()) StartRead(&response_);
   }
 
   void OnDone(const grpc::Status& status) override {
@@ -90,7 +87,6 @@ class Responses final : public grpc::ClientReadReactor<protobuf::Response> {
  private:
   void start(std::size_t index) {
     record_ = &run_.call(index);
-    answered_ = false;
     request_.set_id(record_->id());
     context_.emplace();
     record_->begin();
@@ -105,7 +101,6 @@ class Responses final : public grpc::ClientReadReactor<protobuf::Response> {
   Run& run_;
   Turns& turns_;
   CallRecord* record_ = nullptr;
-  bool answered_ = false;
   std::optional<grpc::ClientContext> context_;
   protobuf::Request request_;
   protobuf::Response response_;

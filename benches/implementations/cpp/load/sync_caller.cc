@@ -32,20 +32,20 @@ void SyncCaller::make(Run& run, const std::function<void()>& hold) {
   std::vector<std::thread> threads;
   for (std::size_t i = 0; i < run.in_flight(); ++i) {
     threads.emplace_back([&] {
+      protobuf::Response response;  // its memory is reused
       for (std::size_t index = next++; index < run.calls(); index = next++) {
         if (run.ramped()) std::this_thread::sleep_until(run.due(index));
-        call(run, index);
+        call(run, index, response);
       }
     });
   }
   for (std::thread& thread : threads) thread.join();
 }
 
-void SyncCaller::call(Run& run, std::size_t index) {
+void SyncCaller::call(Run& run, std::size_t index, protobuf::Response& response) {
   grpc::ClientContext context;
   const Reader reader = open(channels_, context, run, index);
   CallRecord& record = run.call(index);
-  protobuf::Response response;
   while (reader->Read(&response)) record.response(response.result());
   record.end(reader->Finish().error_code());
 }

@@ -16,7 +16,7 @@ class SyncCaller final : public Caller {
   void make(Run& run, const std::function<void()>& hold) override;
 
  private:
-  void call(Run& run, std::size_t index);
+  void call(Run& run, std::size_t index, protobuf::Response& response);
   void make_stalling(Run& run, const std::function<void()>& hold);
 
   Channels channels_;

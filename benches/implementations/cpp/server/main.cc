@@ -11,7 +11,9 @@
 #include <string>
 
 #include "common/flags.h"
+#include "common/produce.h"
 #include "common/server_process.h"
+#include "server/response.h"
 #include "server/callback_service.h"
 #include "server/sync_service.h"
 
@@ -29,6 +31,17 @@ std::unique_ptr<grpc::Service> service_of(const std::string& api, const bench::S
   return std::make_unique<bench::CallbackService>(flags, flush_every);
 }
 
+std::uint64_t make_responses(const bench::ServerFlags& flags, int responses) {
+  protobuf::Response response;
+  std::uint64_t bytes = 0;
+  for (int k = 0; k < responses; ++k) {
+    bench::make_response(response, 1, k, flags.size);
+    bench::keep(response);
+    bytes += response.result().size();
+  }
+  return bytes;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -37,12 +50,16 @@ int main(int argc, char** argv) {
   int flush_every = 1;
   CLI::App app("The streaming server in gRPC C++.");
   app.add_option("--api", api, "of gRPC C++")->check(CLI::IsMember({"sync", "callback"}))->type_name("API");
-  app.add_option("--flush-every", flush_every, "of N responses all but one carry the buffer hint; 1 is no hint at all")
+  app.add_option("--flush-every", flush_every,
+                 "of N responses all but one carry the buffer hint, and the last one carries the status; 1 is neither")
       ->check(CLI::Range(1, 1 << 30))
       ->type_name("N");
   flags.declare(app);
   bench::parse_or_exit(app, argc, argv);
 
+  if (flags.produce != 0) {
+    return bench::run_produce(flags.produce, [&](int responses) { return make_responses(flags, responses); });
+  }
   bench::hold_stop_signals();
   const std::unique_ptr<grpc::Service> service = service_of(api, flags, flush_every);
   int port = 0;

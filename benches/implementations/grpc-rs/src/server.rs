@@ -7,6 +7,7 @@
 #[path = "../../common_rust/server.rs"]
 mod common;
 
+use std::hint::black_box;
 use std::process::ExitCode;
 use std::thread;
 use std::time::Instant;
@@ -20,7 +21,7 @@ use grpc_core::transport::{SyncTransport, TcpTransport, TcpTransportListener};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use common::{Identity, ServerArgs, Tutorial};
+use common::{produce, Identity, ServerArgs, Tutorial};
 use proto::{Request, Response};
 
 /// The code that `build.rs` generates from `proto/stream.proto`.
@@ -29,12 +30,24 @@ mod proto {
 }
 
 fn main() -> ExitCode {
-    match serve(&ServerArgs::parse()) {
+    match run(&ServerArgs::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("server: {error:#}");
             ExitCode::from(2)
         }
+    }
+}
+
+fn run(args: &ServerArgs) -> Result<()> {
+    let tutorial = args.tutorial;
+    let mut response = Response::default();
+    match args.produce {
+        Some(count) => Ok(produce(count, |k| {
+            tutorial.write_text(&mut response.result, k, 1);
+            black_box(&response).result.len()
+        })?),
+        None => serve(args),
     }
 }
 
@@ -79,10 +92,15 @@ fn serve_connection(connection: impl SyncTransport + 'static, tutorial: Tutorial
         move |request, sink| {
             let id = request.get_ref().id;
             let began = Instant::now();
+            // Reused for all responses, since the library only borrows it.
+            let mut response = Response::default();
             for k in 0..tutorial.responses {
-                thread::sleep((began + tutorial.due(k)).saturating_duration_since(Instant::now()));
-                let result = tutorial.text(k, id);
-                sink.send(&Response { result }).map_err(status)?;
+                let due = tutorial.due(k);
+                if !due.is_zero() {
+                    thread::sleep(due.saturating_sub(began.elapsed()));
+                }
+                tutorial.write_text(&mut response.result, k, id);
+                sink.send(&response).map_err(status)?;
             }
             Ok(())
         },

@@ -12,13 +12,14 @@ use anyhow::{Context, Error, Result};
 use connectrpc::client::{
     ClientConfig, ClientTransport, Http2Connection, ServerStream, SharedHttp2Connection,
 };
-use connectrpc::rustls::pki_types::pem::PemObject;
-use connectrpc::rustls::pki_types::{CertificateDer, ServerName};
-use connectrpc::rustls::{self, RootCertStore};
 use connectrpc::Protocol;
 use futures_util::future::join_all;
 use http::Uri;
 use hyper_util::rt::TokioIo;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::RootCertStore;
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use tokio_rustls::client::TlsStream;
@@ -115,7 +116,9 @@ impl Tls {
         for certificate in CertificateDer::pem_slice_iter(authority.as_bytes()) {
             trusted.add(certificate?)?;
         }
-        let mut config = rustls::ClientConfig::builder()
+        let provider = Arc::new(ring::default_provider());
+        let mut config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
             .with_root_certificates(trusted)
             .with_no_client_auth();
         config.alpn_protocols = vec![b"h2".to_vec()];

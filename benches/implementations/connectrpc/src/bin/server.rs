@@ -4,27 +4,29 @@
 #[path = "../../../common_rust/server.rs"]
 mod common;
 
+use std::hint::black_box;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, Error, Result};
 use clap::Parser;
-use connectrpc::rustls::pki_types::pem::PemObject;
-use connectrpc::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use connectrpc::rustls::ServerConfig;
 use connectrpc::{
-    ConnectError, ConnectRpcService, RequestContext, Response, Server, ServiceRequest,
+    ConnectError, ConnectRpcService, PreEncoded, RequestContext, Response, Server, ServiceRequest,
     ServiceResult, ServiceStream,
 };
 use futures_util::{stream, Stream};
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::ServerConfig;
 use tokio::time::{sleep_until, Instant};
 
-use common::{Identity, ServerArgs, Tutorial};
+use common::{produce, Identity, ServerArgs, Tutorial};
+use connectrpc_implementation::proto::protobuf::__buffa::view::ResponseView;
 use connectrpc_implementation::proto::protobuf::{self, StreamService, StreamServiceServer};
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match serve(&ServerArgs::parse()).await {
+fn main() -> ExitCode {
+    match run(&ServerArgs::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("server: {error:#}");
@@ -33,7 +35,19 @@ async fn main() -> ExitCode {
     }
 }
 
+fn run(args: &ServerArgs) -> Result<()> {
+    let tutorial = args.tutorial;
+    let mut text = String::new();
+    match args.produce {
+        Some(count) => Ok(produce(count, |k| {
+            black_box(view(tutorial, &mut text, k, 1)).result.len()
+        })?),
+        None => serve(args),
+    }
+}
+
 /// Serves until the process is killed.
+#[tokio::main]
 async fn serve(args: &ServerArgs) -> Result<()> {
     let (host, port) = &args.listen;
     let mut server = Server::bind(format!("{host}:{port}"))
@@ -57,7 +71,8 @@ async fn serve(args: &ServerArgs) -> Result<()> {
 fn tls(identity: &Identity) -> Result<Arc<ServerConfig>> {
     let certificates = CertificateDer::pem_slice_iter(identity.certificate.as_bytes());
     let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes())?;
-    let mut config = ServerConfig::builder()
+    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(certificates.collect::<Result<_, _>>()?, key)?;
     config.alpn_protocols = vec![b"h2".to_vec()];
@@ -75,7 +90,7 @@ impl StreamService for Streamer {
         &self,
         _context: RequestContext,
         request: ServiceRequest<'_, protobuf::Request>,
-    ) -> ServiceResult<ServiceStream<protobuf::Response>> {
+    ) -> ServiceResult<ServiceStream<PreEncoded<protobuf::Response>>> {
         let (tutorial, id) = (self.tutorial, request.id);
         if tutorial.step.is_zero() {
             Response::stream_ok(at_once(tutorial, id))
@@ -85,18 +100,27 @@ impl StreamService for Streamer {
     }
 }
 
-type Responded = Result<protobuf::Response, ConnectError>;
+type Responded = Result<PreEncoded<protobuf::Response>, ConnectError>;
 
-fn respond(tutorial: Tutorial, k: u32, id: i32) -> Responded {
-    Ok(protobuf::Response {
-        result: tutorial.text(k, id),
+/// Response `k`, whose result it writes into `text`.
+fn view(tutorial: Tutorial, text: &mut String, k: u32, id: i32) -> ResponseView<'_> {
+    tutorial.write_text(text, k, id);
+    ResponseView {
+        result: text,
         ..Default::default()
-    })
+    }
+}
+
+/// A stream cannot yield a view of a text that it reuses, so this encodes the view. An owned message
+/// would need a text of its own.
+fn respond(tutorial: Tutorial, text: &mut String, k: u32, id: i32) -> Responded {
+    Ok(PreEncoded::from_view(&view(tutorial, text, k, id)))
 }
 
 /// Sends responses as fast as the client reads.
 fn at_once(tutorial: Tutorial, id: i32) -> impl Stream<Item = Responded> {
-    stream::iter((0..tutorial.responses).map(move |k| respond(tutorial, k, id)))
+    let mut text = String::new();
+    stream::iter((0..tutorial.responses).map(move |k| respond(tutorial, &mut text, k, id)))
 }
 
 /// Sends each response when it is due. Waiting needs only the stream's own timer, no task.
@@ -106,7 +130,11 @@ fn in_steps(tutorial: Tutorial, id: i32) -> impl Stream<Item = Responded> {
         if k == tutorial.responses {
             return None;
         }
-        sleep_until(began + tutorial.due(k)).await;
-        Some((respond(tutorial, k, id), k + 1))
+        let due = began + tutorial.due(k);
+        // The timer rounds up to milliseconds, also what is due already.
+        if due > Instant::now() {
+            sleep_until(due).await;
+        }
+        Some((respond(tutorial, &mut String::new(), k, id), k + 1))
     })
 }

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	_ "fanstream/implementations/buffers"
 )
 
 // Exit codes.

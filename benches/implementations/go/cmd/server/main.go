@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 
+	_ "fanstream/implementations/buffers"
 	"fanstream/implementations/pb"
 )
 
@@ -30,6 +31,7 @@ type config struct {
 	logLevel  slog.Level
 	tlsCert   string // empty: clear text
 	tlsKey    string
+	produce   int // 0: serve
 }
 
 // verbose reports whether to log the tutorial's lines for every call and response. Check it before calling log.Printf,
@@ -40,6 +42,14 @@ func (c config) verbose() bool {
 
 func main() {
 	c := parseFlags()
+	service := newStreamer(c)
+	if c.produce > 0 {
+		if err := produce(service, c.produce, os.Stdin, os.Stdout); err != nil {
+			log.Fatalf("failed to produce: %v", err)
+		}
+		return
+	}
+
 	// Installed before the address is announced: the reader may send SIGTERM at once.
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM, os.Interrupt)
@@ -58,7 +68,7 @@ func main() {
 	}
 
 	server := grpc.NewServer(options...)
-	pb.RegisterStreamServiceServer(server, &streamer{config: c, padding: strings.Repeat(".", c.size)})
+	pb.RegisterStreamServiceServer(server, service)
 	drained := make(chan struct{})
 	go func() {
 		defer close(drained)
@@ -106,13 +116,14 @@ func parseFlags() config {
 	flag.TextVar(&c.logLevel, "log-level", slog.LevelInfo, "least severe `level` to log: error, warn, info or debug")
 	flag.StringVar(&c.tlsCert, "tls-cert", "", "PEM `file` with the certificate chain; serves TLS")
 	flag.StringVar(&c.tlsKey, "tls-key", "", "PEM `file` of that certificate's key")
+	flag.IntVar(&c.produce, "produce", 0, "make `N` responses without sending them, and exit; for the audit of scripts/compare")
 	flag.Parse()
 	if (c.tlsCert == "") != (c.tlsKey == "") {
 		fmt.Fprintln(flag.CommandLine.Output(), "--tls-cert and --tls-key go together")
 		flag.Usage()
 		os.Exit(2)
 	}
-	if flag.NArg() > 0 || c.responses < 0 || c.step < 0 || c.size < 0 || c.grace < 0 {
+	if flag.NArg() > 0 || c.responses < 0 || c.step < 0 || c.size < 0 || c.grace < 0 || c.produce < 0 {
 		fmt.Fprintln(flag.CommandLine.Output(), "no arguments are taken, and no flag may be negative")
 		flag.Usage()
 		os.Exit(2)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log"
 	"strconv"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -18,6 +19,10 @@ type streamer struct {
 	padding string // size bytes, to pad every result from
 }
 
+func newStreamer(c config) *streamer {
+	return &streamer{config: c, padding: strings.Repeat(".", c.size)}
+}
+
 type responseStream = grpc.ServerStreamingServer[pb.Response]
 
 // FetchResponse sends from the call's own goroutine, which waits until each response is due. A goroutine for each response
@@ -27,9 +32,10 @@ func (s *streamer) FetchResponse(request *pb.Request, stream responseStream) err
 		log.Printf("fetch response for id : %d", request.GetId())
 	}
 	began := time.Now()
+	var wait alarm
 	for k := range s.responses {
 		if due := time.Duration(k) * s.step; due > 0 {
-			if err := sleep(stream.Context(), due-time.Since(began)); err != nil {
+			if err := wait.sleep(stream.Context(), due-time.Since(began)); err != nil {
 				return err
 			}
 		}
@@ -40,10 +46,21 @@ func (s *streamer) FetchResponse(request *pb.Request, stream responseStream) err
 	return nil
 }
 
-// sleep ends early, with the reason, if the call ends.
-func sleep(ctx context.Context, d time.Duration) error {
+// alarm is the one timer of a call. It needs no Stop: the garbage collector takes it, even if it runs.
+type alarm struct{ timer *time.Timer }
+
+// sleep ends early, with the reason, if the call ends. It sets no timer if d has passed already.
+func (a *alarm) sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	if a.timer == nil {
+		a.timer = time.NewTimer(d)
+	} else {
+		a.timer.Reset(d)
+	}
 	select {
-	case <-time.After(d):
+	case <-a.timer.C:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -51,7 +68,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 }
 
 func (s *streamer) send(stream responseStream, id int32, k int) error {
-	if err := stream.Send(&pb.Response{Result: s.result(id, k)}); err != nil {
+	if err := stream.Send(s.response(id, k)); err != nil {
 		return err
 	}
 	if s.verbose() {
@@ -60,13 +77,27 @@ func (s *streamer) send(stream responseStream, id int32, k int) error {
 	return nil
 }
 
+// response makes a new message each time: grpc-go forbids to change one after it was sent.
+func (s *streamer) response(id int32, k int) *pb.Response {
+	return &pb.Response{Result: s.result(id, k)}
+}
+
+// result writes the text into a buffer on the stack, so only the string itself is allocated, once and in its size.
 func (s *streamer) result(id int32, k int) string {
-	text := "Request #" + strconv.Itoa(k) + " For Id:" + strconv.Itoa(int(id))
+	var buffer [64]byte
+	text := append(buffer[:0], "Request #"...)
+	text = strconv.AppendInt(text, int64(k), 10)
+	text = append(text, " For Id:"...)
+	text = strconv.AppendInt(text, int64(id), 10)
 	if s.size == 0 {
-		return text
+		return string(text)
 	}
 	if len(text) >= s.size {
-		return text[:s.size]
+		return string(text[:s.size])
 	}
-	return text + s.padding[len(text):]
+	var padded strings.Builder
+	padded.Grow(s.size)
+	padded.Write(text)
+	padded.WriteString(s.padding[len(text):])
+	return padded.String()
 }

@@ -3,18 +3,19 @@ package fanstream;
 import io.grpc.Channel;
 import io.grpc.ManagedChannel;
 import io.grpc.Status;
-import io.grpc.StatusException;
-import io.grpc.stub.BlockingClientCall;
+import io.grpc.stub.ClientCallStreamObserver;
+import io.grpc.stub.ClientResponseObserver;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.Consumer;
 import java.util.function.IntConsumer;
 import protobuf.Stream.Request;
 import protobuf.Stream.Response;
 
-/** The calls of one run on the blocking stub, with a virtual thread for each call in flight. */
+/** The calls of one run on the asynchronous stub. A virtual thread for each in flight starts it and awaits its end. */
 final class Calls {
     private final Load flags;
     private final List<ManagedChannel> channels;
@@ -63,60 +64,121 @@ final class Calls {
     }
 
     private void discard(int i) {
-        BlockingClientCall<Request, Response> call = open(i);
         // If a failure is of any consequence, the measured calls meet it too.
-        status(() -> {
-            while (call.read() != null) {}
-        });
+        open(i, new Receiver(response -> {})).awaitEnd();
     }
 
     private void fetch(int i, CallRecord record) {
         record.began = System.nanoTime();
-        BlockingClientCall<Request, Response> call = open(i);
-        record.status = status(() -> {
-            for (Response response; (response = call.read()) != null; ) {
-                count(i, record, response.getResult());
-            }
-        });
-        record.ended = System.nanoTime();
+        Receiver receiver = open(i, new Receiver(response -> count(i, record, response.getResult())));
+        receiver.awaitEnd();
+        record.status = receiver.status;
+        record.ended = receiver.ended;
     }
 
     private void stall(int i, CallRecord record, CountDownLatch answered, CountDownLatch released) {
         record.began = System.nanoTime();
-        BlockingClientCall<Request, Response> call = open(i);
-        record.status = status(() -> {
-            Response response = call.read();
-            if (response != null) {
-                count(i, record, response.getResult());
-            }
-        });
-        answered.countDown();
-        if (record.messages > 0) {
-            status(released::await);
-            call.cancel("the run has ended", null);
-            record.status = Status.Code.CANCELLED;
+        Receiver receiver = open(i, new StalledReceiver(response -> count(i, record, response.getResult()), answered));
+        await(released);
+        receiver.cancel();
+        receiver.awaitEnd();
+        record.status = record.messages > 0 ? Status.Code.CANCELLED : receiver.status;
+        record.ended = receiver.ended;
+    }
+
+    private Receiver open(int i, Receiver receiver) {
+        Channel channel = channels.get(i % channels.size());
+        StreamServiceGrpc.fetchResponse(channel, Request.newBuilder().setId(flags.id + i).build(), receiver);
+        return receiver;
+    }
+
+    /** Takes the responses of a call on the thread of its connection, so that none is handed to another thread. */
+    private static class Receiver implements ClientResponseObserver<Request, Response> {
+        private final Consumer<Response> take;
+        private final CountDownLatch over = new CountDownLatch(1);
+        private ClientCallStreamObserver<Request> call;
+
+        // Of the end of the call; valid after awaitEnd.
+        Status.Code status = Status.Code.OK;
+        long ended;
+
+        Receiver(Consumer<Response> take) {
+            this.take = take;
         }
-        record.ended = System.nanoTime();
+
+        @Override
+        public void beforeStart(ClientCallStreamObserver<Request> call) {
+            this.call = call;
+        }
+
+        @Override
+        public void onNext(Response response) {
+            take.accept(response);
+        }
+
+        @Override
+        public void onError(Throwable failure) {
+            status = Status.fromThrowable(failure).getCode();
+            onCompleted();
+        }
+
+        @Override
+        public void onCompleted() {
+            ended = System.nanoTime();
+            over.countDown();
+        }
+
+        void cancel() {
+            call.cancel("the run has ended", null);
+        }
+
+        void awaitEnd() {
+            await(over);
+        }
     }
 
-    private interface Blocking {
-        void run() throws InterruptedException, StatusException;
+    /** Asks for one response only, and counts down when it or the end of the call has come. */
+    private static final class StalledReceiver extends Receiver {
+        private final CountDownLatch answered;
+        private boolean hasAnswered; // callbacks of a call never overlap
+
+        StalledReceiver(Consumer<Response> take, CountDownLatch answered) {
+            super(take);
+            this.answered = answered;
+        }
+
+        @Override
+        public void beforeStart(ClientCallStreamObserver<Request> call) {
+            super.beforeStart(call);
+            call.disableAutoRequestWithInitial(1);
+        }
+
+        @Override
+        public void onNext(Response response) {
+            super.onNext(response);
+            answer();
+        }
+
+        @Override
+        public void onCompleted() {
+            super.onCompleted();
+            answer();
+        }
+
+        private void answer() {
+            if (!hasAnswered) {
+                hasAnswered = true;
+                answered.countDown();
+            }
+        }
     }
 
-    private static Status.Code status(Blocking code) {
+    private static void await(CountDownLatch latch) {
         try {
-            code.run();
-            return Status.Code.OK;
-        } catch (StatusException failure) {
-            return failure.getStatus().getCode();
+            latch.await();
         } catch (InterruptedException never) {
             throw new IllegalStateException("nothing interrupts these threads", never);
         }
-    }
-
-    private BlockingClientCall<Request, Response> open(int i) {
-        Channel channel = channels.get(i % channels.size());
-        return StreamServiceGrpc.fetchResponse(channel, Request.newBuilder().setId(flags.id + i).build());
     }
 
     /** Blocks until the ramp lets call i start. */

@@ -23,6 +23,8 @@ final class Channels {
         for (int i = 0; i < flags.connections; i++) {
             String target = flags.addr.host() + ":" + flags.addr.port();
             NettyChannelBuilder builder = NettyChannelBuilder.forTarget(target, credentials)
+                    // The callbacks of a call never block (see Calls), so they need no thread of their own.
+                    .directExecutor()
                     .maxInboundMessageSize(Integer.MAX_VALUE);
             if (flags.window > 0) {
                 // Of the stream and of the connection: it cannot set them apart.

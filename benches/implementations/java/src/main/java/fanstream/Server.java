@@ -13,6 +13,7 @@ import java.util.logging.Level;
 import java.util.logging.Logger;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -45,6 +46,10 @@ final class Server implements Callable<Integer> {
     @Option(names = "--log-level", paramLabel = "LEVEL", description = "ignored: this server logs nothing")
     private String logLevel;
 
+    @Option(names = "--produce", paramLabel = "N",
+            description = "make N responses without sending them, and exit; for the audit of scripts/compare")
+    private Integer produce;
+
     @ArgGroup(exclusive = false)
     private Tls tls;
 
@@ -61,26 +66,34 @@ final class Server implements Callable<Integer> {
     }
 
     @Override
-    public Integer call() throws InterruptedException {
+    public Integer call() throws InterruptedException, IOException {
         if (responses < 0 || size < 0) {
             throw new ParameterException(spec.commandLine(), "--responses and --size must not be negative");
         }
+        if (produce != null && produce < 1) {
+            throw new ParameterException(spec.commandLine(), "--produce must be at least 1");
+        }
+        Streamer streamer = new Streamer(responses, step.toNanos(), size);
+        if (produce != null) {
+            Producer.run(streamer, produce);
+            return ExitCode.OK;
+        }
         // It warns about each call that its client cancels.
         LIBRARY.setLevel(Level.SEVERE);
-        io.grpc.Server server = start(credentials());
+        io.grpc.Server server = start(streamer, credentials());
         // println flushes.
         System.out.println("listening on " + listen.host() + ":" + server.getPort());
         server.awaitTermination();
-        return 0;
+        return ExitCode.OK;
     }
 
-    private io.grpc.Server start(ServerCredentials credentials) {
+    private io.grpc.Server start(Streamer streamer, ServerCredentials credentials) {
         InetSocketAddress address = new InetSocketAddress(listen.bareHost(), listen.port());
         try {
             return NettyServerBuilder.forAddress(address, credentials)
                     // The callbacks of a call never block (see Streamer), so they need no thread of their own.
                     .directExecutor()
-                    .addService(StreamServiceGrpc.service(new Streamer(responses, step.toNanos(), size)))
+                    .addService(StreamServiceGrpc.service(streamer))
                     .build()
                     .start();
         } catch (IOException failure) {

@@ -1,70 +1,108 @@
 package fanstream;
 
-import io.grpc.Status;
+import com.google.protobuf.UnsafeByteOperations;
 import io.grpc.stub.ServerCallStreamObserver;
-import java.util.concurrent.locks.LockSupport;
+import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
+import java.util.concurrent.Future;
+import java.util.concurrent.ScheduledThreadPoolExecutor;
+import java.util.concurrent.TimeUnit;
 import protobuf.Stream.Request;
 import protobuf.Stream.Response;
 
 /**
- * Answers each request from a blocking producer on a virtual thread. The library's callbacks only wake the producer. It
- * waits until its next response is due, and while the library is not ready: by default while 32 KiB are unsent.
+ * Answers each request without blocking, so on the thread of its connection. It pauses while the library is not ready, by
+ * default while 32 KiB are unsent, and until its next response is due.
  */
 final class Streamer implements StreamServiceGrpc.Handler {
     private final int count;
     private final long step;
     private final int size;
+    private final byte[] padding;
+    private final ScheduledThreadPoolExecutor timer = timer();
 
     Streamer(int count, long step, int size) {
         this.count = count;
         this.step = step;
         this.size = size;
+        padding = new byte[size];
+        Arrays.fill(padding, (byte) '.');
+    }
+
+    private static ScheduledThreadPoolExecutor timer() {
+        ScheduledThreadPoolExecutor timer = new ScheduledThreadPoolExecutor(1);
+        timer.setRemoveOnCancelPolicy(true);
+        return timer;
     }
 
     @Override
     public void fetchResponse(Request request, ServerCallStreamObserver<Response> responses) {
-        Thread producer = Threads.BLOCKING.newThread(() -> produce(request.getId(), responses));
-        Runnable wake = () -> LockSupport.unpark(producer);
-        responses.setOnReadyHandler(wake);
-        responses.setOnCancelHandler(wake);
-        producer.start();
+        Answer answer = new Answer(request.getId(), responses);
+        responses.setOnReadyHandler(answer::proceed);
+        responses.setOnCancelHandler(answer::cancel);
+        answer.proceed();
     }
 
-    private void produce(int id, ServerCallStreamObserver<Response> responses) {
-        try {
-            long began = System.nanoTime();
-            for (int k = 0; k < count; k++) {
-                awaitDue(began + k * step, responses);
-                awaitReady(responses);
-                if (responses.isCancelled()) {
-                    return;
+    /** The responses to one request. Its lock is for the thread of the connection and that of the timer. */
+    private final class Answer {
+        private final int id;
+        private final ServerCallStreamObserver<Response> responses;
+        private final long began = System.nanoTime();
+        private int next;
+        private boolean ended;
+        private Future<?> pause; // null while nothing waits for a due time
+
+        Answer(int id, ServerCallStreamObserver<Response> responses) {
+            this.id = id;
+            this.responses = responses;
+        }
+
+        synchronized void proceed() {
+            while (pause == null && next < count && responses.isReady()) {
+                long left = next * step == 0 ? 0 : began + next * step - System.nanoTime();
+                if (left > 0) {
+                    pause = timer.schedule(this::due, left, TimeUnit.NANOSECONDS);
+                } else {
+                    responses.onNext(response(next++, id));
                 }
-                responses.onNext(Response.newBuilder().setResult(text(k, id)).build());
             }
-            responses.onCompleted();
-        } catch (RuntimeException failure) {
-            responses.onError(Status.INTERNAL.withCause(failure).asRuntimeException());
+            if (next == count && !ended) {
+                ended = true;
+                responses.onCompleted();
+            }
+        }
+
+        private synchronized void due() {
+            pause = null;
+            proceed();
+        }
+
+        synchronized void cancel() {
+            ended = true;
+            if (pause != null) {
+                pause.cancel(false);
+            }
         }
     }
 
-    private void awaitDue(long due, ServerCallStreamObserver<Response> responses) {
-        // Any callback may wake it early.
-        while (step > 0 && due - System.nanoTime() > 0 && !responses.isCancelled()) {
-            LockSupport.parkNanos(this, due - System.nanoTime());
-        }
+    /**
+     * Sets the result as bytes: protobuf encodes a string character by character, a long one through an array of three
+     * times its size.
+     */
+    Response response(int k, int id) {
+        byte[] text = ("Request #" + k + " For Id:" + id).getBytes(StandardCharsets.ISO_8859_1);
+        return Response.newBuilder().setResultBytes(UnsafeByteOperations.unsafeWrap(sized(text))).build();
     }
 
-    private void awaitReady(ServerCallStreamObserver<Response> responses) {
-        while (!responses.isReady() && !responses.isCancelled()) {
-            LockSupport.park(this);
-        }
-    }
-
-    private String text(int k, int id) {
-        String text = "Request #" + k + " For Id:" + id;
+    private byte[] sized(byte[] text) {
         if (size == 0) {
             return text;
         }
-        return text.length() >= size ? text.substring(0, size) : text + ".".repeat(size - text.length());
+        if (text.length >= size) {
+            return Arrays.copyOf(text, size);
+        }
+        byte[] padded = padding.clone();
+        System.arraycopy(text, 0, padded, 0, text.length);
+        return padded;
     }
 }
