@@ -11,8 +11,8 @@ import protobuf.Stream.Request;
 import protobuf.Stream.Response;
 
 /**
- * Answers each request without blocking, so on the thread of its connection. It pauses while the library is not ready, by
- * default while 32 KiB are unsent, and until its next response is due.
+ * Answers each request on the thread of its connection, without blocking. It pauses until its next response is due, and
+ * while the library is not ready: by default while 32 KiB are unsent.
  */
 final class Streamer implements StreamServiceGrpc.Handler {
     private final int count;
@@ -58,8 +58,9 @@ final class Streamer implements StreamServiceGrpc.Handler {
         }
 
         synchronized void proceed() {
-            while (pause == null && next < count && responses.isReady()) {
-                long left = next * step == 0 ? 0 : began + next * step - System.nanoTime();
+            while (!ended && pause == null && next < count && responses.isReady()) {
+                long due = next * step;
+                long left = due == 0 ? 0 : began + due - System.nanoTime();
                 if (left > 0) {
                     pause = timer.schedule(this::due, left, TimeUnit.NANOSECONDS);
                 } else {
