@@ -187,13 +187,10 @@ impl Results {
         produced.find(same)?.micros()
     }
 
-    /// The sizes of responses whose making was measured, in order.
-    pub fn made_sizes(&self) -> Vec<u64> {
-        let sizes = self.records.produced.iter().map(|one| one.size);
-        let mut sizes: Vec<u64> = sizes.collect();
-        sizes.sort_unstable();
-        sizes.dedup();
-        sizes
+    /// The same of the cheapest implementation.
+    pub fn least_making(&self, size: u64) -> Option<f64> {
+        let of_size = self.records.produced.iter().filter(|one| one.size == size);
+        of_size.filter_map(Produced::micros).min_by(f64::total_cmp)
     }
 
     /// The latencies of all rounds together.

@@ -30,7 +30,7 @@ pub fn section(results: &Results) -> Option<Section> {
             let micros = results.making(name, size);
             let unit = if size == 0 { 1e3 } else { 1.0 };
             cells.push(micros.map_or("–".into(), |micros| units::number(unit * micros)));
-            let share = audit::making(results, contest(workload), name);
+            let share = audit::whole_making(results, contest(workload), name);
             cells.push(share.map_or("–".into(), percent));
         }
         let start = audit::start(results, name);
@@ -40,7 +40,7 @@ pub fn section(results: &Results) -> Option<Section> {
             table.row(name == OURS, cells);
         }
     }
-    if results.made_sizes().is_empty() {
+    if table.rows.is_empty() {
         return None;
     }
     let part = Part {
@@ -52,10 +52,10 @@ pub fn section(results: &Results) -> Option<Section> {
     };
     Some(Section {
         name: "beside".into(),
-        about: "A figure must measure a gRPC library and not the program around it. Making a response may take 5 % of \
-                the server's CPU time for it, a first response that is due at once may come 10 % later than from a \
-                server without timers, and a gap may exceed the step by 5 %. What exceeds that stands below its table \
-                with the reason; without a stated reason the run fails."
+        about: "A figure must measure a gRPC library and not the program around it. Making a response may take 5 % more \
+                of the server's CPU time for a message than the cheapest program takes for it, a first response that is \
+                due at once may come 10 % later than from a server without timers, and a gap may exceed the step by \
+                5 %. What exceeds that stands below its table with the reason; without a stated reason the run fails."
             .into(),
         standing: Vec::new(),
         parts: vec![part],

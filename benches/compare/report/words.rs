@@ -202,7 +202,7 @@ pub fn method(results: &Results) -> Vec<String> {
     }
     if repetition.is_some() && results.header().versions.contains_key("java") {
         method.push(
-            "java is measured when its compiler has optimised the code: about eight seconds of calls warm it up. \
+            "java is measured when its compiler has optimised the code: about twenty seconds of calls warm it up. \
             Cold, a message costs it several times as much."
                 .to_string(),
         );
