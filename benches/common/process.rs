@@ -13,8 +13,8 @@ use rustix::process::{kill_process, Pid, Signal};
 
 use super::machine;
 
-/// The limit on the time until a server listens.
-const START_TIMEOUT: Duration = Duration::from_secs(10);
+/// The limit on the time until a server listens: a JVM takes 20 s on a slow and busy machine.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A child process that is killed on drop, with the lines of its standard output.
 pub struct Process {

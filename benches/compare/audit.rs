@@ -70,6 +70,12 @@ const REASONS: &[Reason] = &[
         why: "strings are immutable, so each text is a new one for the garbage collector",
     },
     Reason {
+        implementations: &["python"],
+        beside: Beside::Making,
+        most: 1.2,
+        why: "a text and its copy in the message are new each time, and large ones come from the system",
+    },
+    Reason {
         implementations: &["tonic", "connectrpc"],
         beside: Beside::Timer,
         most: 0.6,

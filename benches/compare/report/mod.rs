@@ -63,8 +63,10 @@ pub fn print_summary(results: &Results, directory: &Path) -> Result<()> {
     {
         println!("beside gRPC: {}: {}", finding.contest.1, finding.text());
     }
-    for doubt in doubts::all(results) {
-        println!("doubtful: {}", doubt.text());
+    if results.header().settings.effort != Effort::Smoke {
+        for doubt in doubts::all(results) {
+            println!("doubtful: {}", doubt.text());
+        }
     }
     for failure in results.failures() {
         println!("failed: {}: {}", failure.what, failure.why);
