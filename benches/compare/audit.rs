@@ -29,8 +29,7 @@ impl Beside {
             Beside::Making => 0.05,
             // Few rounds of a latency are known no better.
             Beside::Start => 0.10,
-            // A slow machine takes 90 µs of a step of 2 ms to wake the threads.
-            Beside::Timer => 0.10,
+            Beside::Timer => 0.05,
         }
     }
 }
@@ -61,7 +60,7 @@ const REASONS: &[Reason] = &[
     Reason {
         implementations: &["go"],
         beside: Beside::Making,
-        most: 0.5,
+        most: 0.35,
         why: "strings are immutable, so each text is a new one for the garbage collector",
     },
     Reason {

@@ -55,7 +55,7 @@ pub fn section(results: &Results) -> Option<Section> {
         about: "A figure must measure a gRPC library and not the program around it. Making a response may take 5 % more \
                 of the server's CPU time for a message than the cheapest program takes for it, a first response that is \
                 due at once may come 10 % later than from a server without timers, and a gap may exceed the step by \
-                10 %. What exceeds that stands below its table with the reason; without a stated reason the run fails."
+                5 %. What exceeds that stands below its table with the reason; without a stated reason the run fails."
             .into(),
         standing: Vec::new(),
         parts: vec![part],
