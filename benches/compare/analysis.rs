@@ -38,6 +38,13 @@ pub fn is_variant(implementation: &str) -> bool {
     implementation.ends_with("-release") || implementation == OURS_DIRECT
 }
 
+/// The name without the suffix of scripts/release: both builds are of the same program.
+pub fn program(implementation: &str) -> &str {
+    implementation
+        .strip_suffix("-release")
+        .unwrap_or(implementation)
+}
+
 /// One comparison: one case, one side.
 pub type Contest = (Role, Case);
 

@@ -4,7 +4,7 @@
 //! Where a language or a library makes that dearer for a good reason, [`REASONS`] states it, with a
 //! bound.
 
-use crate::analysis::{Contest, Results};
+use crate::analysis::{program, Contest, Results};
 use crate::metric::{Metric, P50};
 use crate::settings::Effort;
 use crate::stats::Estimate;
@@ -135,7 +135,7 @@ pub fn of(results: &Results, contest: Contest) -> Vec<Finding> {
 }
 
 fn reason(implementation: &str, beside: Beside, share: f64) -> Option<&'static str> {
-    let name = implementation.trim_end_matches("-release");
+    let name = program(implementation);
     let fits = |reason: &&Reason| {
         reason.beside == beside && reason.implementations.contains(&name) && share <= reason.most
     };

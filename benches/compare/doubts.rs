@@ -1,7 +1,7 @@
 //! Doubtful results: two programs that share a library, or a language with its helper code, differ
 //! by an order of magnitude, and nothing says why. A program's own mistake looks like that.
 
-use crate::analysis::{Contest, Results};
+use crate::analysis::{program, Contest, Results};
 use crate::metric::{Metric, P50, P99};
 use crate::units;
 use crate::workload::Workload;
@@ -22,7 +22,7 @@ enum Family {
 /// The families of an implementation.
 fn families(implementation: &str) -> &'static [Family] {
     use Family::{CCore, Rust, H2};
-    match implementation.trim_end_matches("-release") {
+    match program(implementation) {
         "tonic" | "connectrpc" => &[H2, Rust],
         "grpc-rs" => &[Rust],
         "fanstream" | "fanstream-direct" | "naive" => &[CCore, Rust],
@@ -91,7 +91,7 @@ const STATED: &[Stated] = &[
 
 /// The stated reason for a program's distance from its relatives.
 fn stated(implementation: &str, workload: Workload) -> Option<&'static str> {
-    let name = implementation.trim_end_matches("-release");
+    let name = program(implementation);
     let fits = |stated: &&Stated| {
         stated.implementations.contains(&name)
             && (stated.workloads.is_empty() || stated.workloads.contains(&workload))
@@ -113,13 +113,17 @@ pub struct Doubt {
 
 impl Doubt {
     pub fn text(&self) -> String {
+        let times = units::number(self.times);
+        let times = match self.metric.higher_is_better() {
+            true => format!("1/{times} of"),
+            false => format!("{times} times"),
+        };
         format!(
-            "{} ({}s), {}: {} has {} times the figure of {}, its relative, and no reason is stated.",
+            "{} ({}s), {}: {} has {times} the figure of {}, its relative, and no reason is stated.",
             self.contest.1,
             self.contest.0,
             self.metric.name(),
             self.implementation,
-            units::number(self.times),
             self.than,
         )
     }
@@ -216,6 +220,21 @@ mod tests {
         let text = doubts[0].text();
         assert!(
             text.starts_with("first (servers), first response p50: tonic has 12.3 times"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_lower_rate_is_a_part_of_its_relatives() {
+        let mut slow = run("tonic", 0, 1);
+        if let Some(measured) = &mut slow.measured {
+            measured.seconds *= 20.0;
+        }
+        let doubts = all(&results(vec![slow, run("connectrpc", 0, 1)]));
+        let rate = doubts.iter().find(|doubt| doubt.metric == Metric::Messages);
+        let text = rate.expect("a doubt").text();
+        assert!(
+            text.contains("tonic has 1/20.0 of the figure of connectrpc"),
             "{text}"
         );
     }
