@@ -27,10 +27,10 @@ from .process import PROMPTLY, Child, Server, call, serving
 
 def check_timed(server: Participant, client: Participant) -> None:
     """Five responses, each when it is due, and both logs."""
-    with serving(server, "--responses", "5", "--step", "200ms") as running:
+    with serving(server, "--responses", "5", "--step", "500ms") as running:
         rows = fetch(client, running)
         expect_complete(rows, 1, 5)
-        expect_times(rows, 200)
+        expect_times(rows, 500)
         running.stop()
         expect_server_log(running.process, calls=1)
 
@@ -54,12 +54,12 @@ def check_sizes(server: Participant, client: Participant) -> None:
 def check_ids(server: Participant, client: Participant) -> None:
     """Several ids at once, the extreme ones too: each gets its own complete stream, and none waits for another."""
     ids = [-2147483648, 2147483647, -1, 0, 7, 8, 9]
-    with serving(server, "--responses", "3", "--step", "200ms") as running:
+    with serving(server, "--responses", "3", "--step", "1s") as running:
         rows = fetch(client, running, "--id=-2147483648,2147483647,-1,0,7-9")
     expect("ids", sorted({row.id for row in rows}), sorted(ids))
     for request_id in ids:
         expect_complete(rows, request_id, 3)
-    expect_times(rows, 200)
+    expect_times(rows, 1000)
     first_to_end = next(i for i, row in enumerate(rows) if row.sequence == 2)
     expect("ids begun before the first one ended", len({row.id for row in rows[:first_to_end]}), len(ids))
 
@@ -102,9 +102,11 @@ def check_cancel(server: Participant, client: Participant) -> None:
 
 def check_deadline(server: Participant, client: Participant) -> None:
     """Only responses that are due before the deadline arrive; the server drops the others."""
-    with serving(server, "--responses", "20", "--step", "500ms") as running:
-        rows = fetch(client, running, "--timeout", "700ms", exit_code=4, status="DEADLINE_EXCEEDED")
-        expect_complete(rows, 1, 2)
+    with serving(server, "--responses", "40", "--step", "200ms") as running:
+        rows = fetch(client, running, "--timeout", "2500ms", exit_code=4, status="DEADLINE_EXCEEDED")
+    # 13 are due in time; a busy machine may take until the deadline for the last ones.
+    expect_between("responses before the deadline", len(rows), 5, 13)
+    expect_complete(rows, 1, len(rows))
 
 
 def check_drain(server: Participant, client: Participant) -> None:
