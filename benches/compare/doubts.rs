@@ -87,6 +87,12 @@ const STATED: &[Stated] = &[
         ],
         why: "small messages pass the C-core together",
     },
+    Stated {
+        implementations: &["fanstream"],
+        workloads: &[Workload::Bulk],
+        why: "the C-core opens windows of megabytes, and a client with a thread for the caller lets them \
+              fill, as gRPC C++'s synchronous one does",
+    },
 ];
 
 /// The stated reason for a program's distance from its relatives.
