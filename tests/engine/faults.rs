@@ -170,7 +170,7 @@ fn open_and_cancel_delays_others_by_at_most_one_block(
         });
         Ok(Job::now(slow).into())
     });
-    // New connections for the cancelled calls: the server refuses calls on one with 200 resets.
+    // New connections for the cancelled calls: the server refuses calls on one with many resets.
     let own = |channel: ChannelBuilder| channel.use_local_subchannel_pool(true);
     let connect = || server.connect(&server.address, own);
     let (mut cancelling, other) = (connect(), connect());
