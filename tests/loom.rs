@@ -30,7 +30,7 @@ mod sync {
 mod wake;
 
 #[allow(dead_code)]
-#[path = "../src/engine/call/termination.rs"]
+#[path = "../src/engine/termination.rs"]
 mod termination;
 
 use sync::{AtomicBool, AtomicUsize, Ordering};

@@ -356,7 +356,7 @@ impl<T> Future for Forward<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let forward = &mut *self;
         if !forward.listening {
-            forward.sender.wake_on_disconnect(cx.waker());
+            forward.sender.wake_on_close(cx.waker());
             forward.listening = true;
         }
         let end = if forward.sender.is_closed() {

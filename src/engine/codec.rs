@@ -11,9 +11,10 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use grpcio::{GrpcSlice, Marshaller, MessageReader, Method, MethodType, RpcStatus, RpcStatusCode};
-use protobuf::Message;
+use protobuf::{CodedOutputStream, Message, ProtobufResult};
 
-use super::send::Framing;
+use super::channel::Joining;
+use super::frames;
 
 /// A method of any kind with grpcio's own codec, as in generated code, by its full name
 /// (`/package.Service/Method`). For clients, and for services without generated code.
@@ -49,7 +50,10 @@ pub const fn server_streaming<Req: Message, Resp: Message>(
         },
         resp_mar: Marshaller {
             ser: |message, buffer| {
-                message.slice.swap(Cell::from_mut(buffer));
+                *buffer = match message.bytes.take() {
+                    Bytes::Small(bytes) => GrpcSlice::from(&bytes[..message.len]),
+                    Bytes::Slice(slice) => slice,
+                };
                 Ok(())
             },
             de: |_| Err(grpcio::Error::Codec("a server decodes no responses".into())),
@@ -80,9 +84,33 @@ pub const fn raw_requests<Req: Message, Resp: Message>(
 /// An encoded response.
 pub struct Encoded<M> {
     /// Taken when it is sent, through the shared reference that grpcio passes.
-    slice: Cell<GrpcSlice>,
+    bytes: Cell<Bytes>,
     len: usize,
     message: PhantomData<fn(M)>,
+}
+
+/// Small messages need no allocation: they are copied to a sequence of frames, as a rule.
+enum Bytes {
+    Small([u8; SMALL]),
+    Slice(GrpcSlice),
+}
+
+/// An [`Encoded`] has 64 bytes then.
+const SMALL: usize = 47;
+
+impl Default for Bytes {
+    fn default() -> Bytes {
+        Bytes::Slice(GrpcSlice::default())
+    }
+}
+
+/// Encodes a message of `len` bytes.
+fn small(message: &impl Message, len: usize) -> ProtobufResult<Bytes> {
+    let mut bytes = [0; SMALL];
+    let mut stream = CodedOutputStream::bytes(&mut bytes[..len]);
+    message.write_to_with_cached_sizes(&mut stream)?;
+    drop(stream);
+    Ok(Bytes::Small(bytes))
 }
 
 impl<M: Message> Encoded<M> {
@@ -92,26 +120,47 @@ impl<M: Message> Encoded<M> {
     /// INTERNAL if it cannot be encoded, such as a message beyond 4 GiB.
     #[inline]
     pub fn new(message: &M) -> Result<Encoded<M>, RpcStatus> {
-        let mut slice = GrpcSlice::default();
-        grpcio::pb_ser(message, &mut slice).map_err(|error| {
+        let len = message.compute_size() as usize;
+        let encoded = match len <= SMALL {
+            true => small(message, len).map_err(|error| error.to_string()),
+            false => {
+                let mut slice = GrpcSlice::default();
+                let encoded = grpcio::pb_ser(message, &mut slice);
+                encoded
+                    .map(|()| Bytes::Slice(slice))
+                    .map_err(|error| error.to_string())
+            }
+        };
+        let bytes = encoded.map_err(|error| {
             let text = format!("the response cannot be encoded: {error}");
             RpcStatus::with_message(RpcStatusCode::INTERNAL, text)
         })?;
         Ok(Encoded {
-            len: slice.len(),
-            slice: Cell::new(slice),
+            len,
+            bytes: Cell::new(bytes),
             message: PhantomData,
         })
     }
 }
 
 impl<M: 'static> Encoded<M> {
-    pub(super) const FRAMING: &'static Framing<Encoded<M>> = &Framing {
-        push: |message, frames| frames.push(message.slice.take().as_slice()),
-        wrap: |frames| Encoded {
-            len: frames.len(),
-            slice: Cell::new(frames),
-            message: PhantomData,
+    /// Joins messages to [frames]; a lone one becomes a message again.
+    pub(super) const JOINING: Joining<Encoded<M>> = Joining {
+        fits: frames::fits,
+        append: |message, frames| match message.bytes.take() {
+            Bytes::Small(bytes) => frames::append(&bytes[..message.len], frames),
+            Bytes::Slice(slice) => frames::append(slice.as_slice(), frames),
+        },
+        wrap: |frames, count| {
+            let bytes = match count {
+                1 => frames::only(frames),
+                _ => frames,
+            };
+            Encoded {
+                len: bytes.len(),
+                bytes: Cell::new(Bytes::Slice(GrpcSlice::from(bytes))),
+                message: PhantomData,
+            }
         },
     };
 }

@@ -5,7 +5,6 @@
 //! however small it is. The patch `0010-framed-messages` in `scripts/ccore` lets frames pass
 //! together. They are the same bytes on the wire.
 
-use std::cell::RefCell;
 use std::ffi::CStr;
 use std::io::{BufRead, Read};
 use std::sync::OnceLock;
@@ -20,9 +19,9 @@ pub(crate) const FRAMED_MESSAGES: &CStr = c"fanstream.framed_messages";
 /// The most bytes of frames in one "message" of a server: the content of a DATA frame.
 const MAX_FRAMES_BYTES: usize = 16 * 1024;
 
-/// The largest message that shares a "message": a copy of it costs less than its way through the
+/// The largest message that shares a "message": a copy of it costs less than its path through the
 /// C-core.
-pub(super) const MAX_FRAMED_BYTES: u32 = 4 * 1024;
+const MAX_FRAMED_BYTES: u32 = 4 * 1024;
 
 /// The header of a frame: one byte for compression, four for the size of the message.
 const HEADER_BYTES: usize = 5;
@@ -34,35 +33,22 @@ pub(crate) fn are_supported() -> bool {
     *SUPPORTED.get_or_init(|| channelz::get_subchannel(0, |json| json.contains("framed_messages")))
 }
 
-thread_local! {
-    static FRAMES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+/// Whether a message of `size` bytes may follow `frames` bytes of others.
+pub(super) fn fits(frames: usize, size: u32) -> bool {
+    size <= MAX_FRAMED_BYTES && frames + HEADER_BYTES + size as usize <= MAX_FRAMES_BYTES
 }
 
-/// Calls `fill` with an empty sequence of frames; returns the sequence, and the result of `fill`.
-pub(super) fn join<R>(fill: impl FnOnce(&mut FramesWriter<'_>) -> R) -> (GrpcSlice, R) {
-    FRAMES.with_borrow_mut(|bytes| {
-        bytes.clear();
-        let result = fill(&mut FramesWriter(bytes));
-        (GrpcSlice::from(&bytes[..]), result)
-    })
+/// Adds the frame of a message that fits.
+pub(super) fn append(message: &[u8], frames: &mut Vec<u8>) {
+    let size = u32::try_from(message.len()).unwrap_or(u32::MAX);
+    frames.push(0); // not compressed
+    frames.extend_from_slice(&size.to_be_bytes());
+    frames.extend_from_slice(message);
 }
 
-/// A sequence of frames that a server makes.
-pub(super) struct FramesWriter<'a>(&'a mut Vec<u8>);
-
-impl FramesWriter<'_> {
-    /// Whether a further message of this size fits.
-    pub(super) fn has_space(&self, size: u32) -> bool {
-        size <= MAX_FRAMED_BYTES && self.0.len() + HEADER_BYTES + size as usize <= MAX_FRAMES_BYTES
-    }
-
-    pub(super) fn push(&mut self, message: &[u8]) {
-        // A message that fits has at most `MAX_FRAMED_BYTES`.
-        let size = u32::try_from(message.len()).unwrap_or(u32::MAX);
-        self.0.push(0); // not compressed
-        self.0.extend_from_slice(&size.to_be_bytes());
-        self.0.extend_from_slice(message);
-    }
+/// The only message of `frames`.
+pub(super) fn only(frames: &[u8]) -> &[u8] {
+    &frames[HEADER_BYTES.min(frames.len())..]
 }
 
 /// The frames that a client receives at once: at least one, all complete.

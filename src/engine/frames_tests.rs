@@ -34,7 +34,11 @@ fn rest(frames: &mut Frames) -> Vec<Vec<u8>> {
 const MESSAGES: [&[u8]; 6] = [b"", b"a", &[7; 4096], b"", &[8; 300], b""];
 
 fn sequence() -> GrpcSlice {
-    join(|frames| MESSAGES.iter().for_each(|message| frames.push(message))).0
+    let mut frames = Vec::new();
+    MESSAGES
+        .iter()
+        .for_each(|message| append(message, &mut frames));
+    GrpcSlice::from(&frames[..])
 }
 
 #[test]
@@ -59,23 +63,31 @@ fn frames_are_empty_after_the_last_message() {
 }
 
 #[test]
-fn a_join_has_the_size_of_a_data_frame() {
-    let (sequence, count) = join(|frames| {
-        assert!(!frames.has_space(MAX_FRAMED_BYTES + 1));
-        let mut count = 0;
-        while frames.has_space(MAX_FRAMED_BYTES) {
-            frames.push(&[0; MAX_FRAMED_BYTES as usize]);
-            count += 1;
-        }
-        // Exactly the rest, and no byte more.
-        let left = MAX_FRAMES_BYTES - count * (MAX_FRAMED_BYTES as usize + HEADER_BYTES);
-        let left = u32::try_from(left - HEADER_BYTES).unwrap();
-        assert!(frames.has_space(left) && !frames.has_space(left + 1));
-        frames.push(&vec![0; left as usize]);
-        assert!(!frames.has_space(0));
-        count
-    });
-    assert_eq!((sequence.len(), count), (16 * 1024, 3));
+fn frames_fill_a_data_frame() {
+    const LARGEST: usize = MAX_FRAMED_BYTES as usize;
+    assert!(!fits(0, MAX_FRAMED_BYTES + 1));
+    let mut frames = Vec::new();
+    let mut count = 0;
+    while fits(frames.len(), MAX_FRAMED_BYTES) {
+        append(&[0; LARGEST], &mut frames);
+        count += 1;
+    }
+    // Exactly the rest, and no byte more.
+    let left = MAX_FRAMES_BYTES - count * (LARGEST + HEADER_BYTES) - HEADER_BYTES;
+    let left = u32::try_from(left).unwrap();
+    assert!(fits(frames.len(), left) && !fits(frames.len(), left + 1));
+    append(&vec![0; left as usize], &mut frames);
+    assert!(!fits(frames.len(), 0));
+    assert_eq!((frames.len(), count), (16 * 1024, 3));
+}
+
+#[test]
+fn a_lone_message_needs_no_frame() {
+    for message in MESSAGES {
+        let mut frames = Vec::new();
+        append(message, &mut frames);
+        assert_eq!(only(&frames), message);
+    }
 }
 
 /// The C-core delivers none of these. On a channel without the patch's argument a message has no

@@ -19,10 +19,14 @@ mod send;
 mod stats;
 mod streams;
 mod sync;
+mod termination;
+#[cfg(test)]
+mod termination_tests;
 #[cfg(test)]
 mod testing;
 pub(crate) mod thread_waker;
 mod workers;
+mod yielding;
 
 pub use call::{CallContext, IntoEncoded, IntoJobs, Job, Jobs, Produced, Producer, StreamSender};
 pub use channel::Capacity;

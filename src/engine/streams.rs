@@ -8,18 +8,20 @@ use std::time::{Duration, Instant};
 use futures::FutureExt;
 use grpcio::{RpcContext, RpcStatus, ServerStreamingSink};
 
-use super::call::{Call, CallContext, Jobs, Termination};
-use super::channel::{bounded_by_size, Capacity};
+use super::call::{Call, CallContext, Jobs};
+use super::channel::{bounded_joined, Capacity, Joining};
 use super::codec::Encoded;
 use super::limits::{LimitEnforcer, Limits, Peer, Permit, Refusal, Registration, StreamTable};
 use super::panic::drop_caught;
 use super::payload::Payload;
-use super::send::{yield_for_batching, Framing, Report, ResponseWriter};
+use super::send::{Report, ResponseWriter};
 use super::stats::{
     arrived, ended, CallEnd, Counts, MethodMetrics, Observation, Observer, Observers,
     StreamsSnapshot,
 };
+use super::termination::Termination;
 use super::workers::Workers;
+use super::yielding::yield_briefly;
 
 /// Configuration of a server's [`Streams`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,21 +166,22 @@ impl Streams {
         M: 'static,
         F: FnOnce(&CallContext) -> Result<Jobs<Encoded<M>>, RpcStatus> + Send + 'static,
     {
-        let framing = self.is_framed.then_some(Encoded::FRAMING);
-        self.serve_call(ctx, sink, framing, open);
+        let joining = self.is_framed.then_some(Encoded::JOINING);
+        self.serve_call(ctx, sink, joining, open);
     }
 
     fn serve_call<T, F>(
         &self,
         ctx: &RpcContext<'_>,
         sink: ServerStreamingSink<T>,
-        framing: Option<&'static Framing<T>>,
+        joining: Option<Joining<T>>,
         open: F,
     ) where
         T: Payload,
         F: FnOnce(&CallContext) -> Result<Jobs<T>, RpcStatus> + Send + 'static,
     {
-        let (sender, messages) = bounded_by_size(self.shared.config.capacity, T::encoded_len);
+        let capacity = self.shared.config.capacity;
+        let (sender, messages) = bounded_joined(capacity, T::encoded_len, joining);
         let workers = Workers::clone(&self.shared.workers);
         let call = Call::new(workers, self.context(ctx), sender, Box::new(open));
         let peer = self.peer(ctx);
@@ -196,14 +199,14 @@ impl Streams {
                 // Without other streams, a yield of microseconds for the first message costs less
                 // than a sleep and a wake-up.
                 if admitted.is_alone && !self.is_direct {
-                    yield_for_batching();
+                    yield_briefly();
                 }
                 let report = Report {
                     metrics: admitted.metrics,
                     observation,
                 };
                 let deadline = ctx.deadline();
-                let writer = ResponseWriter::new(call, messages, sink, framing, deadline, report);
+                let writer = ResponseWriter::new(call, messages, sink, deadline, report);
                 ctx.spawn(writer);
             }
             Err((refusal, metrics)) => {

@@ -1,4 +1,4 @@
-//! The synchronisation primitives of `channel/wake.rs` and `call/termination.rs`.
+//! The synchronisation primitives of `channel/wake.rs` and `termination.rs`.
 //!
 //! `tests/loom.rs` compiles the same two files against loom's primitives. Add nothing else here.
 

@@ -35,6 +35,10 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 /// Scrapes within this time get the same text, so frequent scrapes do not slow down streams.
 const CACHE_TTL: Duration = Duration::from_millis(50);
 
+/// `/readyz` fails once all worker threads have been busy for this time while tasks wait: the calls
+/// that it would bring get no thread.
+const FULL_IS_NOT_READY_AFTER: Duration = Duration::from_secs(10);
+
 /// Tells `/readyz` whether the server accepts calls. Clones share the state.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Readiness(Arc<AtomicBool>);
@@ -79,6 +83,7 @@ impl Metrics {
 struct Routes {
     registry: Registry,
     ready: Readiness,
+    workers: Workers,
     /// The last text and the time when it was made. The lock is held while a new one is made.
     last: Mutex<Option<(Instant, String)>>,
 }
@@ -100,11 +105,12 @@ impl Routes {
             streams,
             unary_methods,
         }));
-        registry.register_collector(Box::new(WorkerMetrics(workers)));
+        registry.register_collector(Box::new(WorkerMetrics(workers.clone())));
         registry.register_collector(Box::new(process::Process));
         Routes {
             registry,
             ready,
+            workers,
             last: Mutex::default(),
         }
     }
@@ -116,10 +122,22 @@ impl Routes {
                 Err(error) => Reply::text(500, format!("the metrics cannot be written: {error}\n")),
             },
             "/healthz" => Reply::text(200, "alive\n"),
-            "/readyz" if self.ready.get() => Reply::text(200, "ready\n"),
-            "/readyz" => Reply::text(503, "draining\n"),
+            "/readyz" => self.readiness(),
             _ => Reply::text(404, "try /metrics, /healthz or /readyz\n"),
         }
+    }
+
+    fn readiness(&self) -> Reply {
+        let full_for = self.workers.status().full_for;
+        if !self.ready.get() {
+            return Reply::text(503, "draining\n");
+        }
+        if full_for < FULL_IS_NOT_READY_AFTER {
+            return Reply::text(200, "ready\n");
+        }
+        let seconds = full_for.as_secs();
+        let why = format!("all worker threads have been busy for {seconds} s, and calls wait\n");
+        Reply::text(503, why)
     }
 
     fn text(&self) -> Result<String, fmt::Error> {

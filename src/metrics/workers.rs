@@ -40,6 +40,14 @@ impl Collector for WorkerMetrics {
                 .encode_descriptor(name, help, None, MetricType::Gauge)?
                 .encode_gauge(&(value as i64))?;
         }
+        encoder
+            .encode_descriptor(
+                "fanstream_worker_pool_full",
+                "For how long all worker threads have been busy while tasks wait; 0 if they are not",
+                Some(&Unit::Seconds),
+                MetricType::Gauge,
+            )?
+            .encode_gauge(&status.full_for.as_secs_f64())?;
         let metric = encoder.encode_descriptor(
             "fanstream_worker_queue_delay",
             "Time that due tasks waited for a worker thread; sampled",

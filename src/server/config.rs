@@ -51,6 +51,10 @@ pub struct ServerConfig {
     /// deleted file revokes all tokens.
     #[cfg(feature = "tls")]
     pub token_file: Option<PathBuf>,
+    /// Returns free heap memory to the system, with `malloc_trim` of glibc, when 16 MiB more have
+    /// become free than there were after the last time. For a program that is mostly this server:
+    /// it holds the lock of the heap meanwhile, 50 ms and more for each gigabyte that is free.
+    pub trims_heap: bool,
     /// Limits of connections and their memory.
     pub connections: ConnectionLimits,
     /// Built-in services: health, reflection, channelz.
@@ -102,6 +106,7 @@ impl Default for ServerConfig {
             max_request_bytes: MAX_REQUEST_BYTES,
             await_requests: true,
             gzip: false,
+            trims_heap: false,
             #[cfg(feature = "tls")]
             tls: None,
             #[cfg(feature = "tls")]

@@ -80,7 +80,7 @@ pub struct Server {
     metrics: Option<Metrics>,
     #[cfg(feature = "otlp")]
     spans: Option<Spans>,
-    _heap_trim: HeapTrim,
+    _heap_trim: Option<HeapTrim>,
     #[cfg(feature = "tls")]
     _watcher: Watcher,
     // Dropped last, because it ends the poll threads.
@@ -116,6 +116,7 @@ impl Server {
         }
         let streams = config.streams.clone();
         let streams = Streams::with_observer(workers.clone(), streams, Some(observer));
+        let trim = config.trims_heap.then(|| HeapTrim::start(workers.clone()));
         #[cfg(feature = "metrics")]
         let ready = Readiness::default();
         // Bound first, so that probes see "not ready" during the start.
@@ -185,7 +186,7 @@ impl Server {
             metrics,
             #[cfg(feature = "otlp")]
             spans,
-            _heap_trim: HeapTrim::start(workers, streams.clone()),
+            _heap_trim: trim,
             #[cfg(feature = "tls")]
             _watcher: security.watcher,
             streams,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{bounded, unbounded};
 use fanstream::engine::{Capacity, Job, Jobs, Produced, StreamsConfig, WorkersConfig};
 use fanstream::proto::stream::Response;
-use grpcio::{CallOption, RpcStatusCode};
+use grpcio::{CallOption, RpcStatus, RpcStatusCode};
 use rstest::rstest;
 
 use crate::common::harness::{
@@ -135,6 +135,27 @@ fn a_failure_is_delivered_in_order(
     };
     assert_eq!(status.code(), expected);
     until(|| server.streams.open() == 0);
+}
+
+/// The jobs behind it may run at that moment.
+#[rstest]
+fn nothing_follows_a_failed_push_job(#[values(Clear)] transport: Transport) {
+    let server = Harness::start(transport, |_, _| {
+        let fails = Job::push(|sender| {
+            sender.send(response("0:0")).unwrap();
+            Err(RpcStatus::with_message(
+                RpcStatusCode::DATA_LOSS,
+                "it fails".into(),
+            ))
+        });
+        let jobs = vec![fails, Job::now(job(1, 2)), Job::now(job(2, 2))];
+        Ok(Jobs::from(jobs).ordered())
+    });
+    for call in 0..2_000 {
+        let (texts, status) = failure(&mut server.call(1));
+        assert_eq!(texts, in_order(1, 1), "call {call}");
+        assert_eq!(status.code(), RpcStatusCode::DATA_LOSS);
+    }
 }
 
 /// With one worker, a push job that started out of order would wait forever.

@@ -5,6 +5,7 @@
 mod common;
 
 mod calling;
+mod company;
 mod connection_limits;
 mod direct;
 mod framed_responses;
@@ -32,6 +33,8 @@ const ECHO: Method<Request, Response> = method(MethodType::Unary, "/test.Echo/Ec
 const FAIL: Method<Request, Response> = method(MethodType::Unary, "/test.Echo/Fail");
 const PANIC: Method<Request, Response> = method(MethodType::Unary, "/test.Echo/Panic");
 const COUNT: Method<Request, Response> = method(MethodType::ServerStreaming, "/test.Count/Count");
+const ENDLESS: Method<Request, Response> =
+    method(MethodType::ServerStreaming, "/test.Endless/Endless");
 const UNKNOWN: Method<Request, Response> = method(MethodType::Unary, "/test.Echo/Unknown");
 
 const SECOND: Duration = Duration::from_secs(1);

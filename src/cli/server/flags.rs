@@ -47,13 +47,13 @@ pub struct ServerArgs {
     #[arg(long)]
     pub direct: bool,
 
-    /// Most worker threads
+    /// Maximum number of worker threads
     ///
-    /// The pool has one thread for each processor, and more only while some are blocked.
+    /// The pool has one thread for each processor, and more only while tasks wait for them.
     #[arg(
         long,
         value_name = "N",
-        default_value_t = 64,
+        default_value_t = 512,
         value_parser = count(1, 4096),
         help_heading = LIMITS
     )]
@@ -164,6 +164,8 @@ impl ServerArgs {
             max_request_bytes: self.max_request_bytes,
             await_requests: true,
             gzip: false,
+            // This process is nothing but the server.
+            trims_heap: true,
             tls: self.security.tls(),
             token_file: self.security.token_file.clone(),
             connections: self.limits.of_connections(),
@@ -188,6 +190,7 @@ mod tests {
         let defaults = ServerConfig {
             listen: vec![Address::tutorial()],
             max_request_bytes: 4096,
+            trims_heap: true,
             ..ServerConfig::default()
         };
         assert_eq!(args.config(), defaults);

@@ -3,12 +3,15 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::Waker;
+use std::time::Instant;
 
 use grpcio::RpcStatus;
 
 use super::super::channel::{SendError, TrySendError};
-use super::job::{Body, Produced};
-use super::push::{Push, StreamSender};
+use super::super::workers::Workers;
+use super::body::{Body, Produced};
+use super::stream_sender::{DeferredDrop, Push, StreamSender};
 
 /// Converts each message of a producer; a failure of `convert` is a failure of the producer.
 pub(super) fn map<T, U>(body: Body<T>, convert: fn(&T) -> Produced<U>) -> Body<U>
@@ -69,8 +72,16 @@ impl<T, U> Push<T> for Converting<T, U> {
         self.inner.is_closed()
     }
 
-    fn drop_on_worker(&self, value: Box<dyn Send>) {
-        self.inner.drop_on_worker(value);
+    fn wake_on_close(&self, waker: &Waker) {
+        self.inner.target().wake_on_close(waker);
+    }
+
+    fn wait_until_closed(&self, deadline: Option<Instant>) -> bool {
+        self.inner.target().wait_until_closed(deadline)
+    }
+
+    fn workers(&self) -> &Workers {
+        self.inner.target().workers()
     }
 }
 
@@ -140,8 +151,16 @@ impl<T> Push<T> for Tolerant<T> {
         self.has_failed.load(Ordering::Acquire) || self.inner.is_closed()
     }
 
-    fn drop_on_worker(&self, value: Box<dyn Send>) {
-        self.inner.drop_on_worker(value);
+    fn wake_on_close(&self, waker: &Waker) {
+        self.inner.target().wake_on_close(waker);
+    }
+
+    fn wait_until_closed(&self, deadline: Option<Instant>) -> bool {
+        self.is_closed() || self.inner.target().wait_until_closed(deadline)
+    }
+
+    fn workers(&self) -> &Workers {
+        self.inner.target().workers()
     }
 }
 
@@ -149,7 +168,8 @@ impl<T> Drop for Tolerant<T> {
     /// Runs on any thread. This may be the last reference to the function, so a worker drops it.
     fn drop(&mut self) {
         if let Some(on_failure) = self.on_failure.take() {
-            self.inner.drop_on_worker(Box::new(on_failure));
+            let deferred = DeferredDrop(Mutex::new(Some(Box::new(on_failure))));
+            self.workers().submit(Arc::new(deferred));
         }
     }
 }

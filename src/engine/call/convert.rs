@@ -6,7 +6,8 @@ use protobuf::Message;
 use super::super::codec::Encoded;
 use super::super::payload::Payload;
 use super::adapters;
-use super::job::{Job, Jobs, Produced};
+use super::body::Produced;
+use super::job::{Job, Jobs};
 
 /// Conversion into the jobs of a call. Implemented by [`Jobs`], by a single [`Job`], and by each
 /// producer: any iterator of `Result<T, RpcStatus>`. For a vector use [`Jobs::from`].

@@ -1,18 +1,14 @@
-//! The heartbeat of a call: sends a message when no other was sent for an interval. A timer of the
+//! The heartbeat of a call: a message for when no other was sent for an interval. A timer of the
 //! workers checks the call's counters every half interval, so sending a message costs nothing more.
+//! Here is when one is due; nothing runs here.
 //!
 //! The timer holds a weak reference: the call owns the heartbeat and drops it with its other user
 //! code.
 
-use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::super::channel::SendError;
-use super::super::panic::drop_caught;
-use super::super::workers::{Task, Timer, MAX_DELAY};
-use super::job::Produced;
-use super::run::run_user_code;
-use super::Call;
+use super::super::workers::{Timer, MAX_DELAY};
+use super::body::Produced;
 
 /// The shortest interval; a check costs a worker some microseconds.
 const MIN_INTERVAL: Duration = Duration::from_millis(10);
@@ -51,13 +47,30 @@ impl<T> Heartbeat<T> {
         Some(Heartbeat::new(self.interval, map(self.make?)))
     }
 
+    pub(super) fn interval(&self) -> Duration {
+        self.interval
+    }
+
     /// The timer of the next check, to cancel it.
     pub(super) fn timer(&self) -> Option<Timer> {
         self.timer
     }
 
-    /// Whether a heartbeat is due. `seen` messages have left the channel; `is_waiting` if more are
-    /// in it.
+    pub(super) fn set_timer(&mut self, timer: Timer) {
+        self.timer = Some(timer);
+    }
+
+    /// At a check: takes the function if a heartbeat is due. `seen` messages have left the channel;
+    /// `is_waiting` if more are in it.
+    pub(super) fn take_due(&mut self, seen: u64, is_waiting: bool) -> Option<MakeMessage<T>> {
+        self.check(seen, is_waiting).then(|| self.make.take())?
+    }
+
+    /// Keeps the function until the next heartbeat.
+    pub(super) fn put_back(&mut self, make: MakeMessage<T>) {
+        self.make = Some(make);
+    }
+
     fn check(&mut self, seen: u64, is_waiting: bool) -> bool {
         let was_quiet = seen == self.seen && !is_waiting;
         self.seen = seen;
@@ -69,74 +82,6 @@ impl<T> Heartbeat<T> {
         self.seen += 1;
         self.quiet_halves = 0;
         true
-    }
-}
-
-/// The next heartbeat check of a call.
-struct HeartbeatCheck<T: Send + 'static>(Weak<Call<T>>);
-
-impl<T: Send + 'static> Task for HeartbeatCheck<T> {
-    fn run(self: Arc<Self>) {
-        if let Some(call) = self.0.upgrade() {
-            call.check_heartbeat();
-        }
-    }
-}
-
-impl<T: Send + 'static> Call<T> {
-    /// Schedules the first check.
-    pub(super) fn start_heartbeat(self: &Arc<Self>, heartbeat: &mut Heartbeat<T>) {
-        let first = self.arrived.checked_add(heartbeat.interval);
-        self.schedule_check(heartbeat, first.unwrap_or_else(Instant::now));
-    }
-
-    fn schedule_check(self: &Arc<Self>, heartbeat: &mut Heartbeat<T>, due: Instant) {
-        let check = Arc::new(HeartbeatCheck(Arc::downgrade(self)));
-        heartbeat.timer = Some(self.workers.submit_at(due, check));
-    }
-
-    fn check_heartbeat(self: &Arc<Self>) {
-        let mut state = self.lock();
-        if self.is_finished() {
-            return;
-        }
-        let is_waiting = self.sender.slots_taken() > 0 || self.terminator.waiting_at() != 0;
-        let messages = self.counters.counts().messages;
-        let Some(heartbeat) = state.heartbeat() else {
-            return;
-        };
-        self.schedule_check(heartbeat, Instant::now() + heartbeat.interval / 2);
-        if !heartbeat.check(messages, is_waiting) {
-            return;
-        }
-        // `None` while another worker is in a `make` that takes longer than an interval.
-        let Some(mut make) = heartbeat.make.take() else {
-            return;
-        };
-        // A call with a worker in user code does not end with OK.
-        state.active += 1;
-        drop(state);
-        match run_user_code("a heartbeat", &mut make) {
-            Ok(message) if !self.sender.is_closed() => {
-                if let Err(SendError(message)) = self.sender.send_ignoring_capacity(message) {
-                    drop_caught(message);
-                }
-            }
-            Ok(message) => drop_caught(message),
-            Err(status) => self.fail(status),
-        }
-        let mut state = self.lock();
-        match state.heartbeat() {
-            Some(heartbeat) => heartbeat.make = Some(make),
-            // The call has ended meanwhile.
-            None => {
-                drop(state);
-                drop_caught(make);
-                state = self.lock();
-            }
-        }
-        state.active -= 1;
-        self.conclude(state, false);
     }
 }
 

@@ -8,32 +8,11 @@ use std::time::Duration;
 use grpcio::RpcStatus;
 
 use super::adapters;
+use super::body::{Body, Producer};
 use super::heartbeat::{Heartbeat, MakeMessage};
-use super::ordered::Order;
-use super::push::{PushFn, StreamSender};
+use super::order::Order;
 use super::schedule::{AtDelays, FromIterator, MapBodies, Schedule};
-
-/// An item of a producer: a message, or the status that ends the call.
-///
-/// An `Err` with the code OK ends the call with INTERNAL: a failure cannot be OK.
-pub type Produced<T> = Result<T, RpcStatus>;
-
-/// Makes messages, in order; may block in `next`. Implemented by every iterator with this item.
-///
-/// It runs on one worker thread at a time, not always the same one. It is called only when the
-/// call's channel has a free slot, except for the first message in an [ordered](Jobs::ordered)
-/// call. It is not called again once its call is over. A worker thread drops it.
-pub trait Producer<T>: Iterator<Item = Produced<T>> + Send + 'static {}
-
-impl<T, P: Iterator<Item = Produced<T>> + Send + 'static> Producer<T> for P {}
-
-/// What a job runs when it is due.
-pub(super) enum Body<T> {
-    /// Makes one message for each call of `next`.
-    Pull(Box<dyn Producer<T>>),
-    /// Called once; sends its messages itself.
-    Push(PushFn<T>),
-}
+use super::stream_sender::StreamSender;
 
 /// A producer and its delay from the arrival of the request. Waiting takes no thread.
 pub struct Job<T> {
@@ -148,11 +127,7 @@ impl<T: 'static> Jobs<T> {
     /// producers of earlier jobs run. Delays must not fall: a job that is due before its
     /// predecessor starts late.
     pub fn lazy(jobs: impl Iterator<Item = Job<T>> + Send + 'static) -> Jobs<T> {
-        Jobs::new(FromIterator {
-            jobs,
-            next: None,
-            is_prompt: false,
-        })
+        Jobs::from_iterator(jobs, false)
     }
 
     /// One job for each of `delays`. `make` makes the producer when the job starts, so a call that
@@ -169,11 +144,14 @@ impl<T: 'static> Jobs<T> {
         })
     }
 
-    fn prompt(jobs: impl Iterator<Item = Job<T>> + Send + 'static) -> Jobs<T> {
+    fn from_iterator(
+        jobs: impl Iterator<Item = Job<T>> + Send + 'static,
+        is_prompt: bool,
+    ) -> Jobs<T> {
         Jobs::new(FromIterator {
-            jobs,
+            jobs: jobs.map(|job| (job.delay, job.body)),
             next: None,
-            is_prompt: true,
+            is_prompt,
         })
     }
 
@@ -306,7 +284,7 @@ impl<T: 'static> Jobs<T> {
 impl<T: 'static> From<Job<T>> for Jobs<T> {
     fn from(job: Job<T>) -> Jobs<T> {
         let once: Once<Job<T>> = std::iter::once(job);
-        Jobs::prompt(once)
+        Jobs::from_iterator(once, true)
     }
 }
 
@@ -314,7 +292,7 @@ impl<T: 'static> From<Vec<Job<T>>> for Jobs<T> {
     /// Sorts the jobs by delay; jobs with the same delay keep their order.
     fn from(mut jobs: Vec<Job<T>>) -> Jobs<T> {
         jobs.sort_by_key(|job| job.delay);
-        Jobs::prompt(jobs.into_iter())
+        Jobs::from_iterator(jobs.into_iter(), true)
     }
 }
 

@@ -15,8 +15,9 @@ use grpcio::RpcStatus;
 
 use super::super::panic::drop_caught;
 use super::super::workers::MAX_DELAY;
+use super::body::Body;
 use super::context::CallContext;
-use super::job::{Body, Extras, Jobs};
+use super::job::{Extras, Jobs};
 
 /// Turns the request, which it holds, into jobs. Runs on a worker thread and may block.
 pub(crate) type OpenFn<T> = Box<dyn FnOnce(&CallContext) -> Result<Jobs<T>, RpcStatus> + Send>;

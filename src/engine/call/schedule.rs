@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::panic::drop_caught;
-use super::job::{Body, Job, Producer};
+use super::body::{Body, Producer};
 
 pub(super) trait Schedule<T>: Send {
     fn next_delay(&mut self) -> Option<Duration>;
@@ -11,18 +11,18 @@ pub(super) trait Schedule<T>: Send {
     fn is_prompt(&self) -> bool;
 }
 
-pub(super) struct FromIterator<I: Iterator<Item = Job<T>>, T> {
+pub(super) struct FromIterator<I: Iterator<Item = (Duration, Body<T>)>, T> {
     pub(super) jobs: I,
     pub(super) next: Option<Body<T>>,
     /// The jobs exist already, so the iterator never blocks.
     pub(super) is_prompt: bool,
 }
 
-impl<T, I: Iterator<Item = Job<T>> + Send> Schedule<T> for FromIterator<I, T> {
+impl<T, I: Iterator<Item = (Duration, Body<T>)> + Send> Schedule<T> for FromIterator<I, T> {
     fn next_delay(&mut self) -> Option<Duration> {
-        let job = self.jobs.next()?;
-        self.next = Some(job.body);
-        Some(job.delay)
+        let (delay, body) = self.jobs.next()?;
+        self.next = Some(body);
+        Some(delay)
     }
 
     fn start(&mut self) -> Option<Body<T>> {
@@ -34,7 +34,7 @@ impl<T, I: Iterator<Item = Job<T>> + Send> Schedule<T> for FromIterator<I, T> {
     }
 }
 
-impl<I: Iterator<Item = Job<T>>, T> Drop for FromIterator<I, T> {
+impl<I: Iterator<Item = (Duration, Body<T>)>, T> Drop for FromIterator<I, T> {
     fn drop(&mut self) {
         drop_caught(self.next.take());
         if self.is_prompt {

@@ -1,17 +1,14 @@
-//! The workers' state of a call: its producers by state, and whether the call is queued. It runs no
-//! user code and takes no lock.
+//! The workers' state of a call: its strands by what they wait for. It runs no user code, takes no
+//! lock and wakes nobody.
 //!
-//! A worker that takes the call from the queue makes it `Idle`. Every change of the state ends in
-//! `Call::settle`, which chooses the queue state:
-//!
-//! | the call has | queue state |
+//! | the call has | the pool must |
 //! | --- | --- |
-//! | a ready producer, or a job source that is due and may start a job | `Queued` |
-//! | ended or failed, and still holds user code | `Queued`: a worker drops the code |
-//! | a job source that is due later | `Timed` |
-//! | only parked producers, or only jobs that workers run | `Idle`: a free slot, or the worker, queues it |
-//! | only push jobs whose function has returned | `Idle`: the drop of the last sender queues it |
-//! | ordered jobs that wait for their turn | by the other rows: the end of the first job makes the next one ready |
+//! | a ready strand, or a job source that is due and may start a job | `Queue` it |
+//! | ended or failed, and still holds user code | `Queue` it: a worker drops the code |
+//! | a job source that is due later | run it `At` that time |
+//! | only parked strands, or only strands that are out | let it `Rest`: a free slot, or their holder, queues it |
+//! | only push jobs whose function has returned | let it `Rest`: the drop of the last sender queues it |
+//! | ordered strands that wait for their turn | as by the other rows: the end of the first one makes the next one ready |
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -22,42 +19,37 @@ use super::super::channel::Receiver;
 use super::super::limits::Permit;
 use super::super::panic::drop_caught;
 use super::super::workers::Timer;
+use super::body::Body;
 use super::heartbeat::Heartbeat;
-use super::job::{Body, Extras};
+use super::job::Extras;
 use super::job_source::{JobSource, OpenFn};
-use super::ordered::{Next, Order, OrderedJob};
+use super::order::{self, Order};
+use super::strand::{Pause, Strand};
 
-/// The most producers of one call that have started and not ended. Without a bound, jobs that start
-/// faster than they end would take ever more memory.
+/// The most strands of one call. Without a bound, jobs that start faster than they end would take
+/// ever more memory.
 const MAX_STARTED: usize = 256;
-
-/// A job that has started and not ended.
-pub(super) enum Started<T> {
-    /// It may send at any time.
-    Unordered(Body<T>),
-    /// It may send only in its turn.
-    Ordered(Box<OrderedJob<T>>),
-}
 
 /// One lock protects all fields. No user code runs under it.
 pub(super) struct State<T> {
     pub(super) source: JobSource<T>,
-    /// The last turn went to the job source. The next goes to a ready producer, so neither starves.
-    pub(super) source_ran_last: bool,
-    /// Started producers that can run now.
-    pub(super) ready: VecDeque<Started<T>>,
-    /// Started producers that wait for a free slot in the channel. While a producer is parked, the
-    /// job source waits too.
-    pub(super) parked: Vec<Started<T>>,
-    /// Workers in user code of this call, apart from push jobs.
-    pub(super) active: u32,
-    /// Push jobs that have begun and not ended.
-    pub(super) pushing: u32,
+    /// The last turn went to the job source. The next goes to a ready strand, so neither starves.
+    source_ran_last: bool,
+    /// Strands that can run now.
+    pub(super) ready: VecDeque<Strand<T>>,
+    /// Strands that wait for a free slot in the channel. While one is parked, the job source waits
+    /// too.
+    parked: Vec<Strand<T>>,
+    /// Strands that are not here: with a worker, or with the senders of a push job. The job source
+    /// and the heartbeat count while a worker has them.
+    out: u32,
+    /// Workers in user code of this call.
+    pub(super) running: u32,
     /// `None` in most calls.
     pub(super) extras: Option<Box<Extras<T>>>,
     pub(super) queue_state: QueueState,
     /// Unsent messages of an ended call, for a worker to drop. Boxed: most calls have none.
-    pub(super) unsent: Option<Box<Unsent<T>>>,
+    pub(super) unsent: Option<Box<Receiver<T>>>,
     /// The response writer was dropped.
     pub(super) writer_is_dropped: bool,
     /// Released when both the response writer and the workers are done with the call.
@@ -65,7 +57,7 @@ pub(super) struct State<T> {
 }
 
 /// Whether the workers will run the call. At most one worker takes it from the queue; other workers
-/// may be in its producers.
+/// may be in its strands.
 pub(super) enum QueueState {
     Idle,
     Queued,
@@ -73,13 +65,19 @@ pub(super) enum QueueState {
     Timed(Timer),
 }
 
-/// The messages that the response writer has not sent: the channel, and one already out of it.
-pub(in crate::engine) type Unsent<T> = (Receiver<T>, Option<T>);
+/// What the pool must do with the call.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    Rest,
+    Queue,
+    At(Instant),
+}
 
 /// The work of one turn.
 pub(super) enum Work<T> {
     Source(JobSource<T>),
-    Started(Started<T>),
+    /// The strand, and whether it may send.
+    Strand(Strand<T>, bool),
     /// The call is over or has failed: drop its user code.
     Discard(Discarded<T>),
 }
@@ -87,8 +85,8 @@ pub(super) enum Work<T> {
 /// User code for a worker to drop.
 pub(super) struct Discarded<T> {
     source: JobSource<T>,
-    started: Vec<Started<T>>,
-    unsent: Option<Box<Unsent<T>>>,
+    strands: Vec<Strand<T>>,
+    unsent: Option<Box<Receiver<T>>>,
     heartbeat: Option<Heartbeat<T>>,
 }
 
@@ -99,8 +97,8 @@ impl<T: 'static> State<T> {
             source_ran_last: false,
             ready: VecDeque::new(),
             parked: Vec::new(),
-            active: 0,
-            pushing: 0,
+            out: 0,
+            running: 0,
             extras: None,
             queue_state: QueueState::Idle,
             unsent: None,
@@ -109,22 +107,17 @@ impl<T: 'static> State<T> {
         }
     }
 
-    /// The number of producers that have started and not ended, or are starting.
-    pub(super) fn started(&self) -> usize {
-        let at_work = (self.active + self.pushing) as usize;
-        at_work + self.ready.len() + self.parked.len() + self.waiting()
-    }
-
-    /// The number of ordered jobs that wait for their turn.
-    fn waiting(&self) -> usize {
-        let order = self
+    /// The number of strands, and of those that are starting.
+    fn started(&self) -> usize {
+        let waiting = self
             .extras
             .as_ref()
             .and_then(|extras| extras.order.as_ref());
-        order.map_or(0, |order| order.waiting())
+        let waiting = waiting.map_or(0, Order::waiting);
+        self.out as usize + self.ready.len() + self.parked.len() + waiting
     }
 
-    pub(super) fn order(&mut self) -> Option<&mut Order<T>> {
+    fn order(&mut self) -> Option<&mut Order<T>> {
         self.extras.as_mut()?.order.as_mut()
     }
 
@@ -132,54 +125,119 @@ impl<T: 'static> State<T> {
         self.extras.as_mut()?.heartbeat.as_mut()
     }
 
-    /// Makes a body a started job.
-    pub(super) fn start(&mut self, body: Body<T>) -> Started<T> {
-        match self.order() {
-            Some(order) => Started::Ordered(order.start(body)),
-            None => Started::Unordered(body),
-        }
+    pub(super) fn parked(&self) -> usize {
+        self.parked.len()
     }
 
-    /// Records the end of an ordered job. Returns the failure that now ends the call.
-    pub(super) fn end_ordered(
-        &mut self,
-        number: u64,
-        failure: Option<RpcStatus>,
-    ) -> Option<RpcStatus> {
-        match self.order()?.end(number, failure) {
-            Next::Nothing => None,
-            Next::Failed(status) => Some(status),
-            Next::Ready(job) => {
-                // To the front: the other jobs make at most one message ahead.
-                self.ready.push_front(Started::Ordered(job));
-                None
-            }
-        }
+    /// A worker begins a turn: with a strand, the source, code to drop or the heartbeat.
+    pub(super) fn begin_turn(&mut self) {
+        self.out += 1;
+        self.running += 1;
     }
 
-    /// Whether another producer may start: none while a producer is parked.
-    pub(super) fn may_start(&self) -> bool {
-        self.parked.is_empty() && self.started() < MAX_STARTED
-    }
-
-    pub(super) fn source_is_due(&self) -> bool {
-        self.may_start() && self.source.is_due(Instant::now)
-    }
-
-    /// Takes the next work, if any.
-    pub(super) fn take_work(&mut self) -> Option<Work<T>> {
+    /// Takes the work of a turn, if any.
+    pub(super) fn take(&mut self, now: impl FnOnce() -> Instant) -> Option<Work<T>> {
         let is_sources_turn = self.ready.is_empty() || !self.source_ran_last;
-        if is_sources_turn && self.source_is_due() {
+        if is_sources_turn && self.may_start() && self.source.is_due(now) {
             self.source_ran_last = true;
             let source = std::mem::replace(&mut self.source, JobSource::Taken);
             return Some(Work::Source(source));
         }
         self.source_ran_last = false;
-        self.ready.pop_front().map(Work::Started)
+        let strand = self.ready.pop_front()?;
+        let may_send = self.may_send(&strand);
+        Some(Work::Strand(strand, may_send))
     }
 
-    pub(super) fn has_work(&self) -> bool {
-        !self.ready.is_empty() || self.source_is_due()
+    /// Makes a strand of the body of a job. The turn of the source goes on with it.
+    pub(super) fn start(&mut self, body: Body<T>) -> (Strand<T>, bool) {
+        let strand = match self.order() {
+            Some(order) => order.start(body),
+            None => Strand { body, place: None },
+        };
+        let may_send = self.may_send(&strand);
+        (strand, may_send)
+    }
+
+    fn may_send(&mut self, strand: &Strand<T>) -> bool {
+        match (strand.number(), self.order()) {
+            (Some(number), Some(order)) => order.is_first(number),
+            _ => true,
+        }
+    }
+
+    /// Ends a turn. Returns the failure that now ends the call.
+    pub(super) fn put_back(&mut self, pause: Option<Pause<T>>) -> Option<RpcStatus> {
+        self.running -= 1;
+        self.out -= u32::from(!matches!(pause, Some(Pause::Senders)));
+        match pause? {
+            Pause::Ready(strand) => self.ready.push_back(strand),
+            Pause::Slot(strand) => self.parked.push(strand),
+            Pause::Turn(strand) => {
+                let is_first = match self.order() {
+                    Some(order) => order.wait(strand),
+                    None => Some(strand),
+                };
+                self.ready.extend(is_first);
+            }
+            Pause::Senders => {}
+            Pause::Ended(None, end) => return end.err(),
+            Pause::Ended(Some(number), end) => return self.end(number, end),
+        }
+        None
+    }
+
+    /// The last sender of a push job was dropped. Returns the failure that now ends the call.
+    pub(super) fn end_push(&mut self, number: Option<u64>) -> Option<RpcStatus> {
+        self.out -= 1;
+        self.end(number?, Ok(()))
+    }
+
+    /// The end of a strand of an ordered call.
+    fn end(&mut self, number: u64, end: Result<(), RpcStatus>) -> Option<RpcStatus> {
+        match self.order()?.end(number, end) {
+            order::Next::Nothing => None,
+            order::Next::Failed(status) => Some(status),
+            order::Next::Ready(strand) => {
+                // To the front: the other strands make at most one message ahead.
+                self.ready.push_front(strand);
+                None
+            }
+        }
+    }
+
+    /// A slot is free, or the channel is closed.
+    pub(super) fn unpark(&mut self) {
+        self.ready.extend(self.parked.drain(..));
+    }
+
+    /// Whether another strand may start: none while one is parked.
+    fn may_start(&self) -> bool {
+        self.parked.is_empty() && self.started() < MAX_STARTED
+    }
+
+    /// True once no strand is left and none will start.
+    pub(super) fn is_complete(&self) -> bool {
+        matches!(self.source, JobSource::Exhausted) && self.started() == 0
+    }
+
+    /// What the pool must do, given that the call is over or has failed if `is_finished`.
+    pub(super) fn next(&self, is_finished: bool, now: impl FnOnce() -> Instant) -> Next {
+        if is_finished {
+            return match self.holds_code() {
+                true => Next::Queue,
+                false => Next::Rest,
+            };
+        }
+        if !self.ready.is_empty() {
+            return Next::Queue;
+        }
+        match self.source.waits_until() {
+            _ if !self.may_start() => Next::Rest,
+            _ if self.source.is_due(now) => Next::Queue,
+            Some(due) => Next::At(due),
+            None => Next::Rest,
+        }
     }
 
     /// True if it holds user code to drop when the call is over.
@@ -202,34 +260,17 @@ impl<T: 'static> State<T> {
             JobSource::Taken => JobSource::Taken,
             _ => std::mem::replace(&mut self.source, JobSource::Exhausted),
         };
-        let mut started = std::mem::take(&mut self.parked);
-        started.extend(std::mem::take(&mut self.ready));
+        let mut strands = std::mem::take(&mut self.parked);
+        strands.extend(std::mem::take(&mut self.ready));
         if let Some(order) = self.order() {
-            started.extend(order.take().map(Started::Ordered));
+            strands.extend(order.take());
         }
         Some(Discarded {
             source,
-            started,
+            strands,
             unsent: self.unsent.take(),
             heartbeat: self.extras.as_mut().and_then(|e| e.heartbeat.take()),
         })
-    }
-}
-
-impl<T> Started<T> {
-    pub(super) fn is_push(&self) -> bool {
-        let body = match self {
-            Started::Unordered(body) => body,
-            Started::Ordered(job) => &job.body,
-        };
-        matches!(body, Body::Push(_))
-    }
-
-    pub(super) fn discard(self) {
-        match self {
-            Started::Unordered(body) => drop_caught(body),
-            Started::Ordered(job) => job.discard(),
-        }
     }
 }
 
@@ -243,11 +284,11 @@ impl<T> Discarded<T> {
     pub(super) fn discard(self) {
         drop_caught(self.source);
         drop_caught(self.heartbeat);
-        self.started.into_iter().for_each(Started::discard);
-        if let Some(unsent) = self.unsent {
-            let (messages, message) = *unsent;
-            drop_caught(message);
-            drop_caught(messages);
-        }
+        self.strands.into_iter().for_each(Strand::discard);
+        drop_caught(self.unsent);
     }
 }
+
+#[cfg(test)]
+#[path = "state_tests.rs"]
+mod tests;

@@ -5,7 +5,7 @@
 //! message, and a large message takes more than one slot. This module knows nothing of gRPC,
 //! workers or calls.
 //!
-//! `Slots` bounds the queue, which takes little memory in a call that mostly waits; see `queue`.
+//! `Slots` bounds the queue, in which small messages of a server wait joined; see `queue`.
 //!
 //! ```
 //! use fanstream::engine::channel::{bounded, TrySendError};
@@ -28,6 +28,7 @@ mod wake;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task::Wake;
 use std::time::Instant;
 
 pub use capacity::Capacity;
@@ -36,6 +37,7 @@ pub use receiver::Receiver;
 pub use sender::Sender;
 
 use super::sync;
+pub(super) use queue::Joining;
 use queue::Queue;
 use wake::{Slots, WaitList};
 
@@ -47,7 +49,15 @@ pub fn bounded<T>(capacity: Capacity) -> (Sender<T>, Receiver<T>) {
 /// A channel bounded by the number of its messages and by their size in bytes. The sender calls
 /// `size` once for each message.
 pub fn bounded_by_size<T>(capacity: Capacity, size: fn(&T) -> usize) -> (Sender<T>, Receiver<T>) {
-    let (queue, receiver) = Queue::new();
+    bounded_joined(capacity, size, None)
+}
+
+/// As [`bounded_by_size`]; the receiver gets small messages joined if `joining` tells how.
+pub(super) fn bounded_joined<T>(
+    capacity: Capacity,
+    size: fn(&T) -> usize,
+    joining: Option<Joining<T>>,
+) -> (Sender<T>, Receiver<T>) {
     let slots = capacity.messages.max(1);
     let shared = Arc::new(Shared {
         slots: Slots::new(slots, slots / 2),
@@ -56,24 +66,22 @@ pub fn bounded_by_size<T>(capacity: Capacity, size: fn(&T) -> usize) -> (Sender<
         senders: AtomicUsize::new(1),
         closed: AtomicBool::new(false),
         disconnected: AtomicBool::new(false),
-        queue,
+        queue: Queue::new(joining),
         receive_deadline: OnceLock::new(),
         receiver: WaitList::default(),
-        disconnect_waiters: WaitList::default(),
+        close_waiters: WaitList::default(),
     });
     let sender = Sender {
         shared: shared.clone(),
     };
-    let receiver = Receiver {
-        queue: receiver,
-        shared,
-    };
-    (sender, receiver)
+    (sender, Receiver { shared })
 }
 
-/// A message in the queue.
+/// A message in the channel, or several joined ones.
 pub(super) struct Queued<T> {
     pub(super) message: T,
+    /// The number of messages.
+    pub(super) count: u32,
     /// In bytes; at most 4 GiB, the maximum of gRPC.
     pub(super) size: u32,
     /// Kept with the message, to give back as many slots as it took.
@@ -91,13 +99,19 @@ struct Shared<T> {
     closed: AtomicBool,
     /// The receiver takes no more messages. Set before the senders are woken; never reset.
     disconnected: AtomicBool,
-    queue: Queue<Queued<T>>,
+    queue: Queue<T>,
     /// A blocked receiver stops waiting then, even if its own timeout is longer.
     receive_deadline: OnceLock<Instant>,
     /// The receiver, while it sleeps.
     receiver: WaitList,
-    /// Senders to wake when the receiver disconnects, though they wait for no slot.
-    disconnect_waiters: WaitList,
+    /// Senders to wake when no further message can be received, though they wait for no slot.
+    close_waiters: WaitList,
+}
+
+impl<T: Send + 'static> Wake for Shared<T> {
+    fn wake(self: Arc<Self>) {
+        self.receiver.wake();
+    }
 }
 
 impl<T> Shared<T> {
@@ -107,6 +121,7 @@ impl<T> Shared<T> {
         let slots = 1 + size / self.slot_bytes;
         Queued {
             message,
+            count: 1,
             size: u32::try_from(size).unwrap_or(u32::MAX),
             slots: u32::try_from(slots).unwrap_or(u32::MAX),
         }
@@ -119,7 +134,12 @@ impl<T> Shared<T> {
 
     fn wake_both(&self) {
         self.receiver.wake();
+        self.wake_senders();
+    }
+
+    fn wake_senders(&self) {
         self.slots.wake_all();
+        self.close_waiters.wake();
     }
 }
 

@@ -11,13 +11,11 @@ use crossbeam_utils::Backoff;
 
 use super::super::panic::drop_caught;
 use super::super::thread_waker::ThreadWaker;
-use super::queue::QueueReceiver;
 use super::{Queued, RecvTimeoutError, Shared, TryRecvError};
 
 /// The receiving half: a `futures::Stream` on a poll thread, an `Iterator` in a blocking caller.
 /// Dropping it frees the queued messages and wakes the senders, whose sends then fail.
 pub struct Receiver<T> {
-    pub(super) queue: QueueReceiver<Queued<T>>,
     pub(super) shared: Arc<Shared<T>>,
 }
 
@@ -98,6 +96,7 @@ impl<T> Receiver<T> {
             }
             let receive_deadline = self.shared.receive_deadline.get().copied();
             if !thread_waker.wait(deadline.into_iter().chain(receive_deadline).min()) {
+                self.shared.receiver.unregister(&thread_waker.waker);
                 let ended = receive_deadline.is_some_and(|latest| latest <= Instant::now());
                 return Err(if ended {
                     RecvTimeoutError::Closed
@@ -120,7 +119,7 @@ impl<T> Receiver<T> {
 
     #[inline]
     fn pop(&self) -> Option<Queued<T>> {
-        let queued = self.queue.pop(&self.shared.queue)?;
+        let queued = self.shared.queue.pop()?;
         self.shared.slots.give_back(queued.slots as usize);
         Some(queued)
     }
@@ -129,21 +128,35 @@ impl<T> Receiver<T> {
     /// message that another thread sends at the same moment may be lost.
     pub fn close(&self) {
         self.shared.close();
-        self.shared.slots.wake_all();
+        self.shared.wake_senders();
     }
 
     /// Refuses all further messages, wakes the senders and drops the receiver's own waker, as
     /// dropping it does. Queued messages stay until the drop.
     pub(in crate::engine) fn disconnect(&self) {
         self.shared.disconnected.store(true, Ordering::SeqCst);
-        self.shared.slots.wake_all();
-        self.shared.disconnect_waiters.wake();
+        self.shared.wake_senders();
         self.shared.receiver.clear();
     }
 
     /// As [`Sender::free_memory`](super::Sender::free_memory).
     pub(in crate::engine) fn free_memory(&self) {
-        self.shared.queue.free_array();
+        self.shared.queue.free_memory();
+    }
+
+    /// What [`Receiver::try_recv`] would find.
+    pub(in crate::engine) fn peek(&self) -> Result<(), TryRecvError> {
+        if !self.is_empty() {
+            return Ok(());
+        }
+        if !self.is_closed() {
+            return Err(TryRecvError::Empty);
+        }
+        // As there: check again.
+        match self.is_empty() {
+            true => Err(TryRecvError::Closed),
+            false => Ok(()),
+        }
     }
 
     /// True once no more messages will be sent.
@@ -153,7 +166,7 @@ impl<T> Receiver<T> {
 
     /// The number of queued messages, which may change at once.
     pub fn len(&self) -> usize {
-        self.queue.len(&self.shared.queue)
+        self.shared.queue.len()
     }
 
     /// True if no message is queued.
@@ -165,9 +178,9 @@ impl<T> Receiver<T> {
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
         self.disconnect();
-        self.queue.close(&self.shared.queue);
+        self.shared.queue.close();
         // One by one, since the `Drop` of a message may panic: two panics in one drop would abort.
-        while let Some(queued) = self.queue.pop(&self.shared.queue) {
+        while let Some(queued) = self.shared.queue.pop() {
             drop_caught(queued);
         }
     }

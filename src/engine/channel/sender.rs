@@ -74,6 +74,35 @@ impl<T> Sender<T> {
         self.push(queued)
     }
 
+    /// As [`Sender::send_ignoring_capacity`], but a message that joins others does not wake the
+    /// receiver. The caller owes it a [wake-up](Sender::receiver_waker).
+    #[inline]
+    pub(in crate::engine) fn send_quietly(&self, message: T) -> Result<(), SendError<T>> {
+        let queued = self.shared.queued(message);
+        self.shared.slots.take(queued.slots as usize);
+        if self.shared.queue.send(queued).map_err(SendError)? {
+            self.shared.receiver.wake();
+        }
+        Ok(())
+    }
+
+    pub(in crate::engine) fn wake_receiver(&self) {
+        self.shared.receiver.wake();
+    }
+
+    /// Wakes the receiver, from anywhere.
+    pub(in crate::engine) fn receiver_waker(&self) -> Waker
+    where
+        T: Send + 'static,
+    {
+        Waker::from(self.shared.clone())
+    }
+
+    /// Whether small messages join.
+    pub(in crate::engine) fn joins(&self) -> bool {
+        self.shared.queue.joins()
+    }
+
     /// Sends a message; blocks while the channel is full. Never call it on a poll thread.
     ///
     /// # Errors
@@ -126,10 +155,25 @@ impl<T> Sender<T> {
             || self.shared.closed.load(Ordering::Acquire)
     }
 
-    /// Wakes `waker` once when the receiver is dropped. Check [`Sender::is_closed`] after this
-    /// call, before sleeping.
-    pub fn wake_on_disconnect(&self, waker: &Waker) {
-        self.shared.disconnect_waiters.register(waker);
+    /// Wakes `waker` once when the channel is closed or the receiver is dropped. Check
+    /// [`Sender::is_closed`] after this call, before sleeping.
+    pub fn wake_on_close(&self, waker: &Waker) {
+        self.shared.close_waiters.register(waker);
+    }
+
+    /// Blocks until [`Sender::is_closed`], at most until `deadline`; false if it is still open.
+    pub(in crate::engine) fn wait_until_closed(&self, deadline: Option<Instant>) -> bool {
+        let thread_waker = ThreadWaker::current();
+        loop {
+            self.wake_on_close(&thread_waker.waker);
+            if self.is_closed() {
+                return true;
+            }
+            if !thread_waker.wait(deadline) {
+                self.shared.close_waiters.unregister(&thread_waker.waker);
+                return self.is_closed();
+            }
+        }
     }
 
     /// The number of taken slots, which may change at once.
@@ -142,22 +186,17 @@ impl<T> Sender<T> {
         }
     }
 
-    /// Frees the memory of an empty queue, unless it was once long. The next message allocates it
-    /// again.
+    /// Frees the memory of joined messages if none waits. The next message allocates it again.
     pub(in crate::engine) fn free_memory(&self) {
-        self.shared.queue.free_array();
+        self.shared.queue.free_memory();
     }
 
     #[inline]
     fn push(&self, queued: Queued<T>) -> Result<(), SendError<T>> {
-        match self.shared.queue.send(queued) {
-            Ok(()) => {
-                self.shared.receiver.wake();
-                Ok(())
-            }
-            // The receiver was dropped since the last check; its slots no longer matter.
-            Err(crossbeam_channel::SendError(queued)) => Err(SendError(queued.message)),
-        }
+        // A failure: the receiver was dropped since the last check; its slots no longer matter.
+        self.shared.queue.send(queued).map_err(SendError)?;
+        self.shared.receiver.wake();
+        Ok(())
     }
 }
 

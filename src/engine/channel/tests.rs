@@ -112,7 +112,7 @@ fn dropping_the_receiver_wakes_all_and_frees_the_queue() {
     let refused = sender.send_or_wake(queued.clone(), &full_waker);
     assert!(matches!(refused, Err(TrySendError::Full(_))));
     drop(refused);
-    sender.wake_on_disconnect(&listening_waker);
+    sender.wake_on_close(&listening_waker);
     drop(receiver);
     assert_eq!((full.get(), listening.get()), (1, 1));
     assert_eq!(Arc::strong_count(&queued), 1, "the channel holds nothing");
@@ -177,6 +177,16 @@ fn recv_timeout_distinguishes_a_timeout_from_the_end() {
         receiver.recv_timeout(Duration::MAX),
         Err(RecvTimeoutError::Closed)
     );
+}
+
+#[test]
+fn waits_that_end_in_vain_leave_nothing_behind() {
+    let (_sender, receiver) = channel(1);
+    for _ in 0..100 {
+        let waited = receiver.recv_timeout(Duration::ZERO);
+        assert_eq!(waited, Err(RecvTimeoutError::Timeout));
+    }
+    assert_eq!(receiver.shared.receiver.len(), 0);
 }
 
 #[test]
@@ -269,52 +279,115 @@ fn a_receiver_that_closes_gets_the_queued_messages() {
     assert_eq!(receiver.collect::<Vec<_>>(), [1, 2]);
 }
 
-#[test]
-fn messages_keep_their_order_from_the_array_to_the_list() {
-    let (sender, receiver) = channel(100);
-    for n in 0..40 {
-        sender.try_send(n).unwrap();
-    }
-    assert_eq!(receiver.len(), 40);
-    for n in 0..40 {
-        assert_eq!(receiver.try_recv(), Ok(n));
-    }
-    assert!(receiver.is_empty());
-    sender.try_send(40).unwrap();
-    assert_eq!(receiver.try_recv(), Ok(40));
+/// Joins numbers: messages of up to two, sequences of up to 16.
+const JOINING: Joining<Vec<u32>> = Joining {
+    fits: |joined, size| size <= 8 && joined + size as usize <= 64,
+    append: |numbers, bytes| numbers.iter().for_each(|n| bytes.extend(n.to_be_bytes())),
+    wrap: |bytes, _| {
+        let numbers = bytes.chunks_exact(4);
+        numbers
+            .map(|n| u32::from_be_bytes(n.try_into().unwrap()))
+            .collect()
+    },
+};
+
+fn joined(messages: usize) -> (Sender<Vec<u32>>, Receiver<Vec<u32>>) {
+    bounded_joined(Capacity::messages(messages), |m| 4 * m.len(), Some(JOINING))
 }
 
-/// Two senders reach the end of the array while the receiver empties it.
+/// The numbers from `from`, mostly one in a message, sometimes three.
+fn send_numbers(sender: &Sender<Vec<u32>>, from: u32, count: u32) {
+    let mut n = from;
+    while n < from + count {
+        let next = n + if n.is_multiple_of(7) { 3 } else { 1 };
+        sender.send((n..next.min(from + count)).collect()).unwrap();
+        n = next;
+    }
+}
+
 #[test]
-fn senders_keep_their_orders_while_the_list_is_made() {
-    for _ in 0..2_000 {
-        let (sender, receiver) = channel(100);
-        let send = |sender: Sender<u32>, from: u32| {
-            move || (from..from + 20).for_each(|n| sender.send(n).unwrap())
-        };
-        let others = [
-            thread::spawn(send(sender.clone(), 0)),
-            thread::spawn(send(sender, 1_000)),
-        ];
-        let mut next = [0, 1_000];
-        for n in receiver {
-            let of = usize::from(n >= 1_000);
+fn small_messages_arrive_joined_and_large_ones_alone() {
+    let (sender, receiver) = joined(100);
+    for message in [vec![1], vec![2, 3], vec![4, 5, 6], vec![7], vec![8]] {
+        sender.try_send(message).unwrap();
+    }
+    assert_eq!(receiver.shared.slots.taken(), 5);
+    let next = || {
+        let queued = receiver.try_next().unwrap();
+        (queued.message, queued.count, queued.size)
+    };
+    assert_eq!(next(), (vec![1, 2, 3], 2, 12));
+    assert_eq!(receiver.shared.slots.taken(), 3);
+    assert_eq!(next(), (vec![4, 5, 6], 1, 12));
+    assert_eq!(next(), (vec![7, 8], 2, 8));
+    assert_eq!(receiver.shared.slots.taken(), 0);
+    assert!(receiver.is_empty() && receiver.peek() == Err(TryRecvError::Empty));
+}
+
+#[test]
+fn a_sequence_that_is_full_is_followed_by_another() {
+    let (sender, receiver) = joined(100);
+    (0..40).for_each(|n| sender.try_send(vec![n]).unwrap());
+    drop(sender);
+    let counts: Vec<_> = receiver.map(|numbers| numbers.len()).collect();
+    assert_eq!(counts, [16, 16, 8]);
+}
+
+/// A message that joins others wakes nobody.
+#[test]
+fn a_quiet_message_waits_for_its_wake_up() {
+    let (sender, receiver) = joined(100);
+    let (count, waker) = Count::new();
+    let poll = || receiver.poll_recv(&mut Context::from_waker(&waker));
+    assert_eq!(poll(), Poll::Pending);
+    sender.send_quietly(vec![1]).unwrap();
+    sender.send_quietly(vec![2]).unwrap();
+    assert_eq!(count.get(), 0);
+    sender.receiver_waker().wake();
+    assert_eq!(count.get(), 1);
+    assert_eq!(poll(), Poll::Ready(Some(vec![1, 2])));
+    assert_eq!(poll(), Poll::Pending);
+    sender.send_quietly(vec![3, 4, 5]).unwrap();
+    assert_eq!(count.get(), 2, "one that does not join");
+}
+
+/// While the receiver takes them, and while each half frees the memory that the other uses.
+#[test]
+fn joined_messages_keep_the_order_of_each_sender() {
+    const COUNT: u32 = 20_000;
+    let (sender, receiver) = joined(100);
+    let send = |sender: Sender<Vec<u32>>, from: u32| {
+        move || {
+            for part in (from..from + COUNT).step_by(50) {
+                send_numbers(&sender, part, 50);
+                sender.free_memory();
+            }
+        }
+    };
+    let others = [
+        thread::spawn(send(sender.clone(), 0)),
+        thread::spawn(send(sender, 1_000_000)),
+    ];
+    let mut next = [0, 1_000_000];
+    while let Some(numbers) = receiver.recv() {
+        for n in numbers {
+            let of = usize::from(n >= 1_000_000);
             assert_eq!(n, next[of]);
             next[of] += 1;
         }
-        assert_eq!(next, [20, 1_020]);
-        others.into_iter().for_each(|t| t.join().unwrap());
+        receiver.free_memory();
     }
+    assert_eq!(next, [COUNT, 1_000_000 + COUNT]);
+    others.into_iter().for_each(|t| t.join().unwrap());
+    assert_eq!(receiver.shared.slots.taken(), 0);
 }
 
 #[test]
-fn a_receiver_dropped_while_the_list_is_made_frees_all_messages() {
+fn a_receiver_dropped_while_messages_come_frees_all() {
     for _ in 0..2_000 {
         let (sender, receiver) = bounded(Capacity::messages(100));
         let message = Arc::new(());
-        for _ in 0..queue::FIRST {
-            sender.try_send(message.clone()).unwrap();
-        }
+        sender.try_send(message.clone()).unwrap();
         let other = sender.clone();
         let sent = message.clone();
         let sending = thread::spawn(move || while other.send(sent.clone()).is_ok() {});
@@ -327,57 +400,12 @@ fn a_receiver_dropped_while_the_list_is_made_frees_all_messages() {
 }
 
 #[test]
-fn an_empty_queue_gives_its_memory_back() {
-    let (sender, receiver) = channel(100);
-    let has_array = || sender.shared.queue.has_array();
-    assert!(!has_array(), "a new one has none");
-    sender.try_send(1).unwrap();
-    sender.free_memory();
-    assert!(has_array(), "a message is queued");
-    assert_eq!(receiver.try_recv(), Ok(1));
-    receiver.free_memory();
-    assert!(!has_array());
-    // The list replaces the array.
-    for n in 0..=queue::FIRST as u32 {
-        sender.try_send(n).unwrap();
-    }
-    for n in 0..=queue::FIRST as u32 {
-        assert_eq!(receiver.try_recv(), Ok(n));
-    }
-    assert!(!has_array());
-}
-
-#[test]
-fn messages_keep_their_order_while_memory_is_freed() {
-    let (sender, receiver) = channel(100);
-    for n in 0..50 {
-        sender.try_send(2 * n).unwrap();
-        sender.free_memory();
-        sender.try_send(2 * n + 1).unwrap();
-        assert_eq!(receiver.try_recv(), Ok(2 * n));
-        receiver.free_memory();
-        assert_eq!(receiver.try_recv(), Ok(2 * n + 1));
-        receiver.free_memory();
-    }
-}
-
-/// Each half frees the memory while the other uses it.
-#[test]
-fn no_message_is_lost_while_memory_is_freed() {
-    let (sender, receiver) = channel(100);
-    let freeing = sender.clone();
-    let sending = thread::spawn(move || {
-        for n in 0..20_000 {
-            sender.send(n).unwrap();
-            freeing.free_memory();
-        }
-    });
-    let mut next = 0;
-    while let Some(n) = receiver.recv() {
-        assert_eq!(n, next);
-        next += 1;
-        receiver.free_memory();
-    }
-    assert_eq!(next, 20_000);
-    sending.join().unwrap();
+fn a_channel_of_small_messages_makes_no_list() {
+    let (sender, receiver) = joined(100);
+    (0..10).for_each(|n| sender.try_send(vec![n]).unwrap());
+    assert_eq!(receiver.len(), 10);
+    assert_eq!(receiver.try_recv().unwrap().len(), 10);
+    assert!(!sender.shared.queue.has_list());
+    sender.try_send(vec![0; 100]).unwrap();
+    assert!(sender.shared.queue.has_list());
 }

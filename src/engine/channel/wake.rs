@@ -49,6 +49,17 @@ impl WaitList {
         }
     }
 
+    /// Drops the registration of a sleeper that no longer waits.
+    pub(crate) fn unregister(&self, waker: &Waker) {
+        lock(&self.wakers).retain(|known| !known.will_wake(waker));
+    }
+
+    /// The number of registered sleepers.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        lock(&self.wakers).len()
+    }
+
     /// Drops all registered wakers without waking them.
     pub(crate) fn clear(&self) {
         drop(self.take());

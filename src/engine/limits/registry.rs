@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use grpcio::RpcStatus;
 
-use super::super::call::Termination;
 use super::super::stats::{CallEnd, Counts, MethodMetrics, MethodSnapshot, Methods};
+use super::super::termination::Termination;
 use super::super::workers::Timer;
 use super::peers::{Peer, Peers};
 use super::Refusal;

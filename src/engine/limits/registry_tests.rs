@@ -3,8 +3,8 @@ use std::time::{Duration, Instant};
 
 use grpcio::RpcStatusCode;
 
-use super::super::call::Termination;
 use super::super::stats::{CallEnd, Counts};
+use super::super::termination::Termination;
 use super::registry::{OpenStream, Registration, Registry, Step, BATCH_STREAMS};
 
 struct Stream(u64);
@@ -31,18 +31,21 @@ fn add(registry: &mut Registry, ends: Option<Instant>, messages: u64) -> Registr
 
 fn end(registry: &mut Registry, registration: &Registration, messages: u64) {
     let (_, metrics) = registry.methods.of(b"/p.S/M");
+    registry.end(registration, &metrics, &call_end(messages));
+}
+
+fn call_end(messages: u64) -> CallEnd {
     let counts = Counts {
         messages,
         ..Counts::default()
     };
-    let end = CallEnd {
+    CallEnd {
         code: RpcStatusCode::OK,
         counts,
         lasted: Duration::ZERO,
         subject: None,
         refused: None,
-    };
-    registry.end(registration, &metrics, &end);
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use grpcio::RpcStatus;
 use humantime::format_duration;
 
-use super::super::call::Termination;
+use super::super::termination::Termination;
 use super::enforcer::{unavailable, LimitEnforcer};
 use super::registry::Step;
 

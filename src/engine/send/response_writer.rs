@@ -22,21 +22,17 @@ use std::task::{Context, Poll};
 use futures::Sink;
 use grpcio::{Deadline, RpcStatusCode, ServerStreamingSink, WriteFlags};
 
-use super::super::call::{Call, Level};
-use super::super::channel::{Queued, Receiver, TryRecvError};
+use super::super::call::Call;
+use super::super::channel::{Receiver, TryRecvError};
 use super::super::panic::{drop_caught, run_caught};
 use super::super::stats::{ended, CallEnd, MethodMetrics, Observation};
-use super::batching::yield_for_batching;
-use super::join::{is_worthwhile, join, Framing, Outgoing};
-use super::scheduler::WriteSlot;
+use super::super::termination::Level;
+use super::super::yielding::yield_briefly;
 
 /// Writes the responses of one call. Dropping it ends the call in every case.
 pub(in crate::engine) struct ResponseWriter<T: Send + 'static> {
     call: Arc<Call<T>>,
     phase: Phase<T>,
-    slot: WriteSlot,
-    /// `None` if the sink takes each message on its own.
-    framing: Option<&'static Framing<T>>,
     /// The number of messages that the sink has taken, joined ones as one: the reader's progress.
     /// Never 0.
     taken: u32,
@@ -60,8 +56,6 @@ enum Phase<T: Send + 'static> {
     Sending {
         sink: ServerStreamingSink<T>,
         messages: Receiver<T>,
-        /// The next message, already out of the channel.
-        held: Option<Queued<T>>,
     },
     /// The status follows the messages in the sink. Once the sink is ready, it takes the status.
     Closing {
@@ -77,19 +71,12 @@ impl<T: Send + 'static> ResponseWriter<T> {
         call: Arc<Call<T>>,
         messages: Receiver<T>,
         sink: ServerStreamingSink<T>,
-        framing: Option<&'static Framing<T>>,
         deadline: Deadline,
         report: Report,
     ) -> ResponseWriter<T> {
         ResponseWriter {
             call,
-            phase: Phase::Sending {
-                sink,
-                messages,
-                held: None,
-            },
-            slot: WriteSlot::new(),
-            framing,
+            phase: Phase::Sending { sink, messages },
             taken: 1,
             waits_for_reader: false,
             deadline,
@@ -101,12 +88,7 @@ impl<T: Send + 'static> ResponseWriter<T> {
 
     /// Sends queued messages; ready when no more will be sent.
     fn poll_sending(&mut self, cx: &mut Context<'_>) -> Poll<SendEnd> {
-        let Phase::Sending {
-            sink,
-            messages,
-            held,
-        } = &mut self.phase
-        else {
+        let Phase::Sending { sink, messages } = &mut self.phase else {
             return Poll::Ready(SendEnd::ClientGone);
         };
         loop {
@@ -127,55 +109,34 @@ impl<T: Send + 'static> ResponseWriter<T> {
             if self.call.terminator().level() != Level::Open {
                 return Poll::Ready(SendEnd::Complete);
             }
-            let queued = match held.take() {
-                Some(queued) => queued,
-                None => match messages.poll_queued(cx) {
-                    Poll::Ready(Some(queued)) => queued,
-                    Poll::Ready(None) => return Poll::Ready(SendEnd::Complete),
-                    Poll::Pending => {
-                        if self.call.rests() {
-                            messages.free_memory();
-                        }
-                        self.slot.become_idle();
-                        return Poll::Pending;
+            if messages.len() == 1 && !messages.is_closed() {
+                yield_briefly();
+            }
+            let queued = match messages.poll_queued(cx) {
+                Poll::Ready(Some(queued)) => queued,
+                Poll::Ready(None) => return Poll::Ready(SendEnd::Complete),
+                Poll::Pending => {
+                    if self.call.rests() {
+                        messages.free_memory();
                     }
-                },
-            };
-            let workers = self.call.workers();
-            if !self.slot.may_write(queued.size, cx.waker(), workers) {
-                *held = Some(queued);
-                return Poll::Pending;
-            }
-            let mut next = messages.try_next();
-            if matches!(next, Err(TryRecvError::Empty)) && yield_for_batching() {
-                next = messages.try_next();
-            }
-            let outgoing = match self.framing {
-                Some(framing) if is_worthwhile(&queued, &next) => {
-                    let wakes = (cx.waker(), workers);
-                    let outgoing;
-                    (outgoing, next) = join(framing, queued, next, messages, &mut self.slot, wakes);
-                    outgoing
+                    return Poll::Pending;
                 }
-                _ => Outgoing::single(queued),
             };
-            let batch_is_used = self.slot.batch_is_used();
             // The status follows the last message, and both can share a write.
-            let more = !matches!(next, Err(TryRecvError::Empty)) && !batch_is_used;
-            *held = next.ok();
-            // The patched C-core takes this flag as the mark of frames.
+            let more = messages.peek() != Err(TryRecvError::Empty);
+            // The patched C-core takes the second flag as the mark of frames.
             let flags = WriteFlags::default()
                 .buffer_hint(more)
-                .force_no_compress(outgoing.is_framed);
+                .force_no_compress(queued.count > 1);
             if self.awaits_first {
                 if let Some(headers) = self.call.context().seal_response_headers() {
                     sink.set_headers(headers);
                 }
             }
             // Counted before it is sent: a message whose `Drop` panics has been sent.
-            let (count, bytes) = (outgoing.messages, outgoing.bytes);
+            let (count, bytes) = (queued.count.into(), queued.size.into());
             self.call.counters().sent(count, bytes);
-            match Pin::new(&mut *sink).start_send((outgoing.message, flags)) {
+            match Pin::new(&mut *sink).start_send((queued.message, flags)) {
                 Ok(()) => {}
                 Err(error) => {
                     self.call.counters().not_sent(count, bytes);
@@ -191,23 +152,14 @@ impl<T: Send + 'static> ResponseWriter<T> {
                 self.call.counters().first_after(after);
                 self.report.metrics.first_after(after);
             }
-            if batch_is_used {
-                self.slot.end_batch();
-            }
             self.taken = self.taken.wrapping_add(1).max(1);
         }
     }
 
     /// From `Sending` to `Closing`, with the status of the call.
     fn close(&mut self) {
-        self.slot.leave();
         let phase = std::mem::replace(&mut self.phase, Phase::Over);
-        let Phase::Sending {
-            mut sink,
-            messages,
-            held,
-        } = phase
-        else {
+        let Phase::Sending { mut sink, messages } = phase else {
             self.phase = phase;
             return;
         };
@@ -221,17 +173,17 @@ impl<T: Send + 'static> ResponseWriter<T> {
             code,
             is_ready: false,
         };
-        self.end_call(messages, held);
+        self.end_call(messages);
     }
 
     /// From any phase to `Over`, without a status. Dropping the sink cancels the call.
     fn cut(&mut self) {
         match std::mem::replace(&mut self.phase, Phase::Over) {
-            Phase::Sending { messages, held, .. } => {
+            Phase::Sending { messages, .. } => {
                 if let Some(status) = self.call.terminator().seal() {
                     self.code = status.code();
                 }
-                self.end_call(messages, held);
+                self.end_call(messages);
             }
             Phase::Closing { code, .. } if code != RpcStatusCode::OK => self.code = code,
             Phase::Closing { .. } | Phase::Over => {}
@@ -244,20 +196,17 @@ impl<T: Send + 'static> ResponseWriter<T> {
             true => RpcStatusCode::DEADLINE_EXCEEDED,
             false => RpcStatusCode::CANCELLED,
         };
-        if let Phase::Sending { messages, held, .. } =
-            std::mem::replace(&mut self.phase, Phase::Over)
-        {
-            self.end_call(messages, held);
+        if let Phase::Sending { messages, .. } = std::mem::replace(&mut self.phase, Phase::Over) {
+            self.end_call(messages);
         }
     }
 
     /// Ends the workers' side of the call. A worker drops the unsent messages, since their `Drop`
     /// is user code.
-    fn end_call(&mut self, messages: Receiver<T>, held: Option<Queued<T>>) {
+    fn end_call(&mut self, messages: Receiver<T>) {
         messages.disconnect();
-        let held = held.map(|queued| queued.message);
-        let is_empty = messages.is_empty() && held.is_none();
-        self.call.end((!is_empty).then_some((messages, held)));
+        let is_empty = messages.is_empty();
+        self.call.end((!is_empty).then_some(messages));
     }
 
     /// Sends the status after the messages. The sink is kept meanwhile: dropping it early would

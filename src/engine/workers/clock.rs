@@ -5,73 +5,86 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::super::panic::run_caught;
-use super::growth::{Decision, Growth, Load};
-use super::pool::{CheckRate, Pool, State, Wakes};
+use super::growth::{Growth, Load, PATIENCE};
+use super::pool::{Pool, Wakes};
+use super::state::State;
+use super::watch::TICK;
 use super::Task;
 
 /// Due tasks move to the ready queue in batches, so that a poll thread waits for the lock at most
 /// 30 µs.
 const DUE_BATCH: usize = 16;
 
-/// Check intervals: from the first waiting task to the first check, after a raised limit, the
-/// maximum while tasks wait, and the maximum while no task waits. A check takes 0.4 µs a thread.
-const FIRST_INTERVAL: Duration = Duration::from_millis(2);
-const MIN_INTERVAL: Duration = Duration::from_millis(1);
-const MAX_BUSY_INTERVAL: Duration = Duration::from_millis(8);
-const MAX_INTERVAL: Duration = Duration::from_millis(64);
+/// The longest time between two checks while no task waits, but more threads may be busy than
+/// processors exist.
+const MAX_INTERVAL: Duration = Duration::from_millis(640);
 
-/// While the limit does not change, slices are measured after two checks in eight: measuring makes
-/// tiny slices 1.5 times as expensive.
-const MEASURED_CYCLE: u32 = 8;
+/// A full pool is logged after this time, once until it is no longer full.
+const FULL_IS_LOGGED_AFTER: Duration = Duration::from_secs(1);
 
-/// The schedule of the load checks.
+/// The schedule of the load checks: none while no task waits and the limit is at its least.
 struct Checks {
-    growth: Growth,
     next: Option<Instant>,
     interval: Duration,
-    /// Checks since the last one that was urgent.
-    calm: u32,
+    /// The interval is the shortest, since the limit changes or may rise.
+    is_fast: bool,
+    growth: Growth,
+    full: Full,
 }
 
 impl Pool {
     /// Runs the clock thread.
     pub(super) fn run_clock(self: Arc<Self>) {
         let mut checks = Checks {
-            growth: Growth::new(self.core_threads, self.max_threads),
             next: None,
-            interval: FIRST_INTERVAL,
-            calm: 0,
+            interval: PATIENCE,
+            is_fast: false,
+            growth: Growth::default(),
+            full: Full::No,
         };
+        let mut looked = Instant::now();
         let mut state = self.lock();
         while !state.stopping {
+            if self.watch.is_on() && looked.elapsed() >= TICK {
+                drop(state);
+                self.watch.look();
+                looked = Instant::now();
+                state = self.lock();
+            }
             let now = Instant::now();
             let mut wakes = Wakes::default();
             let mut brief = Vec::new();
             let more = self.release_due(&mut state, now, &mut brief, &mut wakes);
             let next_due = state.scheduled.first_key_value();
             let next_due = next_due.map(|(timer, _)| timer.due);
-            let begins = checks.plan(&mut state, now);
-            let is_check = checks.next.is_some_and(|next| next <= now);
-            if more || begins || is_check || !brief.is_empty() || wakes.is_any() {
-                let load = Load {
-                    limit: state.limit,
-                    busy: state.busy,
-                    ready: state.ready(),
-                };
+            let starts = self.check(&mut state, &mut checks, now, &mut wakes);
+            let is_full = matches!(checks.full, Full::ToLog(_));
+            if more || starts > 0 || !brief.is_empty() || wakes.is_any() || is_full {
                 drop(state);
+                if let Full::ToLog(waiting) = checks.full {
+                    checks.full = Full::Logged;
+                    let threads = self.max_threads;
+                    tracing::warn!(
+                        threads,
+                        waiting,
+                        "all worker threads are busy, and calls wait"
+                    );
+                }
                 self.wake(wakes);
+                let started = self.start_workers(starts);
                 for task in brief {
                     run_caught("a brief task", || task.run());
                 }
-                if begins {
-                    checks.growth.begin(&self.roster, &self.slice_times);
-                } else if is_check {
-                    self.check(&mut checks, load);
-                }
                 state = self.lock();
+                if let Err(error) = started {
+                    // The other threads continue; a later check tries again.
+                    tracing::warn!(%error, "cannot start another worker thread");
+                    state.wants_check = true;
+                }
                 continue;
             }
-            let until = next_due.into_iter().chain(checks.next).min();
+            let look = self.watch.is_on().then_some(looked + TICK);
+            let until = next_due.into_iter().chain(checks.next).chain(look).min();
             state = match until {
                 None => self.clock.wait(state).unwrap_or_else(|e| e.into_inner()),
                 Some(until) => {
@@ -107,76 +120,70 @@ impl Pool {
         true
     }
 
-    /// Adjusts the limit on busy threads, and starts missing threads.
-    fn check(self: &Arc<Self>, checks: &mut Checks, load: Load) {
-        let Decision {
-            limit,
-            may_rise_soon,
-        } = checks.growth.check(&self.roster, &self.slice_times, load);
-        let mut wakes = Wakes::default();
-        let mut state = self.lock();
-        let mut started = 0;
-        // The limit may have fallen meanwhile, because threads ended.
-        if state.limit == load.limit {
-            state.limit = limit;
-            started = self.fill_limit(&mut state, &mut wakes);
+    /// Adjusts the limit on busy threads if it is time, and wakes threads for waiting tasks. Returns
+    /// the number of threads to start.
+    fn check(
+        &self,
+        state: &mut State,
+        checks: &mut Checks,
+        now: Instant,
+        wakes: &mut Wakes,
+    ) -> usize {
+        let may_rise = state.wants_check && state.limit < self.max_threads;
+        if may_rise && !checks.is_fast {
+            // The first task that waits: the busy threads may make it wait for long.
+            checks.is_fast = true;
+            state.load();
+            checks.next = Some(now + PATIENCE);
         }
-        let is_surplus_busy = state.busy > self.core_threads;
-        checks.plan_next(
-            &mut state,
-            limit > load.limit || may_rise_soon,
-            is_surplus_busy,
-        );
-        drop(state);
-        self.wake(wakes);
-        if let Err(error) = self.start_workers(started) {
-            // The other threads continue; a later check tries again.
-            tracing::warn!(%error, "cannot start another worker thread");
+        let is_due = checks.next.is_some_and(|next| next <= now);
+        if is_due {
+            let load = state.load();
+            let before = state.limit;
+            let limit = checks
+                .growth
+                .limit(load, self.core_threads, self.max_threads);
+            state.limit = limit;
+            state.wants_check = load.ready > 0;
+            let may_rise = state.wants_check && limit < self.max_threads;
+            checks.is_fast = may_rise || limit != before;
+            checks.interval = match checks.is_fast {
+                true => PATIENCE,
+                false => (2 * checks.interval).min(MAX_INTERVAL),
+            };
+            checks.next = None;
+            checks.watch_full(state, load, now, self.max_threads);
+        }
+        let is_needed = state.wants_check || state.limit > self.core_threads;
+        if checks.next.is_none() && is_needed {
+            checks.next = Some(now + checks.interval);
+        }
+        match is_due || state.lacks_threads {
+            true => self.fill_limit(state, wakes),
+            false => 0,
         }
     }
 }
 
 impl Checks {
-    /// Begins or ends a series of checks; true if it begins.
-    fn plan(&mut self, state: &mut State, now: Instant) -> bool {
-        let is_slow = self.interval > MAX_BUSY_INTERVAL;
-        match state.check_rate {
-            CheckRate::None => {
-                self.next = None;
-                state.measuring = false;
-                false
-            }
-            CheckRate::Slow if self.next.is_some() => false,
-            CheckRate::Fast if self.next.is_some() && !is_slow => false,
-            _ => {
-                self.interval = FIRST_INTERVAL;
-                self.next = Some(now + FIRST_INTERVAL);
-                self.calm = 0;
-                true
-            }
+    /// Notes since when the pool has been full, and whether to log it now.
+    fn watch_full(&mut self, state: &mut State, load: Load, now: Instant, max_threads: usize) {
+        if load.ready == 0 || state.busy < max_threads {
+            state.full_since = None;
+            self.full = Full::No;
+            return;
+        }
+        let since = *state.full_since.get_or_insert(now);
+        if matches!(self.full, Full::No) && now.duration_since(since) >= FULL_IS_LOGGED_AFTER {
+            self.full = Full::ToLog(load.ready);
         }
     }
+}
 
-    /// Plans the check after this one: soon if the limit rose or may rise, else after a doubled
-    /// interval.
-    fn plan_next(&mut self, state: &mut State, is_urgent: bool, is_surplus_busy: bool) {
-        let is_waiting = state.ready() > 0;
-        let slowest = match is_waiting {
-            true => MAX_BUSY_INTERVAL,
-            false => MAX_INTERVAL,
-        };
-        self.interval = match is_urgent {
-            true => MIN_INTERVAL,
-            false => (2 * self.interval).min(slowest),
-        };
-        self.calm = if is_urgent { 0 } else { self.calm + 1 };
-        state.measuring = (is_waiting || is_surplus_busy) && self.calm % MEASURED_CYCLE < 2;
-        if !is_waiting && self.interval > MAX_BUSY_INTERVAL {
-            state.check_rate = match is_surplus_busy {
-                true => CheckRate::Slow,
-                false => CheckRate::None,
-            };
-        }
-        self.next = Some(Instant::now() + self.interval);
-    }
+/// Whether the log says that the pool is full.
+enum Full {
+    No,
+    /// To be logged, with the number of tasks that wait.
+    ToLog(usize),
+    Logged,
 }

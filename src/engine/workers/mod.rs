@@ -1,25 +1,27 @@
-//! The worker threads, which run blocking code: a pool that grows while its threads are blocked,
+//! The worker threads, which run blocking code: a pool that grows while tasks wait for its threads,
 //! with timers. It runs [`Task`]s and knows nothing of calls, channels or gRPC.
 //!
 //! A task should do a slice of its work and submit itself again for the next; the pool interrupts
 //! no task. [`pool`] runs the queue and the workers, [`clock`] the timers; [`growth`] decides the
-//! number of threads, from the measurements of [`usage`].
+//! number of threads, and [`watch`] looks after slices that hold back wake-ups.
 
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::panic::drop_caught;
 use super::stats::HistogramSnapshot;
 use pool::{Pool, Wakes};
+pub(super) use watch::Hold;
 
 mod clock;
 mod growth;
 mod pool;
-mod queue;
-mod usage;
+mod state;
+mod watch;
 
 /// The longest delay of a task: a hundred years, which `Instant` can represent.
 pub(super) const MAX_DELAY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
@@ -34,22 +36,30 @@ pub trait Task: Send + Sync + 'static {
     fn is_brief(&self) -> bool {
         false
     }
+
+    /// True for a task that must not wait for others, such as a heartbeat. It comes before them, and
+    /// one thread beyond [`WorkersConfig::max_threads`] runs such tasks when all others are busy.
+    fn is_urgent(&self) -> bool {
+        false
+    }
 }
 
 /// Size of the pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkersConfig {
-    /// Maximum number of worker threads. At least 1.
+    /// Maximum number of worker threads, but for one more for [urgent](Task::is_urgent) tasks. At
+    /// least 1.
     pub max_threads: usize,
     /// A thread beyond the number of processors ends after this idle time.
     pub keep_alive: Duration,
 }
 
 impl Default for WorkersConfig {
-    /// At most 64 threads, kept for half a second: starting a thread takes some 50 µs.
+    /// At most 512 threads, as in other pools for blocking code, kept for half a second: starting a
+    /// thread takes some 50 µs.
     fn default() -> WorkersConfig {
         WorkersConfig {
-            max_threads: 64,
+            max_threads: 512,
             keep_alive: Duration::from_millis(500),
         }
     }
@@ -66,6 +76,9 @@ pub struct WorkersStatus {
     pub ready: usize,
     /// Tasks that are not due yet.
     pub scheduled: usize,
+    /// For how long the pool has been full: it may have no more threads, all are busy, and tasks
+    /// wait. Zero if it is not.
+    pub full_for: Duration,
 }
 
 /// A handle to the pool; clones refer to the same pool. When the last handle is dropped, waiting
@@ -134,6 +147,12 @@ impl Workers {
     #[inline]
     pub fn is_contended(&self) -> bool {
         self.pool.is_contended()
+    }
+
+    /// Lets the slice of the calling thread hold back the wake-ups of `reader` until the result is
+    /// dropped; see [`watch`]. `None` if this is not one of the pool's threads.
+    pub(super) fn hold_wakes(&self, reader: Waker) -> Option<Hold> {
+        self.pool.hold_wakes(reader)
     }
 
     /// A snapshot of the pool.

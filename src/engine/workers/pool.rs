@@ -1,28 +1,31 @@
 //! The queue of the pool and the loop of a worker thread. It obeys the limit on busy threads that
-//! [`growth`](super::growth) sets, and must not know the reasons.
+//! [`growth`](super::growth) sets.
 //!
 //! Poll threads take the lock to submit, so its holders must be quick: they start and wake threads,
 //! read clocks and drop tasks outside it, and the queue grows by blocks instead of moving 100,000
 //! tasks.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::super::panic::{drop_caught, run_caught};
 use super::super::stats::{Histogram, HistogramSnapshot};
-use super::growth::Roster;
-use super::queue::BlockQueue;
-use super::usage::{SliceMeter, SliceTimes, Worker};
+use super::super::yielding::yield_briefly;
+use super::state::State;
+use super::watch::{Hold, Watch};
 use super::{Task, Timer, WorkersConfig, WorkersStatus};
 
 /// Yields of an idle worker before it sleeps. A yield costs half a microsecond if no other thread
 /// is ready; calls of five messages cost 0.79 with 4, and 0.77 with 16.
 const YIELDS_BEFORE_SLEEP: u32 = 4;
+
+/// Threads beyond the maximum, for urgent tasks.
+const URGENT_THREADS: usize = 1;
 
 pub(super) struct Pool {
     state: Mutex<State>,
@@ -35,67 +38,12 @@ pub(super) struct Pool {
     pub(super) clock: Condvar,
     /// The waiting tasks plus the busy threads beyond the limit; read without the lock.
     pressure: AtomicUsize,
-    pub(super) roster: Roster,
-    pub(super) slice_times: SliceTimes,
     pub(super) core_threads: usize,
     pub(super) max_threads: usize,
     keep_alive: Duration,
     queue_delay: Histogram,
+    pub(super) watch: Watch,
 }
-
-pub(super) struct State {
-    ready: BlockQueue<Arc<dyn Task>>,
-    /// The task whose delay is measured: the number of ready tasks before it, and its time of
-    /// queueing.
-    sampled: Option<(usize, Instant)>,
-    pub(super) scheduled: BTreeMap<Timer, Arc<dyn Task>>,
-    next_sequence: u64,
-    /// Worker threads, including those that are starting.
-    pub(super) threads: usize,
-    /// Threads in a slice.
-    pub(super) busy: usize,
-    /// The most busy threads; at least the number of core threads.
-    pub(super) limit: usize,
-    /// Workers asleep in [`Pool::core`] and in [`Pool::surplus`].
-    idle_core: usize,
-    idle_surplus: usize,
-    /// A worker is idle but not asleep yet; see [`Pool::yield_before_sleep`].
-    yielding: bool,
-    /// Whether the clock thread checks the load.
-    pub(super) check_rate: CheckRate,
-    /// Slices are measured, which takes 60 ns each.
-    pub(super) measuring: bool,
-    pub(super) stopping: bool,
-}
-
-impl State {
-    pub(super) fn ready(&self) -> usize {
-        self.ready.len()
-    }
-
-    fn idle(&self) -> usize {
-        usize::from(self.yielding) + self.idle_core + self.idle_surplus
-    }
-
-    /// Counts a task that left the queue; returns its time of queueing if its delay is measured.
-    fn sample_leaves(&mut self) -> Option<Instant> {
-        let (before, queued_at) = self.sampled?;
-        self.sampled = before.checked_sub(1).map(|before| (before, queued_at));
-        self.sampled.is_none().then_some(queued_at)
-    }
-}
-
-/// How often the clock thread checks whether the busy threads are blocked.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum CheckRate {
-    /// Never: no task waits, and at most as many threads are busy as processors exist.
-    None,
-    /// More threads are busy than processors exist.
-    Slow,
-    /// Tasks wait.
-    Fast,
-}
-
 /// Threads to wake once the lock is released: a thread woken earlier would wait for the lock.
 #[derive(Default)]
 pub(super) struct Wakes {
@@ -114,9 +62,8 @@ impl Wakes {
 pub(super) struct Taken {
     task: Arc<dyn Task>,
     queued_at: Option<Instant>,
-    measured: bool,
-    /// An empty block of the queue, to free outside the lock.
-    emptied: Option<VecDeque<Arc<dyn Task>>>,
+    /// The epoch of the pool then.
+    epoch: u32,
 }
 
 impl Pool {
@@ -124,31 +71,16 @@ impl Pool {
         let max_threads = config.max_threads.max(1);
         let core_threads = processors.min(max_threads);
         Pool {
-            state: Mutex::new(State {
-                ready: BlockQueue::default(),
-                sampled: None,
-                scheduled: BTreeMap::new(),
-                next_sequence: 0,
-                threads: 0,
-                busy: 0,
-                limit: core_threads,
-                idle_core: 0,
-                idle_surplus: 0,
-                yielding: false,
-                check_rate: CheckRate::None,
-                measuring: false,
-                stopping: false,
-            }),
+            state: Mutex::new(State::new(core_threads)),
             core: Condvar::new(),
             surplus: Condvar::new(),
             clock: Condvar::new(),
             pressure: AtomicUsize::new(0),
-            roster: Roster::default(),
-            slice_times: SliceTimes::default(),
             core_threads,
             max_threads,
             keep_alive: config.keep_alive,
             queue_delay: Histogram::default(),
+            watch: Watch::default(),
         }
     }
 
@@ -171,7 +103,6 @@ impl Pool {
             if let Err(error) = thread.spawn(move || pool.run_worker()) {
                 let mut state = self.lock();
                 state.threads -= count - started;
-                self.lower_limit_to_threads(&mut state);
                 return Err(error);
             }
         }
@@ -185,57 +116,66 @@ impl Pool {
 
     /// Queues a task and adds the thread to wake for it to `wakes`.
     pub(super) fn make_ready(&self, state: &mut State, task: Arc<dyn Task>, wakes: &mut Wakes) {
-        let before = state.ready.len();
-        if state.sampled.is_none() {
-            state.sampled = Some((before, Instant::now()));
-        }
-        state.ready.push(task);
-        self.publish(state);
-        let ready = before + 1;
+        let free = state.limit.saturating_sub(state.busy);
         let awake = usize::from(state.yielding);
-        if ready > state.limit.saturating_sub(state.busy) || ready > state.idle() {
-            // No thread is free: the clock must check whether the busy ones are blocked.
-            Self::raise_check_rate(state, CheckRate::Fast, wakes);
-        } else if ready <= awake {
-            // The yielding thread takes it.
-        } else if ready <= awake + state.idle_core {
+        let (waiting, may_run) = match task.is_urgent() {
+            true => {
+                state.urgent.push_back(task);
+                (state.urgent.len(), true)
+            }
+            false => {
+                state.push(task);
+                (state.ready, state.ready <= free)
+            }
+        };
+        self.publish(state);
+        self.ask_clock(state, wakes);
+        if !may_run || waiting <= awake {
+            // The limit forbids it, or the yielding thread takes it.
+        } else if waiting <= awake + state.idle_core {
             wakes.core += 1;
-        } else {
+        } else if waiting <= state.idle() {
             wakes.surplus += 1;
         }
     }
 
-    fn raise_check_rate(state: &mut State, check_rate: CheckRate, wakes: &mut Wakes) {
-        if state.check_rate < check_rate {
-            state.check_rate = check_rate;
-            wakes.clock = true;
-        }
+    /// Asks the clock thread for what waiting tasks lack: a higher limit, or threads.
+    fn ask_clock(&self, state: &mut State, wakes: &mut Wakes) {
+        let free = state.limit.saturating_sub(state.busy);
+        let wants_check = state.ready > free && !state.wants_check;
+        let lacks_threads = self.wanted(state) > state.threads - state.busy && !state.lacks_threads;
+        state.wants_check |= wants_check;
+        state.lacks_threads |= lacks_threads;
+        wakes.clock |= wants_check || lacks_threads;
     }
 
-    /// Wakes threads for a raised limit, and returns the number of threads to start.
+    /// The number of threads that may run waiting tasks now: for urgent ones, one.
+    fn wanted(&self, state: &State) -> usize {
+        let free = state.limit.saturating_sub(state.busy).min(state.ready);
+        let spare = (self.max_threads + URGENT_THREADS).saturating_sub(state.busy);
+        (free + usize::from(!state.urgent.is_empty())).min(spare)
+    }
+
+    /// Wakes threads for waiting tasks as the limit permits, and returns the number of threads to
+    /// start.
     pub(super) fn fill_limit(&self, state: &mut State, wakes: &mut Wakes) -> usize {
-        let free = state.limit.saturating_sub(state.busy);
-        let wanted = free.min(state.ready.len());
-        wakes.core += wanted.min(state.idle_core);
-        let wanted = wanted.saturating_sub(state.idle_core);
-        wakes.surplus += wanted.min(state.idle_surplus);
-        let missing = wanted.saturating_sub(state.idle_surplus);
-        let started = missing.min(self.max_threads.saturating_sub(state.threads));
+        let wanted = self.wanted(state);
+        // Those that sleep, and those that are starting.
+        let others = state.threads - state.busy;
+        let started = wanted.saturating_sub(others);
+        let core = wanted.min(state.idle_core);
+        wakes.core += core;
+        wakes.surplus += (wanted - core).min(state.idle_surplus);
         state.threads += started;
-        self.lower_limit_to_threads(state);
+        state.lacks_threads = false;
         self.publish(state);
         started
-    }
-
-    /// A limit from an earlier load must not outlive its threads.
-    fn lower_limit_to_threads(&self, state: &mut State) {
-        state.limit = state.limit.min(state.threads.max(self.core_threads));
     }
 
     /// Updates the count that [`Pool::is_contended`] reads.
     fn publish(&self, state: &State) {
         let beyond = state.busy.saturating_sub(state.limit);
-        let pressure = state.ready.len() + beyond;
+        let pressure = state.ready + state.urgent.len() + beyond;
         self.pressure.store(pressure, Ordering::Relaxed);
     }
 
@@ -277,8 +217,11 @@ impl Pool {
         WorkersStatus {
             threads: state.threads,
             idle: state.idle(),
-            ready: state.ready.len(),
+            ready: state.ready + state.urgent.len(),
             scheduled: state.scheduled.len(),
+            full_for: state
+                .full_since
+                .map_or(Duration::ZERO, |since| since.elapsed()),
         }
     }
 
@@ -290,23 +233,32 @@ impl Pool {
     pub(super) fn stop(&self) {
         let mut state = self.lock();
         state.stopping = true;
-        let ready = mem::take(&mut state.ready);
+        let urgent = mem::take(&mut state.urgent);
         let scheduled = mem::take(&mut state.scheduled);
         self.publish(&state);
+        let ready: Vec<_> = std::iter::from_fn(|| state.pop()).collect();
         drop(state);
         self.core.notify_all();
         self.surplus.notify_all();
         self.clock.notify_all();
         // One by one: two panics in one drop would abort the process.
-        ready.into_iter().for_each(drop_caught);
+        ready.into_iter().chain(urgent).for_each(drop_caught);
         scheduled.into_values().for_each(drop_caught);
+    }
+
+    pub(super) fn hold_wakes(&self, reader: Waker) -> Option<Hold> {
+        let (hold, begins) = self.watch.hold(reader)?;
+        if begins {
+            // Under the lock, the clock thread sleeps or has yet to decide whether to.
+            let _state = self.lock();
+            self.clock.notify_one();
+        }
+        Some(hold)
     }
 
     /// Runs a worker thread.
     fn run_worker(&self) {
-        let own = Arc::new(Worker::current());
-        self.roster.add(own.clone());
-        let mut meter = SliceMeter::default();
+        self.watch.join();
         let mut state = self.lock();
         while !state.stopping {
             let mut wakes = Wakes::default();
@@ -316,16 +268,13 @@ impl Pool {
                 if let Some(queued_at) = taken.queued_at {
                     self.queue_delay.record(queued_at.elapsed());
                 }
-                drop(taken.emptied);
-                let task = taken.task;
-                let slice = || {
-                    run_caught("a task", || task.run());
-                };
-                own.run(|| meter.run(taken.measured, &self.slice_times, slice));
+                run_caught("a task", || taken.task.run());
                 state = self.lock();
                 state.busy -= 1;
+                state.young -= usize::from(taken.epoch == state.epoch);
+                state.ended += 1;
                 self.publish(&state);
-                if state.ready.is_empty() && !state.yielding {
+                if state.ready == 0 && state.urgent.is_empty() && !state.yielding {
                     state = self.yield_before_sleep(state);
                 }
             } else if state.idle_core < self.core_threads {
@@ -338,35 +287,43 @@ impl Pool {
                 let (guard, timeout) = woken.unwrap_or_else(|e| e.into_inner());
                 state = guard;
                 state.idle_surplus -= 1;
-                let useless = state.ready.is_empty() || state.busy >= state.limit;
-                if timeout.timed_out() && useless {
+                let useless = state.ready == 0 || state.busy >= state.limit;
+                if timeout.timed_out() && useless && state.urgent.is_empty() {
                     break;
                 }
             }
         }
         state.threads -= 1;
-        self.lower_limit_to_threads(&mut state);
         drop(state);
-        self.roster.remove(&own);
+        self.watch.leave();
     }
 
     pub(super) fn take(&self, state: &mut State, wakes: &mut Wakes) -> Option<Taken> {
-        if state.busy >= state.limit {
-            return None;
-        }
-        let (task, emptied) = state.ready.pop()?;
+        let is_spare = state.busy < self.max_threads + URGENT_THREADS;
+        let urgent = match is_spare {
+            true => state.urgent.pop_front(),
+            false => None,
+        };
+        let is_urgent = urgent.is_some();
+        let task = match urgent {
+            Some(task) => task,
+            None if state.busy >= state.limit => return None,
+            None => state.pop()?,
+        };
         state.busy += 1;
+        state.young += 1;
         self.publish(state);
-        let queued_at = state.sample_leaves();
-        if state.busy > self.core_threads {
-            // The clock must check that the threads beyond the processors are needed.
-            Self::raise_check_rate(state, CheckRate::Slow, wakes);
+        if is_urgent {
+            // It may block in place of the tasks that count on this thread.
+            self.ask_clock(state, wakes);
         }
         Some(Taken {
             task,
-            queued_at,
-            measured: state.measuring,
-            emptied,
+            queued_at: match is_urgent {
+                true => None,
+                false => state.sample_leaves(),
+            },
+            epoch: state.epoch,
         })
     }
 
@@ -377,10 +334,9 @@ impl Pool {
         state.yielding = true;
         drop(state);
         for _ in 0..YIELDS_BEFORE_SLEEP {
-            if self.is_contended() {
+            if self.is_contended() || !yield_briefly() {
                 break;
             }
-            thread::yield_now();
         }
         let mut state = self.lock();
         state.yielding = false;

@@ -2,6 +2,8 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{mpsc, Mutex};
 
+use nix::time::ClockId;
+
 use super::super::testing::{eventually, DEADLINE};
 use super::*;
 
@@ -192,6 +194,36 @@ fn a_brief_task_runs_on_time_even_if_all_threads_are_blocked() {
     assert_eq!(rx.recv_timeout(DEADLINE), Ok(1));
 }
 
+struct Urgent<F>(F);
+
+impl<F: Fn() + Send + Sync + 'static> Task for Urgent<F> {
+    fn run(self: Arc<Self>) {
+        (self.0)();
+    }
+
+    fn is_urgent(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn urgent_tasks_run_though_all_threads_are_blocked() {
+    let workers = pool(2, DEADLINE);
+    let (_open, gate) = crossbeam_channel::bounded(0);
+    for _ in 0..4 {
+        workers.submit(blocked(&gate));
+    }
+    eventually("all are blocked", || workers.status().ready == 2);
+    let (tx, rx) = mpsc::channel();
+    let sender = Mutex::new(tx);
+    let urgent = Arc::new(Urgent(move || sender.lock().unwrap().send(()).unwrap()));
+    for _ in 0..100 {
+        workers.submit_at(Instant::now(), urgent.clone());
+    }
+    wait_for(100, &rx);
+    assert_eq!(workers.status().ready, 2);
+}
+
 /// A task of `slices` slices that submits itself again after each.
 struct Slices {
     workers: Workers,
@@ -235,11 +267,15 @@ fn block() {
     thread::sleep(Duration::from_millis(3));
 }
 
+/// CPU time of the calling thread.
+fn cpu() -> Duration {
+    ClockId::CLOCK_THREAD_CPUTIME_ID.now().unwrap().into()
+}
+
 /// Uses `time` of CPU.
 fn compute(time: Duration) {
-    let own = usage::Worker::current();
-    let end = own.cpu().unwrap() + time;
-    while own.cpu().unwrap() < end {}
+    let end = cpu() + time;
+    while cpu() < end {}
 }
 
 fn busy(workers: &Workers) -> usize {
@@ -257,59 +293,68 @@ fn the_pool_grows_for_tasks_that_block_for_3_ms() {
     assert!(took < Duration::from_millis(600), "{took:?}");
 }
 
-/// Tasks that only compute, in slices of various lengths: the samples with more busy threads than
-/// processors.
-fn share_beyond_processors(tasks: u32, slices: u32, slice: fn()) -> f64 {
+#[test]
+fn short_slices_get_no_more_threads_than_processors() {
     let workers = pool(64, DEADLINE);
     let processors = workers.status().threads;
-    let done = submit_slices(&workers, tasks, slices, slice);
-    let (samples, beyond) = (Cell::new(0), Cell::new(0));
-    let finished = Cell::new(0);
+    let tiny = || compute(Duration::from_micros(20));
+    let done = submit_slices(&workers, 64, 400, tiny);
+    let (samples, beyond, finished) = (Cell::new(0), Cell::new(0), Cell::new(0));
     eventually("all tasks are done", || {
         samples.set(samples.get() + 1);
         beyond.set(beyond.get() + u32::from(busy(&workers) > processors));
         finished.set(finished.get() + done.try_iter().count());
-        finished.get() == tasks as usize
+        finished.get() == 64
     });
-    f64::from(beyond.get()) / f64::from(samples.get())
+    // A machine that stops its processors for a while makes tasks wait in vain.
+    let share = f64::from(beyond.get()) / f64::from(samples.get());
+    assert!(share < 0.5, "{share} of the samples");
 }
 
 #[test]
-fn computing_tasks_get_no_more_threads_than_processors() {
-    let tiny = || compute(Duration::from_micros(5));
-    let short = || compute(Duration::from_millis(1));
-    let long = || compute(Duration::from_millis(30));
-    for (slices, slice) in [(4000, tiny as fn()), (20, short), (2, long)] {
-        // A machine that stops all its processors for a while looks like threads that are blocked.
-        let beyond = share_beyond_processors(12, slices, slice);
-        assert!(beyond < 0.2, "{beyond} of the samples");
-    }
-}
-
-#[test]
-fn the_pool_grows_for_blocking_tasks_beside_computing_ones_alone() {
+fn a_task_runs_beside_tasks_that_compute_without_end() {
     let workers = pool(64, DEADLINE);
-    let processors = workers.status().threads;
     let stop = Arc::new(AtomicBool::new(false));
-    for _ in 0..processors + 2 {
-        let (stop, again) = (stop.clone(), workers.clone());
-        fn compute_until(stop: Arc<AtomicBool>, again: Workers) {
-            compute(Duration::from_millis(1));
-            if !stop.load(Ordering::Relaxed) {
-                let next = again.clone();
-                again.submit(task(move || compute_until(stop.clone(), next.clone())));
-            }
-        }
-        workers.submit(task(move || compute_until(stop.clone(), again.clone())));
+    for _ in 0..2 * workers.status().threads {
+        let stop = stop.clone();
+        workers.submit(task(move || while !stop.load(Ordering::Relaxed) {}));
     }
-    let blocking = submit_slices(&workers, 32, 40, block);
-    eventually("the pool grows", || busy(&workers) > processors + 4);
-    wait_for(32, &blocking);
-    eventually("the computing tasks share the processors", || {
-        busy(&workers) <= processors
-    });
+    for n in 0..20 {
+        let (tx, rx) = mpsc::channel();
+        workers.submit(send(&tx, n));
+        assert_eq!(rx.recv_timeout(DEADLINE), Ok(n));
+    }
     stop.store(true, Ordering::Relaxed);
     eventually("all is done", || busy(&workers) == 0);
+}
+
+#[test]
+fn the_limit_falls_when_blocked_threads_return() {
+    let workers = pool(64, DEADLINE);
+    let processors = workers.status().threads;
+    let (release, gate) = crossbeam_channel::bounded::<()>(0);
+    for _ in 0..40 {
+        workers.submit(blocked(&gate));
+    }
+    eventually("all are blocked", || busy(&workers) == 40);
+    drop(release);
+    eventually("the limit falls", || {
+        workers.pool.lock().limit == processors
+    });
+}
+
+#[test]
+fn a_full_pool_says_so_until_a_thread_is_free() {
+    let workers = pool(2, DEADLINE);
+    let (release, gate) = crossbeam_channel::bounded::<()>(0);
+    for _ in 0..3 {
+        workers.submit(blocked(&gate));
+    }
+    eventually("the pool is full", || {
+        workers.status().full_for > Duration::from_millis(100)
+    });
+    drop(release);
+    eventually("no task waits", || workers.status().full_for.is_zero());
 }
 
 struct PanicOnDrop;
@@ -341,14 +386,13 @@ fn panics_in_the_drop_of_tasks_are_caught() {
 /// The longest CPU time of one step, of the least among three runs: reallocations come at the same
 /// step of each run.
 fn longest_step(mut run: impl FnMut(&mut dyn FnMut(&mut dyn FnMut()))) -> Duration {
-    let own = usage::Worker::current();
     let mut least: Vec<Duration> = Vec::new();
     for _ in 0..3 {
         let mut index = 0;
         run(&mut |step| {
-            let before = own.cpu().unwrap();
+            let before = cpu();
             step();
-            let took = own.cpu().unwrap() - before;
+            let took = cpu() - before;
             match least.get_mut(index) {
                 Some(least) => *least = took.min(*least),
                 None => least.push(took),

@@ -1,28 +1,33 @@
-//! Push jobs: a function sends its messages into the call's channel. It knows nothing of sinks.
+//! The sender of a push job, whose function sends its messages into the call's channel. It knows
+//! nothing of the call.
 //!
 //! The function runs on a worker. The job ends when the function has returned and the last clone of
-//! its sender is dropped. Until then it counts as a started producer and keeps the call's permit,
-//! but no memory of the C-core.
+//! its sender is dropped. Until then it counts as a started job. The call's permit is kept only while
+//! the function runs.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
+use std::task::{Wake, Waker};
+use std::time::{Duration, Instant};
 
 use grpcio::RpcStatus;
 
 use super::super::channel::{SendError, TrySendError};
 use super::super::panic::drop_caught;
-use super::super::workers::Task;
-use super::Call;
+use super::super::workers::{Task, Workers};
 
 /// The function of a push job.
 pub(super) type PushFn<T> = Box<dyn FnOnce(StreamSender<T>) -> Result<(), RpcStatus> + Send>;
 
-/// Sends the messages of a [push job](super::Job::push). Clones send for the same job.
+/// Sends the messages of a [push job](crate::engine::Job::push). Clones send for the same job.
 ///
 /// A sender may be moved to other threads and into callbacks. The job ends when its function has
 /// returned and the last clone is dropped. A leaked clone keeps the call open until its client
-/// goes, and keeps counting against the server's maximum number of streams after that. Dropping a
-/// sender never blocks and runs no user code.
+/// goes. Dropping a sender never blocks and runs no user code.
+///
+/// A sender that waits for something else than its reader, such as the next event of a topic, does
+/// not notice that its client has gone: let [`StreamSender::on_close`] or
+/// [`StreamSender::wait_until_closed`] tell.
 ///
 /// Messages of one thread keep their order; messages of several threads interleave as sent.
 pub struct StreamSender<T>(Arc<dyn Push<T>>);
@@ -63,13 +68,78 @@ impl<T> StreamSender<T> {
         self.0.is_closed()
     }
 
+    /// Runs `callback` once, on a worker, when the call takes no more messages: its client has left,
+    /// its deadline has passed, or it has failed. At once if so already. Use it to remove the sender
+    /// from a list of subscribers. Never blocks; `callback` may.
+    ///
+    /// ```
+    /// use std::sync::{Arc, Mutex};
+    /// use fanstream::engine::{Job, StreamSender};
+    ///
+    /// #[derive(Default)]
+    /// struct Topic(Mutex<Vec<(u64, StreamSender<String>)>>);
+    ///
+    /// fn subscribe(topic: Arc<Topic>, number: u64) -> Job<String> {
+    ///     Job::push(move |sender| {
+    ///         topic.0.lock().unwrap().push((number, sender.clone()));
+    ///         // Behind it, since the client may be gone already.
+    ///         sender.on_close(move || topic.0.lock().unwrap().retain(|(n, _)| *n != number));
+    ///         Ok(())
+    ///     })
+    /// }
+    /// # drop(subscribe(Arc::default(), 1));
+    /// ```
+    pub fn on_close(&self, callback: impl FnOnce() + Send + 'static) {
+        let on_close = Arc::new(OnClose {
+            workers: self.0.workers().clone(),
+            callback: Mutex::new(Some(Box::new(callback))),
+        });
+        self.0.wake_on_close(&Waker::from(on_close.clone()));
+        if self.is_closed() {
+            on_close.wake();
+        }
+    }
+
+    /// Blocks until the call takes no more messages, at most for `timeout`; false if it still does.
+    /// Never call it on a poll thread.
+    pub fn wait_until_closed(&self, timeout: Duration) -> bool {
+        // A timeout that `Instant` cannot represent is none.
+        self.0
+            .wait_until_closed(Instant::now().checked_add(timeout))
+    }
+
     pub(super) fn new(push: impl Push<T> + 'static) -> StreamSender<T> {
         StreamSender(Arc::new(push))
     }
 
-    /// Defers the drop of `value`, which is user code, to a worker.
-    pub(super) fn drop_on_worker(&self, value: Box<dyn Send>) {
-        self.0.drop_on_worker(value);
+    /// The target, for an adapter.
+    pub(super) fn target(&self) -> &dyn Push<T> {
+        &*self.0
+    }
+}
+
+/// A callback that waits for the end of its call.
+struct OnClose {
+    workers: Workers,
+    callback: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+}
+
+impl Wake for OnClose {
+    fn wake(self: Arc<Self>) {
+        self.workers.submit(self.clone());
+    }
+}
+
+impl Task for OnClose {
+    fn run(self: Arc<Self>) {
+        let callback = self
+            .callback
+            .lock()
+            .unwrap_or_else(|e| e.into_inner())
+            .take();
+        if let Some(callback) = callback {
+            callback();
+        }
     }
 }
 
@@ -94,86 +164,13 @@ pub(super) trait Push<T>: Send + Sync {
     fn try_send(&self, message: T) -> Result<(), TrySendError<T>>;
     fn fail(&self, status: RpcStatus);
     fn is_closed(&self) -> bool;
-    fn drop_on_worker(&self, value: Box<dyn Send>);
-}
-
-/// Sends into the call itself. Counted in `State::pushing`.
-pub(super) struct CallSender<T: Send + 'static> {
-    call: Arc<Call<T>>,
-    /// The job's number in an ordered call; the job is first.
-    number: Option<u64>,
-}
-
-impl<T: Send + 'static> Call<T> {
-    /// Runs the function of a push job. The caller counts as active.
-    pub(super) fn push(
-        self: &Arc<Self>,
-        push: PushFn<T>,
-        number: Option<u64>,
-    ) -> Result<(), RpcStatus> {
-        let mut state = self.lock();
-        // The sender replaces the worker in the count, also after the function returns.
-        state.active -= 1;
-        state.pushing += 1;
-        drop(state);
-        let sender = StreamSender::new(CallSender {
-            call: self.clone(),
-            number,
-        });
-        // The clone keeps the job from ending before the function.
-        let result = super::run::run_user_code("a push job", || push(sender.clone()));
-        self.lock().active += 1;
-        drop(sender);
-        result
-    }
-}
-
-impl<T: Send + 'static> Push<T> for CallSender<T> {
-    fn send(&self, message: T) -> Result<(), SendError<T>> {
-        match self.call.sender.try_send(message) {
-            Ok(()) => Ok(()),
-            Err(TrySendError::Closed(message)) => Err(SendError(message)),
-            Err(TrySendError::Full(message)) => {
-                let state = self.call.lock();
-                self.call.counters.stalled(state.parked.len());
-                drop(state);
-                self.call.sender.send(message)
-            }
-        }
-    }
-
-    fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
-        self.call.sender.try_send(message)
-    }
-
-    fn fail(&self, status: RpcStatus) {
-        self.call.fail(status);
-        // A worker can drop the call's other user code before the reader is done.
-        self.call.settle(&mut self.call.lock());
-    }
-
-    fn is_closed(&self) -> bool {
-        self.call.sender.is_closed()
-    }
-
-    fn drop_on_worker(&self, value: Box<dyn Send>) {
-        let deferred = DeferredDrop(Mutex::new(Some(value)));
-        self.call.workers.submit(Arc::new(deferred));
-    }
-}
-
-impl<T: Send + 'static> Drop for CallSender<T> {
-    fn drop(&mut self) {
-        let mut state = self.call.lock();
-        state.pushing -= 1;
-        let end = |number| self.call.end_ordered(&mut state, number, None);
-        let is_closed = self.number.is_some_and(end);
-        self.call.conclude(state, is_closed);
-    }
+    fn wake_on_close(&self, waker: &Waker);
+    fn wait_until_closed(&self, deadline: Option<Instant>) -> bool;
+    fn workers(&self) -> &Workers;
 }
 
 /// User code for a worker to drop.
-struct DeferredDrop(Mutex<Option<Box<dyn Send>>>);
+pub(super) struct DeferredDrop(pub(super) Mutex<Option<Box<dyn Send>>>);
 
 impl Task for DeferredDrop {
     fn run(self: Arc<Self>) {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use grpcio::{RpcStatus, RpcStatusCode};
 
-use super::super::testing::Count;
 use super::termination::{Level, Terminator};
+use super::testing::Count;
 
 fn status(code: RpcStatusCode) -> RpcStatus {
     RpcStatus::new(code)
