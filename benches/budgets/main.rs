@@ -11,6 +11,7 @@ mod cancelled;
 mod client_cost;
 #[path = "../common/mod.rs"]
 mod common;
+mod company;
 mod drain_client;
 mod floor_server;
 mod limits_cost;
@@ -88,6 +89,8 @@ enum Budget {
     TlsCost,
     /// Throughput and server CPU per message while metrics are scraped
     ScrapeCost,
+    /// A stream, short calls and first responses beside neighbours that stall, compute or block
+    Company,
 }
 
 impl Budget {
@@ -106,6 +109,7 @@ impl Budget {
             Budget::WriteStall => write_stall::measure(),
             Budget::TlsCost => tls_cost::measure(options.rounds),
             Budget::ScrapeCost => scrape_cost::measure(options.rounds),
+            Budget::Company => company::measure(options.rounds),
         }
     }
 }
@@ -119,6 +123,10 @@ enum Role {
     DrainClient(drain_client::DrainArgs),
     #[command(hide = true)]
     TlsClient(tls_client::TlsArgs),
+    #[command(hide = true)]
+    CompanyServer(company::CompanyArgs),
+    #[command(hide = true)]
+    Spin,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -127,6 +135,8 @@ fn main() -> anyhow::Result<()> {
         Some(Role::FloorServer(args)) => return floor_server::serve(args),
         Some(Role::DrainClient(args)) => return drain_client::run(args),
         Some(Role::TlsClient(args)) => return tls_client::run(args),
+        Some(Role::CompanyServer(args)) => return company::serve(args),
+        Some(Role::Spin) => return company::spin(),
         None => {}
     }
     println!("{}", common::machine::Machine::here());

@@ -48,8 +48,13 @@ impl Traffic {
 
     /// Starts call `n` with id `n`; calls use the connections in turn.
     pub fn call(&self, n: usize) -> Result<Responses> {
+        self.request(n, n)
+    }
+
+    /// Starts call `n` with another id.
+    pub fn request(&self, n: usize, id: usize) -> Result<Responses> {
         let request = Request {
-            id: i32::try_from(n)?,
+            id: i32::try_from(id)?,
             ..Request::default()
         };
         Ok(self.stub(n).fetch_response(&request)?)
