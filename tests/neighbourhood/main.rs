@@ -147,10 +147,7 @@ fn computing_producers_leave_room() {
 fn cancels_in_bursts_are_legal() {
     let _alone = alone();
     let host = Host::start();
-    let burst = Burst {
-        rounds: 5,
-        is_answered: true,
-    };
+    let burst = Burst { rounds: 5 };
     let violations = burst::run(&host.entry, burst, BOUND_OF_MANY);
     conclude(host, violations, BOUND);
 }

@@ -47,8 +47,6 @@ pub enum Reader {
 pub struct Burst {
     /// How often it cancels.
     pub rounds: u32,
-    /// Each call has its first message before it is cancelled.
-    pub is_answered: bool,
 }
 
 impl Neighbour {
@@ -100,10 +98,7 @@ impl fmt::Display for Scenario {
 fn neighbour(random: &mut Rng, may_be_silent: bool) -> Neighbour {
     let calls = 0..random.usize(1..=MAX_CALLS);
     match random.u8(..8) {
-        0 => Neighbour::Burst(Burst {
-            rounds: 1,
-            is_answered: random.bool(),
-        }),
+        0 => Neighbour::Burst(Burst { rounds: 1 }),
         1..=3 if may_be_silent => Neighbour::Calls(calls.map(|_| silent_call(random)).collect()),
         _ => Neighbour::Calls(calls.map(|_| read_call(random)).collect()),
     }
