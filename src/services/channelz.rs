@@ -3,7 +3,6 @@
 
 use std::fmt;
 use std::io::Read;
-use std::sync::{Arc, Mutex};
 
 use futures::channel::oneshot;
 use futures::FutureExt;
@@ -15,7 +14,7 @@ use prost::Message;
 use prost_reflect::{DescriptorPool, DeserializeOptions, DynamicMessage};
 
 use super::{status, PeerLimits, MAX_REQUEST_BYTES};
-use crate::engine::{Streams, Task, Workers};
+use crate::engine::{Streams, Workers};
 use crate::proto::DESCRIPTORS;
 
 /// Of each method: the full name, the name in the proto, and the query to the C-core.
@@ -130,12 +129,10 @@ impl Channelz {
             Err(status) => return ctx.spawn(sink.fail(status).map(|_| ())),
         };
         let (answer, answered) = oneshot::channel();
-        self.workers.submit(Arc::new(QueryTask {
-            pool: self.pool.clone(),
-            name,
-            query,
-            pending: Mutex::new(Some((request, answer))),
-        }));
+        let pool = self.pool.clone();
+        self.workers.submit_once(move || {
+            let _ = answer.send(ask(&pool, name, query, request)); // fails if the call is over
+        });
         ctx.spawn(async move {
             let answer = answered
                 .await
@@ -158,55 +155,29 @@ impl fmt::Debug for Channelz {
 
 type Answer = Result<Vec<u8>, RpcStatus>;
 
-/// A request (`None` if it is too large) and the sender of its answer.
-type Pending = (Option<Vec<u8>>, oneshot::Sender<Answer>);
-
-/// A call as a task for a worker.
-struct QueryTask {
-    pool: DescriptorPool,
-    name: &'static str,
-    query: Query,
-    /// Taken by the worker that answers.
-    pending: Mutex<Option<Pending>>,
-}
-
-impl Task for QueryTask {
-    fn run(self: Arc<Self>) {
-        let pending = self
-            .pending
-            .lock()
-            .unwrap_or_else(|e| e.into_inner())
-            .take();
-        if let Some((request, answer)) = pending {
-            let _ = answer.send(self.answer(request)); // fails if the call is over
-        }
+/// Answers a request, which is `None` if it is too large.
+fn ask(pool: &DescriptorPool, name: &str, query: Query, request: Option<Vec<u8>>) -> Answer {
+    let request = request.ok_or_else(|| {
+        let text = format!("a request has at most {MAX_REQUEST_BYTES} bytes");
+        status(RpcStatusCode::RESOURCE_EXHAUSTED, text)
+    })?;
+    let service = pool.get_service_by_name("grpc.channelz.v1.Channelz");
+    let mut methods = service.iter().flat_map(|service| service.methods());
+    let method = methods
+        .find(|method| method.name() == name)
+        .ok_or_else(|| internal("the method is not in the proto"))?;
+    let request = DynamicMessage::decode(method.input(), request.as_slice()).map(Request);
+    let request = request.map_err(|error| internal(&format!("the request: {error}")))?;
+    let json = query(&request);
+    if json.is_empty() {
+        return Err(status(RpcStatusCode::NOT_FOUND, "no entry has this id"));
     }
-}
-
-impl QueryTask {
-    fn answer(&self, request: Option<Vec<u8>>) -> Answer {
-        let request = request.ok_or_else(|| {
-            let text = format!("a request has at most {MAX_REQUEST_BYTES} bytes");
-            status(RpcStatusCode::RESOURCE_EXHAUSTED, text)
-        })?;
-        let service = self.pool.get_service_by_name("grpc.channelz.v1.Channelz");
-        let mut methods = service.iter().flat_map(|service| service.methods());
-        let method = methods
-            .find(|method| method.name() == self.name)
-            .ok_or_else(|| internal("the method is not in the proto"))?;
-        let request = DynamicMessage::decode(method.input(), request.as_slice()).map(Request);
-        let request = request.map_err(|error| internal(&format!("the request: {error}")))?;
-        let json = (self.query)(&request);
-        if json.is_empty() {
-            return Err(status(RpcStatusCode::NOT_FOUND, "no entry has this id"));
-        }
-        let mut json = serde_json::Deserializer::from_str(&json);
-        // The C-core may have fields that the proto lacks.
-        let options = DeserializeOptions::new().deny_unknown_fields(false);
-        DynamicMessage::deserialize_with_options(method.output(), &mut json, &options)
-            .map(|response| response.encode_to_vec())
-            .map_err(|error| internal(&format!("the C-core's JSON: {error}")))
-    }
+    let mut json = serde_json::Deserializer::from_str(&json);
+    // The C-core may have fields that the proto lacks.
+    let options = DeserializeOptions::new().deny_unknown_fields(false);
+    DynamicMessage::deserialize_with_options(method.output(), &mut json, &options)
+        .map(|response| response.encode_to_vec())
+        .map_err(|error| internal(&format!("the C-core's JSON: {error}")))
 }
 
 fn internal(what: &str) -> RpcStatus {

@@ -9,9 +9,10 @@ use std::time::Instant;
 use grpcio::RpcStatus;
 
 use super::super::channel::{SendError, TrySendError};
+use super::super::panic::drop_caught;
 use super::super::workers::Workers;
 use super::body::{Body, Produced};
-use super::stream_sender::{DeferredDrop, Push, StreamSender};
+use super::stream_sender::{Push, StreamSender};
 
 /// Converts each message of a producer; a failure of `convert` is a failure of the producer.
 pub(super) fn map<T, U>(body: Body<T>, convert: fn(&T) -> Produced<U>) -> Body<U>
@@ -168,8 +169,7 @@ impl<T> Drop for Tolerant<T> {
     /// Runs on any thread. This may be the last reference to the function, so a worker drops it.
     fn drop(&mut self) {
         if let Some(on_failure) = self.on_failure.take() {
-            let deferred = DeferredDrop(Mutex::new(Some(Box::new(on_failure))));
-            self.workers().submit(Arc::new(deferred));
+            self.workers().submit_once(move || drop_caught(on_failure));
         }
     }
 }

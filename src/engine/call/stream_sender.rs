@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use grpcio::RpcStatus;
 
 use super::super::channel::{SendError, TrySendError};
-use super::super::panic::drop_caught;
-use super::super::workers::{Task, Workers};
+use super::super::sync::lock;
+use super::super::workers::Workers;
 
 /// The function of a push job.
 pub(super) type PushFn<T> = Box<dyn FnOnce(StreamSender<T>) -> Result<(), RpcStatus> + Send>;
@@ -126,19 +126,9 @@ struct OnClose {
 
 impl Wake for OnClose {
     fn wake(self: Arc<Self>) {
-        self.workers.submit(self.clone());
-    }
-}
-
-impl Task for OnClose {
-    fn run(self: Arc<Self>) {
-        let callback = self
-            .callback
-            .lock()
-            .unwrap_or_else(|e| e.into_inner())
-            .take();
+        let callback = lock(&self.callback).take();
         if let Some(callback) = callback {
-            callback();
+            self.workers.submit_once(callback);
         }
     }
 }
@@ -167,14 +157,4 @@ pub(super) trait Push<T>: Send + Sync {
     fn wake_on_close(&self, waker: &Waker);
     fn wait_until_closed(&self, deadline: Option<Instant>) -> bool;
     fn workers(&self) -> &Workers;
-}
-
-/// User code for a worker to drop.
-pub(super) struct DeferredDrop(pub(super) Mutex<Option<Box<dyn Send>>>);
-
-impl Task for DeferredDrop {
-    fn run(self: Arc<Self>) {
-        let value = self.0.lock().unwrap_or_else(|e| e.into_inner()).take();
-        drop_caught(value);
-    }
 }

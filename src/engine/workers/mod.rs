@@ -7,13 +7,14 @@
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::panic::drop_caught;
 use super::stats::HistogramSnapshot;
+use super::sync::lock;
 use pool::{Pool, Wakes};
 pub(super) use watch::Hold;
 
@@ -41,6 +42,18 @@ pub trait Task: Send + Sync + 'static {
     /// one thread beyond [`WorkersConfig::max_threads`] runs such tasks when all others are busy.
     fn is_urgent(&self) -> bool {
         false
+    }
+}
+
+/// A task that is submitted once.
+struct Once<F>(Mutex<Option<F>>);
+
+impl<F: FnOnce() + Send + 'static> Task for Once<F> {
+    fn run(self: Arc<Self>) {
+        let work = lock(&self.0).take();
+        if let Some(work) = work {
+            work();
+        }
     }
 }
 
@@ -129,6 +142,11 @@ impl Workers {
         self.pool
             .make_ready(&mut self.pool.lock(), task, &mut wakes);
         self.pool.wake(wakes);
+    }
+
+    /// Runs `work` once, as soon as a thread is free. Never blocks.
+    pub(crate) fn submit_once(&self, work: impl FnOnce() + Send + 'static) {
+        self.submit(Arc::new(Once(Mutex::new(Some(work)))));
     }
 
     /// Runs `task` at `due`, or as soon afterwards as a thread is free. Never blocks.
