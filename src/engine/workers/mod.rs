@@ -202,3 +202,5 @@ impl Drop for StopOnDrop {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod threads_tests;

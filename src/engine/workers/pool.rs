@@ -64,6 +64,7 @@ pub(super) struct Taken {
     queued_at: Option<Instant>,
     /// The epoch of the pool then.
     epoch: u32,
+    is_urgent: bool,
 }
 
 impl Pool {
@@ -116,7 +117,6 @@ impl Pool {
 
     /// Queues a task and adds the thread to wake for it to `wakes`.
     pub(super) fn make_ready(&self, state: &mut State, task: Arc<dyn Task>, wakes: &mut Wakes) {
-        let free = state.limit.saturating_sub(state.busy);
         let awake = usize::from(state.yielding);
         let (waiting, may_run) = match task.is_urgent() {
             true => {
@@ -125,7 +125,7 @@ impl Pool {
             }
             false => {
                 state.push(task);
-                (state.ready, state.ready <= free)
+                (state.ready, state.ready <= state.free())
             }
         };
         self.publish(state);
@@ -141,8 +141,7 @@ impl Pool {
 
     /// Asks the clock thread for what waiting tasks lack: a higher limit, or threads.
     fn ask_clock(&self, state: &mut State, wakes: &mut Wakes) {
-        let free = state.limit.saturating_sub(state.busy);
-        let wants_check = state.ready > free && !state.wants_check;
+        let wants_check = state.ready > state.free() && !state.wants_check;
         let lacks_threads = self.wanted(state) > state.threads - state.busy && !state.lacks_threads;
         state.wants_check |= wants_check;
         state.lacks_threads |= lacks_threads;
@@ -151,9 +150,8 @@ impl Pool {
 
     /// The number of threads that may run waiting tasks now: for urgent ones, one.
     fn wanted(&self, state: &State) -> usize {
-        let free = state.limit.saturating_sub(state.busy).min(state.ready);
-        let spare = (self.max_threads + URGENT_THREADS).saturating_sub(state.busy);
-        (free + usize::from(!state.urgent.is_empty())).min(spare)
+        let wanted = state.free().min(state.ready) + usize::from(!state.urgent.is_empty());
+        wanted.min((self.max_threads + URGENT_THREADS).saturating_sub(state.busy))
     }
 
     /// Wakes threads for waiting tasks as the limit permits, and returns the number of threads to
@@ -174,7 +172,7 @@ impl Pool {
 
     /// Updates the count that [`Pool::is_contended`] reads.
     fn publish(&self, state: &State) {
-        let beyond = state.busy.saturating_sub(state.limit);
+        let beyond = (state.busy - state.busy_urgent).saturating_sub(state.limit);
         let pressure = state.ready + state.urgent.len() + beyond;
         self.pressure.store(pressure, Ordering::Relaxed);
     }
@@ -271,6 +269,7 @@ impl Pool {
                 run_caught("a task", || taken.task.run());
                 state = self.lock();
                 state.busy -= 1;
+                state.busy_urgent -= usize::from(taken.is_urgent);
                 state.young -= usize::from(taken.epoch == state.epoch);
                 state.ended += 1;
                 self.publish(&state);
@@ -287,7 +286,7 @@ impl Pool {
                 let (guard, timeout) = woken.unwrap_or_else(|e| e.into_inner());
                 state = guard;
                 state.idle_surplus -= 1;
-                let useless = state.ready == 0 || state.busy >= state.limit;
+                let useless = state.ready == 0 || state.free() == 0;
                 if timeout.timed_out() && useless && state.urgent.is_empty() {
                     break;
                 }
@@ -299,18 +298,18 @@ impl Pool {
     }
 
     pub(super) fn take(&self, state: &mut State, wakes: &mut Wakes) -> Option<Taken> {
-        let is_spare = state.busy < self.max_threads + URGENT_THREADS;
-        let urgent = match is_spare {
-            true => state.urgent.pop_front(),
-            false => None,
-        };
+        if state.busy >= self.max_threads + URGENT_THREADS {
+            return None;
+        }
+        let urgent = state.urgent.pop_front();
         let is_urgent = urgent.is_some();
         let task = match urgent {
             Some(task) => task,
-            None if state.busy >= state.limit => return None,
+            None if state.free() == 0 => return None,
             None => state.pop()?,
         };
         state.busy += 1;
+        state.busy_urgent += usize::from(is_urgent);
         state.young += 1;
         self.publish(state);
         if is_urgent {
@@ -324,6 +323,7 @@ impl Pool {
                 false => state.sample_leaves(),
             },
             epoch: state.epoch,
+            is_urgent,
         })
     }
 

@@ -29,6 +29,9 @@ pub(super) struct State {
     pub(super) threads: usize,
     /// Threads in a slice.
     pub(super) busy: usize,
+    /// Those in a slice of an urgent task. The limit does not count them: one that blocks must not
+    /// keep the other tasks from their last thread.
+    pub(super) busy_urgent: usize,
     /// The most busy threads; at least the number of core threads.
     pub(super) limit: usize,
     /// Workers asleep in `Pool::core` and in `Pool::surplus`.
@@ -64,6 +67,7 @@ impl State {
             next_sequence: 0,
             threads: 0,
             busy: 0,
+            busy_urgent: 0,
             limit: core_threads,
             idle_core: 0,
             idle_surplus: 0,
@@ -127,6 +131,12 @@ impl State {
         let task = self.queue.1.try_recv().ok()?;
         self.ready -= 1;
         Some(task)
+    }
+
+    /// The further threads that may run tasks, but for urgent ones.
+    pub(super) fn free(&self) -> usize {
+        let counted = self.busy - self.busy_urgent;
+        self.limit.saturating_sub(counted)
     }
 
     pub(super) fn idle(&self) -> usize {

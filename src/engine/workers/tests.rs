@@ -1,5 +1,3 @@
-use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{mpsc, Mutex};
 
 use nix::time::ClockId;
@@ -15,25 +13,25 @@ impl<F: Fn() + Send + Sync + 'static> Task for Run<F> {
     }
 }
 
-fn task(run: impl Fn() + Send + Sync + 'static) -> Arc<dyn Task> {
+pub(super) fn task(run: impl Fn() + Send + Sync + 'static) -> Arc<dyn Task> {
     Arc::new(Run(run))
 }
 
 /// A task that sends `message` when it runs.
-fn send(sender: &mpsc::Sender<u32>, message: u32) -> Arc<dyn Task> {
+pub(super) fn send(sender: &mpsc::Sender<u32>, message: u32) -> Arc<dyn Task> {
     let sender = Mutex::new(sender.clone());
     task(move || sender.lock().unwrap().send(message).unwrap())
 }
 
 /// A task that blocks until the sender of `gate` is dropped.
-fn blocked(gate: &crossbeam_channel::Receiver<()>) -> Arc<dyn Task> {
+pub(super) fn blocked(gate: &crossbeam_channel::Receiver<()>) -> Arc<dyn Task> {
     let gate = gate.clone();
     task(move || {
         let _ = gate.recv();
     })
 }
 
-fn pool(max_threads: usize, keep_alive: Duration) -> Workers {
+pub(super) fn pool(max_threads: usize, keep_alive: Duration) -> Workers {
     Workers::new(WorkersConfig {
         max_threads,
         keep_alive,
@@ -95,25 +93,6 @@ fn a_cancelled_task_is_dropped_at_once() {
 }
 
 #[test]
-fn the_pool_grows_while_threads_are_blocked_up_to_the_maximum() {
-    const CAP: usize = 12;
-    let workers = pool(CAP, DEADLINE);
-    let (release, gate) = crossbeam_channel::bounded::<()>(0);
-    for _ in 0..2 * CAP {
-        workers.submit(blocked(&gate));
-    }
-    eventually("all threads are blocked", || {
-        workers.status().threads == CAP
-    });
-    eventually("the other tasks wait", || workers.status().ready == CAP);
-    // Without the maximum, more would start within a few checks.
-    thread::sleep(Duration::from_millis(50));
-    assert_eq!(workers.status().threads, CAP);
-    drop(release);
-    eventually("all is done", || workers.status().idle == CAP);
-}
-
-#[test]
 fn a_due_task_runs_even_if_all_threads_are_blocked() {
     let workers = pool(64, DEADLINE);
     let (release, gate) = crossbeam_channel::bounded::<()>(0);
@@ -125,19 +104,6 @@ fn a_due_task_runs_even_if_all_threads_are_blocked() {
     workers.submit_at(Instant::now() + Duration::from_millis(20), send(&tx, 1));
     assert_eq!(rx.recv_timeout(DEADLINE), Ok(1));
     drop(release);
-}
-
-#[test]
-fn idle_threads_end_down_to_the_number_of_processors() {
-    let workers = pool(16, Duration::from_millis(20));
-    let at_rest = workers.status().threads;
-    let (release, gate) = crossbeam_channel::bounded::<()>(0);
-    for _ in 0..16 {
-        workers.submit(blocked(&gate));
-    }
-    eventually("the pool grows", || workers.status().threads == 16);
-    drop(release);
-    eventually("the pool shrinks", || workers.status().threads == at_rest);
 }
 
 #[test]
@@ -224,137 +190,32 @@ fn urgent_tasks_run_though_all_threads_are_blocked() {
     assert_eq!(workers.status().ready, 2);
 }
 
-/// A task of `slices` slices that submits itself again after each.
-struct Slices {
-    workers: Workers,
-    slice: fn(),
-    left: AtomicU32,
-    done: mpsc::Sender<()>,
-}
-
-impl Task for Slices {
-    fn run(self: Arc<Self>) {
-        (self.slice)();
-        if self.left.fetch_sub(1, Ordering::Relaxed) > 1 {
-            self.workers.clone().submit(self);
-        } else {
-            self.done.send(()).unwrap();
-        }
+#[test]
+fn an_urgent_task_that_blocks_keeps_no_other_from_the_last_thread() {
+    let workers = pool(1, DEADLINE);
+    let (_open, gate) = crossbeam_channel::bounded::<()>(0);
+    let blocks = gate.clone();
+    let urgent = Urgent(move || {
+        let _ = blocks.recv();
+    });
+    workers.submit(Arc::new(urgent));
+    for n in 0..100 {
+        let (tx, rx) = mpsc::channel();
+        workers.submit(send(&tx, n));
+        assert_eq!(rx.recv_timeout(DEADLINE), Ok(n));
     }
+    assert_eq!(workers.status().threads, 2);
 }
 
-/// Submits `tasks` tasks of `slices` slices each; the receiver gets one message a task.
-fn submit_slices(workers: &Workers, tasks: u32, slices: u32, slice: fn()) -> mpsc::Receiver<()> {
-    let (tx, rx) = mpsc::channel();
-    for _ in 0..tasks {
-        workers.submit(Arc::new(Slices {
-            workers: workers.clone(),
-            slice,
-            left: AtomicU32::new(slices),
-            done: tx.clone(),
-        }));
-    }
-    rx
-}
-
-fn wait_for(tasks: u32, done: &mpsc::Receiver<()>) {
+pub(super) fn wait_for(tasks: u32, done: &mpsc::Receiver<()>) {
     for _ in 0..tasks {
         done.recv_timeout(DEADLINE).unwrap();
     }
 }
 
-fn block() {
-    thread::sleep(Duration::from_millis(3));
-}
-
 /// CPU time of the calling thread.
-fn cpu() -> Duration {
+pub(super) fn cpu() -> Duration {
     ClockId::CLOCK_THREAD_CPUTIME_ID.now().unwrap().into()
-}
-
-/// Uses `time` of CPU.
-fn compute(time: Duration) {
-    let end = cpu() + time;
-    while cpu() < end {}
-}
-
-fn busy(workers: &Workers) -> usize {
-    let status = workers.status();
-    status.threads - status.idle
-}
-
-#[test]
-fn the_pool_grows_for_tasks_that_block_for_3_ms() {
-    let workers = pool(64, DEADLINE);
-    let began = Instant::now();
-    wait_for(64, &submit_slices(&workers, 64, 20, block));
-    // 60 ms with all threads from the start, 80 ms on an idle machine, 2 s with two threads.
-    let took = began.elapsed();
-    assert!(took < Duration::from_millis(600), "{took:?}");
-}
-
-#[test]
-fn short_slices_get_no_more_threads_than_processors() {
-    let workers = pool(64, DEADLINE);
-    let processors = workers.status().threads;
-    let tiny = || compute(Duration::from_micros(20));
-    let done = submit_slices(&workers, 64, 400, tiny);
-    let (samples, beyond, finished) = (Cell::new(0), Cell::new(0), Cell::new(0));
-    eventually("all tasks are done", || {
-        samples.set(samples.get() + 1);
-        beyond.set(beyond.get() + u32::from(busy(&workers) > processors));
-        finished.set(finished.get() + done.try_iter().count());
-        finished.get() == 64
-    });
-    // A machine that stops its processors for a while makes tasks wait in vain.
-    let share = f64::from(beyond.get()) / f64::from(samples.get());
-    assert!(share < 0.5, "{share} of the samples");
-}
-
-#[test]
-fn a_task_runs_beside_tasks_that_compute_without_end() {
-    let workers = pool(64, DEADLINE);
-    let stop = Arc::new(AtomicBool::new(false));
-    for _ in 0..2 * workers.status().threads {
-        let stop = stop.clone();
-        workers.submit(task(move || while !stop.load(Ordering::Relaxed) {}));
-    }
-    for n in 0..20 {
-        let (tx, rx) = mpsc::channel();
-        workers.submit(send(&tx, n));
-        assert_eq!(rx.recv_timeout(DEADLINE), Ok(n));
-    }
-    stop.store(true, Ordering::Relaxed);
-    eventually("all is done", || busy(&workers) == 0);
-}
-
-#[test]
-fn the_limit_falls_when_blocked_threads_return() {
-    let workers = pool(64, DEADLINE);
-    let processors = workers.status().threads;
-    let (release, gate) = crossbeam_channel::bounded::<()>(0);
-    for _ in 0..40 {
-        workers.submit(blocked(&gate));
-    }
-    eventually("all are blocked", || busy(&workers) == 40);
-    drop(release);
-    eventually("the limit falls", || {
-        workers.pool.lock().limit == processors
-    });
-}
-
-#[test]
-fn a_full_pool_says_so_until_a_thread_is_free() {
-    let workers = pool(2, DEADLINE);
-    let (release, gate) = crossbeam_channel::bounded::<()>(0);
-    for _ in 0..3 {
-        workers.submit(blocked(&gate));
-    }
-    eventually("the pool is full", || {
-        workers.status().full_for > Duration::from_millis(100)
-    });
-    drop(release);
-    eventually("no task waits", || workers.status().full_for.is_zero());
 }
 
 struct PanicOnDrop;
