@@ -20,6 +20,7 @@ mod correctness;
 mod cost;
 mod diff;
 mod doubts;
+mod extent;
 mod extra;
 mod goals;
 mod implementations;
