@@ -13,7 +13,7 @@
 //! `StreamService`.
 //!
 //! See [`ServerBuilder`](server::ServerBuilder) for an example with server and client.
-// The only exceptions are one function each in `server::heap_trim` and `engine::call::deadline`.
+// The only exceptions are two functions in `server::heap_trim` and one in `engine::call::deadline`.
 #![deny(unsafe_code)]
 #![warn(missing_docs, unreachable_pub)]
 

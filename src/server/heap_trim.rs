@@ -10,8 +10,10 @@ use std::time::{Duration, Instant};
 
 use crate::engine::{Task, Timer, Workers};
 
-/// Between two looks at the heap, of some 30 µs.
-const INTERVAL: Duration = Duration::from_secs(2);
+/// Between two looks at the heap, of some 30 µs, while it changes. Twice as long after each look at
+/// which it has not, up to the other.
+const INTERVAL: Duration = Duration::from_millis(400);
+const MAX_INTERVAL: Duration = Duration::from_millis(3_200);
 
 /// Free memory that is worth a trim, in bytes.
 const MUCH: u32 = 16 << 20;
@@ -31,10 +33,12 @@ struct Shared {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
     /// The least free memory since the last trim.
     least: u32,
+    /// The free memory at the last look.
+    last: u32,
+    interval: Duration,
     /// `None` once stopped.
     timer: Option<Timer>,
 }
@@ -44,8 +48,11 @@ impl HeapTrim {
         drop(std::hint::black_box(Vec::<u8>::with_capacity(
             THRESHOLD_BLOCK,
         )));
+        let free = free_memory();
         let state = Mutex::new(State {
-            least: free_memory(),
+            least: free,
+            last: free,
+            interval: INTERVAL,
             timer: None,
         });
         let shared = Arc::new(Shared { workers, state });
@@ -68,7 +75,7 @@ impl Shared {
     }
 
     fn look_later(self: &Arc<Self>, state: &mut State) {
-        let due = Instant::now() + INTERVAL;
+        let due = Instant::now() + state.interval;
         state.timer = Some(self.workers.submit_at(due, self.clone()));
     }
 }
@@ -78,8 +85,15 @@ impl Task for Shared {
         let free = free_memory();
         let is_much = {
             let mut state = self.lock();
+            state.interval = match state.last == free {
+                true => (2 * state.interval).min(MAX_INTERVAL),
+                false => INTERVAL,
+            };
+            // While much becomes free at each look, more is to come.
+            let rises = free.saturating_sub(state.last) >= MUCH / 4;
+            state.last = free;
             state.least = state.least.min(free);
-            free - state.least >= MUCH
+            !rises && free - state.least >= MUCH
         };
         if is_much {
             trim_heap();
