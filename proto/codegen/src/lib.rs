@@ -36,7 +36,7 @@
 //!
 //! Modules are named after the files, independent of package and folder. The code refers to
 //! `grpcio`, `protobuf` and `futures` through `fanstream`, so the package needs no dependency on
-//! them.
+//! them. A field that arrives with another wire type than the proto's is an unknown field.
 #![forbid(unsafe_code)]
 #![warn(missing_docs, unreachable_pub)]
 
@@ -45,6 +45,7 @@ mod error;
 mod modules;
 mod protoc;
 mod sources;
+mod wire_types;
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -128,7 +129,9 @@ impl Protos {
         let modules = modules::of(&set, &files)?;
         protoc::generate(&sources, &modules, &out)?;
         for name in modules.iter().flat_map(|module| module.files()) {
-            rewrite(&out.join(name), code::make_includable)?;
+            rewrite(&out.join(name), |code| {
+                code::make_includable(&wire_types::check_in_arms(code))
+            })?;
         }
         let protos = out.join("protos.rs");
         fs::write(&protos, modules::source(&modules, &set))

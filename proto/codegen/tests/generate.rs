@@ -109,6 +109,54 @@ fn code_can_be_included_and_refers_to_fanstream_only() {
     }
 }
 
+/// The types of a field; `Kind` and `All` are an enum and a message.
+const TYPES: [&str; 17] = [
+    "int32", "int64", "uint32", "uint64", "sint32", "sint64", "fixed32", "fixed64", "sfixed32",
+    "sfixed64", "float", "double", "bool", "Kind", "string", "bytes", "All",
+];
+
+/// Returns a message with single, repeated, map and oneof fields of each type, and their number.
+/// `label` comes before single fields.
+fn message_with_all_types(label: &str) -> (String, usize) {
+    let single = TYPES.map(|name| format!("{label} {name}"));
+    let repeated = TYPES.map(|name| format!("repeated {name}"));
+    let maps = TYPES.map(|name| format!("map<int32, {name}>"));
+    let mut count = 0;
+    let mut field = |kind: String| {
+        count += 1;
+        format!("{kind} f{count} = {count};\n")
+    };
+    let fields: String = [single, repeated, maps]
+        .into_iter()
+        .flatten()
+        .map(&mut field)
+        .collect();
+    let members: String = TYPES.map(|name| field(name.into())).concat();
+    let message = format!(
+        "enum Kind {{ NONE = 0; }}
+        message All {{ {fields} oneof one {{ {members} }} }}"
+    );
+    (message, count)
+}
+
+#[test]
+fn every_arm_that_reads_a_field_checks_the_wire_type() {
+    for (syntax, label) in [("proto2", "optional"), ("proto3", "")] {
+        let (message, count) = message_with_all_types(label);
+        let directory = directory(&[]);
+        let file = directory.path().join("all.proto");
+        fs::write(file, format!("syntax = \"{syntax}\";\n{message}")).unwrap();
+        generate(&directory, "all.proto").unwrap();
+
+        let code = read(&directory, "all.rs");
+        let arms = code.lines().filter(|line| line.ends_with(" => {"));
+        let checked = arms.filter(|line| {
+            line.contains(" if wire_type == ::fanstream::protobuf::wire_format::WireType")
+        });
+        assert_eq!(checked.count(), count, "{syntax}: {code}");
+    }
+}
+
 #[test]
 fn without_includes_a_file_is_found_in_its_own_directory() {
     let directory = directory(&[("some/where/plain.proto", "message A {}")]);
