@@ -1,11 +1,13 @@
-//! Observability over HTTP, on a separate port: OpenMetrics for Prometheus at `/metrics`, liveness
-//! at `/healthz`, readiness at `/readyz`. It must not know flags.
+//! Observability over HTTP, on a separate port: metrics for Prometheus at `/metrics`, liveness at
+//! `/healthz`, readiness at `/readyz`. It must not know flags.
 //!
 //! A scrape reads the counters of the [`engine`](crate::engine). No code here runs during a call.
 
 mod calls;
+mod format;
 mod http;
 mod process;
+mod prometheus_text;
 mod workers;
 
 use std::collections::HashSet;
@@ -23,13 +25,15 @@ use prometheus_client::registry::Registry;
 use crate::address::Address;
 use crate::engine::{Streams, Workers};
 use calls::CallMetrics;
-use http::{Endpoint, Reply};
+use format::Format;
+use http::{Endpoint, Reply, Request};
 use workers::WorkerMetrics;
 
 /// A Grafana dashboard for these metrics, as JSON to import.
 pub const DASHBOARD: &str = include_str!("dashboard.json");
 
-/// The content type of `/metrics`: OpenMetrics 1.0.
+/// The content type of `/metrics`: OpenMetrics 1.0. A scraper whose header `Accept` prefers
+/// `text/plain` gets the Prometheus text format 0.0.4.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Scrapes within this time get the same text, so frequent scrapes do not slow down streams.
@@ -70,7 +74,7 @@ impl Metrics {
         unary_methods: HashSet<&'static str>,
     ) -> io::Result<Metrics> {
         let routes = Routes::new(streams, workers, ready, unary_methods);
-        let endpoint = Endpoint::start(address, move |path| routes.reply(path))?;
+        let endpoint = Endpoint::start(address, move |request| routes.reply(request))?;
         Ok(Metrics { endpoint })
     }
 
@@ -115,10 +119,10 @@ impl Routes {
         }
     }
 
-    fn reply(&self, path: &str) -> Reply {
-        match path {
+    fn reply(&self, request: &Request) -> Reply {
+        match request.path.as_str() {
             "/metrics" => match self.text() {
-                Ok(text) => Reply::new(200, CONTENT_TYPE, text),
+                Ok(text) => metrics(text, Format::accepted(&request.accept)),
                 Err(error) => Reply::text(500, format!("the metrics cannot be written: {error}\n")),
             },
             "/healthz" => Reply::text(200, "alive\n"),
@@ -153,4 +157,13 @@ impl Routes {
         *last = Some((Instant::now(), text.clone()));
         Ok(text)
     }
+}
+
+/// The page of the metrics, from their OpenMetrics text.
+fn metrics(open_metrics: String, format: Format) -> Reply {
+    let text = match format {
+        Format::OpenMetrics => open_metrics,
+        Format::Prometheus => prometheus_text::of(&open_metrics),
+    };
+    Reply::new(200, format.content_type(), text).vary("Accept")
 }

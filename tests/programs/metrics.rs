@@ -276,10 +276,10 @@ fn only_health_readiness_and_metrics_have_pages() {
     assert_eq!(status("/"), 404);
     let post = send(
         &watched.metrics,
-        "POST /metrics HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc",
+        "POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc",
     );
     assert_eq!(post.status, 405);
-    assert!(post.head.contains("Allow: GET"));
+    assert!(post.head.contains("\r\nAllow: GET, HEAD\r\n"), "{post:?}");
     assert_eq!(send(&watched.metrics, "no HTTP at all\r\n\r\n").status, 400);
 
     // A draining server is healthy but not ready.

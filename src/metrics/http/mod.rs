@@ -1,9 +1,12 @@
-//! A small HTTP/1 server for GET requests: one request per connection, one thread per connection.
+//! A small HTTP/1 server of pages: one request per connection, one thread per connection.
 //! It must not know the content of its responses.
 //!
 //! Slow clients are dropped after [`REQUEST_TIMEOUT`]; above [`MAX_CONNECTIONS`] the oldest
 //! connection is closed. hyper is not used, because it is asynchronous; nor tiny_http, because
 //! there a connection without a request holds a thread for good.
+
+mod reply;
+mod request;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -15,6 +18,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::address::Address;
+pub(super) use reply::Reply;
+pub(super) use request::Request;
 
 /// Time for a request and its response together.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -25,61 +30,14 @@ const MAX_CONNECTIONS: usize = 16;
 /// Size of a request's head. Browsers stay well below it.
 const MAX_HEAD_BYTES: usize = 16 << 10;
 
-/// Headers per request.
-const MAX_HEADERS: usize = 64;
-
 /// Pause after a failed accept. The usual cause is the limit on open files.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// Time for the connection that wakes the accepting thread at shutdown.
 const WAKE_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// A response.
-pub(super) struct Reply {
-    status: u16,
-    content_type: &'static str,
-    body: String,
-}
-
-impl Reply {
-    pub(super) fn new(status: u16, content_type: &'static str, body: String) -> Reply {
-        Reply {
-            status,
-            content_type,
-            body,
-        }
-    }
-
-    pub(super) fn text(status: u16, body: impl Into<String>) -> Reply {
-        Reply::new(status, "text/plain; charset=utf-8", body.into())
-    }
-
-    fn head(&self) -> String {
-        let Reply {
-            status,
-            content_type,
-            body,
-        } = self;
-        let reason = match status {
-            200 => "OK",
-            400 => "Bad Request",
-            404 => "Not Found",
-            405 => "Method Not Allowed",
-            431 => "Request Header Fields Too Large",
-            503 => "Service Unavailable",
-            _ => "Internal Server Error",
-        };
-        let allow = if *status == 405 { "Allow: GET\r\n" } else { "" };
-        let length = body.len();
-        format!(
-            "HTTP/1.1 {status} {reason}\r\nContent-Type: {content_type}\r\n\
-             Content-Length: {length}\r\n{allow}Cache-Control: no-store\r\nConnection: close\r\n\r\n"
-        )
-    }
-}
-
-/// Makes the response to a GET request for a path.
-type Handler = Arc<dyn Fn(&str) -> Reply + Send + Sync>;
+/// Makes the response to a request. The response to HEAD is that to GET, sent without its body.
+type Handler = Arc<dyn Fn(&Request) -> Reply + Send + Sync>;
 
 /// A listening port. Dropping it closes the port.
 pub(super) struct Endpoint {
@@ -89,10 +47,10 @@ pub(super) struct Endpoint {
 
 impl Endpoint {
     /// Binds `address`, or for a host name the first of its addresses that can be bound, and starts
-    /// a thread that accepts connections. `handler` makes the response to each GET request.
+    /// a thread that accepts connections. `handler` makes the response to each request.
     pub(super) fn start(
         address: &Address,
-        handler: impl Fn(&str) -> Reply + Send + Sync + 'static,
+        handler: impl Fn(&Request) -> Reply + Send + Sync + 'static,
     ) -> io::Result<Endpoint> {
         let listener = listen(address)?;
         let address = listener.local_addr()?;
@@ -206,10 +164,11 @@ fn serve(stream: TcpStream, open: &Arc<Connections>, handler: &Handler) -> io::R
 fn respond(stream: &TcpStream, handler: &Handler) -> io::Result<()> {
     let deadline = Instant::now() + REQUEST_TIMEOUT;
     let reply = match read_head(stream, deadline)? {
-        Ok(path) => handler(&path),
+        Ok(request) if request.is_head => handler(&request).without_body(),
+        Ok(request) => handler(&request),
         Err(refusal) => refusal,
     };
-    let text = [reply.head(), reply.body].concat();
+    let text = reply.to_http();
     let mut rest = text.as_bytes();
     while !rest.is_empty() {
         stream.set_write_timeout(Some(left(deadline)?))?;
@@ -231,8 +190,8 @@ fn respond(stream: &TcpStream, handler: &Handler) -> io::Result<()> {
     }
 }
 
-/// Returns the requested path, or the response to a bad request.
-fn read_head(stream: &TcpStream, deadline: Instant) -> io::Result<Result<String, Reply>> {
+/// Returns the request, or the response that refuses it.
+fn read_head(stream: &TcpStream, deadline: Instant) -> io::Result<Result<Request, Reply>> {
     let mut head = Vec::new();
     let mut chunk = [0; 2048];
     loop {
@@ -242,33 +201,12 @@ fn read_head(stream: &TcpStream, deadline: Instant) -> io::Result<Result<String,
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         head.extend_from_slice(&chunk[..read]);
-        if let Some(parsed) = parse(&head) {
+        if let Some(parsed) = request::parse(&head) {
             return Ok(parsed);
         }
         if head.len() > MAX_HEAD_BYTES {
             return Ok(Err(Reply::text(431, "the request is too large\n")));
         }
-    }
-}
-
-/// Returns `None` while the head is incomplete.
-fn parse(head: &[u8]) -> Option<Result<String, Reply>> {
-    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-    let mut request = httparse::Request::new(&mut headers);
-    match request.parse(head) {
-        Ok(httparse::Status::Partial) => None,
-        Ok(httparse::Status::Complete(_)) => Some(match (request.method, request.path) {
-            (Some("GET"), Some(target)) => {
-                let path = target.split_once('?').map_or(target, |(path, _)| path);
-                Ok(path.to_string())
-            }
-            _ => Err(Reply::text(405, "only GET is supported\n")),
-        }),
-        Err(httparse::Error::TooManyHeaders) => Some(Err(Reply::text(431, "too many headers\n"))),
-        Err(error) => Some(Err(Reply::text(
-            400,
-            format!("not an HTTP request: {error}\n"),
-        ))),
     }
 }
 
@@ -278,27 +216,4 @@ fn left(deadline: Instant) -> io::Result<Duration> {
         return Err(io::ErrorKind::TimedOut.into());
     }
     Ok(left)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn requests() {
-        let status = |head: &str| match parse(head.as_bytes())? {
-            Ok(path) => Some((200, path)),
-            Err(reply) => Some((reply.status, String::new())),
-        };
-        let path = |path: &str| Some((200, path.to_string()));
-        assert_eq!(status("GET /metrics HTTP/1.1\r\n\r\n"), path("/metrics"));
-        assert_eq!(status("GET /a?b=c HTTP/1.0\r\nx: y\r\n\r\n"), path("/a"));
-        assert_eq!(status("GET /metrics HTTP/1.1\r\nx:"), None);
-        assert_eq!(status("POST / HTTP/1.1\r\n\r\n").unwrap().0, 405);
-        assert_eq!(status("HEAD / HTTP/1.1\r\n\r\n").unwrap().0, 405);
-        assert_eq!(status("\u{16}\u{3}\u{1}").unwrap().0, 400);
-        let many = "a: b\r\n".repeat(MAX_HEADERS + 1);
-        let many = format!("GET / HTTP/1.1\r\n{many}\r\n");
-        assert_eq!(status(&many).unwrap().0, 431);
-    }
 }
