@@ -23,6 +23,30 @@ endif()
 # Our patches. They are applied to copies, which stand in for the sources that the crate ships. Each original must be
 # the one that a patch was written for.
 set(FANSTREAM_PATCHES "${CMAKE_CURRENT_LIST_DIR}/ccore")
+
+# Lets the target that compiles `file` compile `patched` instead. A target has the names of its sources as it gave them:
+# relative to its own directory.
+function(fanstream_replace_source file patched)
+  if(file MATCHES "\\.h$")
+    return() # headers are found through include directories
+  endif()
+  set(target grpc)
+  if(file MATCHES "^third_party/cares/")
+    set(target c-ares)
+    if(NOT TARGET c-ares)
+      return() # gRPC_CARES_PROVIDER is `package`: the system's c-ares has the system's fixes
+    endif()
+  endif()
+  get_target_property(directory ${target} SOURCE_DIR)
+  get_target_property(sources ${target} SOURCES)
+  file(RELATIVE_PATH name "${directory}" "${PROJECT_SOURCE_DIR}/${file}")
+  list(TRANSFORM sources REPLACE "^${name}$" "${patched}")
+  if(NOT patched IN_LIST sources)
+    message(FATAL_ERROR "scripts/ccore.cmake: the target ${target} does not compile ${file}, which a patch changes")
+  endif()
+  set_target_properties(${target} PROPERTIES SOURCES "${sources}")
+endfunction()
+
 function(fanstream_patch_sources)
   file(GLOB patches "${FANSTREAM_PATCHES}/*.patch") # in order of their names
   set(fresh "${CMAKE_BINARY_DIR}/fanstream/fresh")
@@ -52,12 +76,10 @@ function(fanstream_patch_sources)
       message(FATAL_ERROR "scripts/ccore.cmake: ${patch} does not apply:\n${said}")
     endif()
   endforeach()
-  get_target_property(sources grpc SOURCES)
   foreach(file ${files})
     configure_file("${fresh}/${file}" "${patched}/${file}" COPYONLY) # leaves alone what has not changed
-    list(TRANSFORM sources REPLACE "^${file}$" "${patched}/${file}")
+    fanstream_replace_source("${file}" "${patched}/${file}")
   endforeach()
-  set_target_properties(grpc PROPERTIES SOURCES "${sources}")
   # First, so that every source sees the patched headers.
   target_include_directories(grpc BEFORE PRIVATE "${patched}")
 endfunction()

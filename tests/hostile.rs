@@ -14,14 +14,15 @@ mod common {
 }
 
 use std::env;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use common::attack::{calls, calls_until, growth_during, memory, Latencies, GOOD, MB};
 use common::http2::{
-    continuation, data, field, finish_and_reset, reset, Http2, ENHANCE_YOUR_CALM, INDEXED, PLAIN,
-    REFUSED_STREAM, REQUEST,
+    continuation, data, field, finish_and_reset, frame, reset, Http2, ACK, ENHANCE_YOUR_CALM,
+    INDEXED, PING, PLAIN, REFUSED_STREAM, REQUEST, RST_STREAM, SETTINGS, UNKNOWN, WINDOW_UPDATE,
 };
 use common::server::{raw_method, send_raw, TestServer, FETCH};
 use common::transport::Transport::Clear;
@@ -121,6 +122,121 @@ fn rapid_resets(#[values(Reset::Headers, Reset::Request, Reset::WithoutError)] k
     assert!(meanwhile.p99() < Duration::from_millis(500), "{meanwhile}");
     // No call waits behind the attack.
     assert!(calls(&channel, 20).slowest() < Duration::from_secs(1));
+}
+
+/// What a flood consists of.
+#[derive(Clone, Copy, Debug)]
+enum Flood {
+    EmptyData,
+    UnknownFrames,
+    WindowUpdates,
+    WindowUpdatesOfCall,
+    PingAcknowledgements,
+    Settings,
+    ResetsOfNoCall,
+    EmptyContinuations,
+    /// Headers of which each byte is a field.
+    References,
+    /// Large frames of an unknown type: few frames, many bytes.
+    LargeUnknownFrames,
+}
+
+impl Flood {
+    /// Some 64 KiB of it; the first part opens its call, if it needs one.
+    fn frames(self, client: &mut Http2) -> (Vec<u8>, Vec<u8>) {
+        let (mut first, mut flood) = (Vec::new(), Vec::new());
+        let mut call = 0;
+        match self {
+            Flood::EmptyContinuations | Flood::References => {
+                call = client.open_without_end(&mut first);
+            }
+            _ => {
+                call = call.max(client.open(&mut first));
+            }
+        }
+        while flood.len() < 65_536 {
+            let to = &mut flood;
+            match self {
+                Flood::EmptyData => data(to, call, &[], false),
+                Flood::UnknownFrames => frame(to, UNKNOWN, 0, 0, &[]),
+                Flood::WindowUpdates => frame(to, WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]),
+                Flood::WindowUpdatesOfCall => frame(to, WINDOW_UPDATE, 0, call, &[0, 0, 0, 1]),
+                Flood::PingAcknowledgements => frame(to, PING, ACK, 0, &[0; 8]),
+                Flood::Settings => frame(to, SETTINGS, 0, 0, &[]),
+                Flood::ResetsOfNoCall => frame(to, RST_STREAM, 0, call + 2000, &[0, 0, 0, 8]),
+                Flood::EmptyContinuations => continuation(to, call, &[]),
+                // :method GET, of the static table.
+                Flood::References => continuation(to, call, &[0x82; 16_384]),
+                Flood::LargeUnknownFrames => frame(to, UNKNOWN, 0, 0, &[0; 16_384]),
+            }
+        }
+        (first, flood)
+    }
+}
+
+/// Sends the flood for so long, on one connection after the other; returns the bytes.
+fn flood(address: &str, kind: Flood, length: Duration) -> usize {
+    let began = Instant::now();
+    let mut sent = 0;
+    while began.elapsed() < length {
+        let Ok(mut client) = Http2::connect(address, FETCH, true) else {
+            continue;
+        };
+        let (first, flood) = kind.frames(&mut client);
+        let mut next = client.send(&first);
+        while next.is_ok() && began.elapsed() < length && !client.is_over() {
+            next = client.send(&flood);
+            sent += flood.len();
+        }
+        if client.is_over() {
+            assert!(matches!(client.goaway(), None | Some(ENHANCE_YOUR_CALM)));
+        }
+    }
+    sent
+}
+
+/// A connection that sends faster than it is parsed takes turns with all others. Without the patches
+/// the calls of its poll thread wait for as long as it likes.
+#[rstest]
+fn floods_stop_nobody(
+    #[values(
+        Flood::EmptyData,
+        Flood::UnknownFrames,
+        Flood::WindowUpdates,
+        Flood::WindowUpdatesOfCall,
+        Flood::PingAcknowledgements,
+        Flood::Settings,
+        Flood::ResetsOfNoCall,
+        Flood::EmptyContinuations,
+        Flood::References,
+        Flood::LargeUnknownFrames
+    )]
+    kind: Flood,
+) {
+    let _alone = alone();
+    let server = server(&[]);
+    // Some on each poll thread.
+    let channels: Vec<_> = (0..4).map(|_| server.channel()).collect();
+    let is_over = AtomicBool::new(false);
+    let is_over = &is_over;
+    let ((sent, meanwhile), growth) = growth_during(&server, || {
+        thread::scope(|scope| {
+            let victims: Vec<_> = channels
+                .iter()
+                .map(|channel| scope.spawn(|| calls_until(channel, |_| is_over.load(Relaxed))))
+                .collect();
+            let sent = flood(&server.address, kind, attack_length());
+            is_over.store(true, Relaxed);
+            let ended = victims.into_iter().map(|victim| victim.join().unwrap());
+            (sent, ended.collect::<Vec<_>>())
+        })
+    });
+    for victim in &meanwhile {
+        println!("{} MB of {kind:?}: calls {victim}", sent as u64 / MB);
+        assert!(victim.slowest() < Duration::from_secs(1), "{victim}");
+    }
+    assert!(sent > 100_000, "too little: {sent} bytes");
+    assert!(growth < 50 * MB, "{} MB", growth / MB);
 }
 
 /// Below the limit of 200 resets, a client that cancels often has all its calls served.

@@ -18,7 +18,10 @@ pub const RST_STREAM: u8 = 3;
 pub const SETTINGS: u8 = 4;
 pub const PING: u8 = 6;
 const GOAWAY: u8 = 7;
-const CONTINUATION: u8 = 9;
+pub const WINDOW_UPDATE: u8 = 8;
+pub const CONTINUATION: u8 = 9;
+/// Of no type that HTTP/2 knows.
+pub const UNKNOWN: u8 = 0xee;
 
 pub const END_STREAM: u8 = 1;
 pub const ACK: u8 = 1;
