@@ -164,10 +164,10 @@ fn producer(random: &mut Rng) -> Producer {
             },
         },
         6 => Producer::Computes {
-            ms: random.u64(50..=300),
+            ms: random.u64(10..=60),
         },
         7 => Producer::Blocks {
-            ms: random.u64(50..=300),
+            ms: random.u64(10..=60),
         },
         8 | 9 => Producer::Pushes {
             messages: random.u32(0..=300),
