@@ -11,7 +11,8 @@ use std::str::FromStr;
 pub enum Address {
     /// A host name or IP address, and a port.
     Tcp {
-        /// Without the brackets of an IPv6 address. Empty means all addresses of the machine.
+        /// Without the brackets of an IPv6 address, but with its zone, as in `fe80::1%eth0`. Empty
+        /// means all addresses of the machine.
         host: String,
         /// 0 lets the system choose a port.
         port: u16,
@@ -147,7 +148,8 @@ mod tests {
 
     #[test]
     fn addresses_print_as_they_parse() {
-        for text in ["localhost:50005", "[::1]:80", ":80", "unix:/a/b"] {
+        let zone = "[fe80::1%eth0]:80";
+        for text in ["localhost:50005", "[::1]:80", zone, ":80", "unix:/a/b"] {
             assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
         }
     }

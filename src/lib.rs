@@ -13,7 +13,7 @@
 //! `StreamService`.
 //!
 //! See [`ServerBuilder`](server::ServerBuilder) for an example with server and client.
-// The only exceptions are two functions in `server::heap_trim` and one in `engine::call::deadline`.
+// The only exceptions are functions in `c_core`, `cli::server::heap_trim` and `engine::call::deadline`.
 #![deny(unsafe_code)]
 #![warn(missing_docs, unreachable_pub)]
 
@@ -21,6 +21,7 @@
 extern crate self as fanstream;
 
 pub mod address;
+mod c_core;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod client;
@@ -29,10 +30,13 @@ mod gzip;
 pub mod keepalive;
 #[cfg(feature = "cli")]
 pub mod logging;
+mod message_size;
 #[cfg(feature = "metrics")]
 pub mod metrics;
 mod names;
 pub mod proto;
+#[cfg(feature = "tls")]
+mod read_file;
 #[cfg(feature = "tls")]
 pub mod security;
 pub mod server;

@@ -17,6 +17,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::Layer;
 
+use crate::c_core::redirect_log;
 use crate::telemetry::CALLS;
 use crate::tutorial::TUTORIAL;
 
@@ -79,14 +80,13 @@ fn enabled_targets(format: LogFormat, level: LevelFilter) -> Targets {
     }
 }
 
-/// Redirects the C-core's log from standard error to the `log` crate, up to `level`.
+/// Redirects the C-core's log from standard error to this one, where its errors have level debug,
+/// and limits the lines of other libraries, of the `log` crate, to `level`.
 ///
-/// Use `Off` unless debugging: the C-core logs many harmless events as errors. Statuses and the
-/// library's errors contain the relevant ones.
+/// The C-core logs many harmless events as errors. Statuses and the library's errors contain the
+/// relevant ones.
 pub fn redirect_c_core(level: log::LevelFilter) {
-    // grpcio reads the current level, and with `Off` would keep the C-core's log on standard error.
-    log::set_max_level(level.max(log::LevelFilter::Error));
-    grpcio::redirect_log();
+    redirect_log();
     log::set_max_level(level);
 }
 

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use fanstream::cli::common::{parse, Exit, Settings};
-use fanstream::cli::server::{announce, explain, print, report, ServerArgs};
+use fanstream::cli::server::{announce, explain, print, report, trim_heap_when_free, ServerArgs};
 use fanstream::logging;
 use fanstream::metrics::DASHBOARD;
 use fanstream::server::{Signals, StartError};
@@ -46,10 +46,12 @@ fn serve(args: &ServerArgs) -> Result<Exit, StartError> {
     // First, so that an early signal is not lost.
     let mut signals = Signals::register()?;
     let server = args.server().start()?;
+    trim_heap_when_free()?;
     tracing::info!("start server");
     announce(args, &server);
 
-    signals.wait();
-    tracing::info!("draining, for {:?} at most", args.grace);
+    signals.wait_reloading(|| server.reload());
+    let grace = humantime::format_duration(args.grace);
+    tracing::info!("draining, for {grace} at most");
     Ok(report(server.shutdown(args.grace)))
 }

@@ -9,6 +9,7 @@ use super::header::{metadata, Header};
 use crate::address::Address;
 use crate::engine::{Capacity, ReceiveTimeouts};
 use crate::keepalive::Keepalive;
+use crate::message_size::DEFAULT_MESSAGE_BYTES;
 #[cfg(feature = "tls")]
 use crate::security::{ClientTls, Token};
 
@@ -26,11 +27,14 @@ pub struct ClientConfig {
     pub timeout: Option<Duration>,
     /// Limits for the wait for a response of a stream, including retries.
     pub timeouts: ReceiveTimeouts,
-    /// Maximum retries of connecting, and of each call. A call is retried if it ends with
-    /// UNAVAILABLE or RESOURCE_EXHAUSTED before its first response. A call that the server has not
-    /// processed, because its connection was just closing in an orderly way, is retried at once
-    /// and is not counted.
+    /// Maximum retries of connecting, and of each call. A call is retried if, before its first
+    /// response, the server ends it with UNAVAILABLE or RESOURCE_EXHAUSTED, or its stream or
+    /// connection breaks. A call that the server has not processed, because it refused the stream
+    /// or its connection was just closing in an orderly way, is retried at once and is not counted.
     pub retries: u32,
+    /// Maximum size of a response in bytes, also once it is decompressed. A larger one ends its call
+    /// with RESOURCE_EXHAUSTED. Without the patches in scripts/ccore there is no limit.
+    pub max_response_bytes: usize,
     /// Capacity of each stream's channel between poll thread and caller.
     pub capacity: Capacity,
     /// Configuration of TLS. `None` connects unencrypted.
@@ -51,8 +55,8 @@ pub struct ClientConfig {
 }
 
 impl ClientConfig {
-    /// Returns the defaults for the server at `address`: no TLS, 10 s to connect, no other limit,
-    /// no retries.
+    /// Returns the defaults for the server at `address`: no TLS, 10 s to connect, responses of up to
+    /// 4 MiB, no other limit, no retries.
     pub fn new(address: Address) -> ClientConfig {
         ClientConfig {
             address,
@@ -61,6 +65,7 @@ impl ClientConfig {
             timeout: None,
             timeouts: ReceiveTimeouts::default(),
             retries: 0,
+            max_response_bytes: DEFAULT_MESSAGE_BYTES,
             capacity: Capacity::default(),
             #[cfg(feature = "tls")]
             tls: None,
@@ -129,8 +134,8 @@ pub struct CallSettings {
 }
 
 impl CallSettings {
-    /// Returns grpcio's options for an attempt with a timeout of `left`.
-    pub(super) fn options(&self, left: Option<Duration>) -> CallOption {
+    /// Returns grpcio's options for an attempt with a timeout of `left`, after so many others.
+    pub(super) fn options(&self, left: Option<Duration>, attempts: u32) -> CallOption {
         let mut options = CallOption::default().wait_for_ready(self.wait_for_ready);
         if let Some(left) = left {
             let is_exact = left < Duration::from_secs(1);
@@ -140,8 +145,8 @@ impl CallSettings {
                 left - TIMEOUT_ROUNDING
             });
         }
-        if !self.headers.is_empty() {
-            options = options.headers(metadata(&self.headers));
+        if !self.headers.is_empty() || attempts > 0 {
+            options = options.headers(metadata(&self.headers, attempts));
         }
         options
     }

@@ -1,6 +1,7 @@
 //! Connects: makes a ready channel from a configuration, or an error with the reason. It must not
 //! call the user's service.
 
+use std::ffi::CStr;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,11 +15,13 @@ use protobuf::well_known_types::Empty;
 
 use super::connect_error::{reason, ConnectError, Security};
 use super::retry::{deadline_after, time_left, Retry};
-use super::ClientConfig;
+use super::{proxy, race, ClientConfig};
 use crate::address::{escape, unix_uri, Address};
+use crate::c_core::{check_threads, redirect_log};
 use crate::engine::codec::method;
 use crate::engine::frames::FRAMED_MESSAGES;
 use crate::gzip;
+use crate::message_size::{allow_long_metadata, limit_messages, DEFAULT_MESSAGE_BYTES};
 
 /// Connects. Blocks until the channel is ready, the last retry has failed, or the timeout has
 /// passed.
@@ -28,25 +31,32 @@ pub(super) fn connect(config: &ClientConfig) -> Result<Channel, ConnectError> {
             address: config.address.clone(),
         });
     }
+    redirect_log();
+    check_threads(1).map_err(|error| failed(config, error))?;
     let limits = config.connect_timeout.into_iter().chain(config.timeout);
     let deadline = deadline_after(limits.min());
     // One poll thread is enough: all calls share one connection, which one thread reads.
     let threads = EnvBuilder::new().cq_count(1).name_prefix("client-poll");
     let environment = Arc::new(threads.build());
     let mut retry = Retry::new(config.retries, deadline);
+    let patience = patience(config);
     loop {
-        let channel = build(config, environment.clone());
+        let channel = build(config, environment.clone(), patience)?;
         match wait_until_ready(&channel, deadline, config.wait_for_ready) {
             Waited::Ready => return Ok(channel),
             Waited::Failed if retry.pause() => {}
             Waited::Failed => {
-                return Err(ConnectError::Failed {
-                    address: config.address.clone(),
-                    reason: failure_reason(&channel, config),
-                })
+                return Err(failed(config, failure_reason(&channel, config)));
             }
             Waited::TimedOut => return Err(timed_out(config, &channel)),
         }
+    }
+}
+
+fn failed(config: &ClientConfig, reason: impl ToString) -> ConnectError {
+    ConnectError::Failed {
+        address: config.address.clone(),
+        reason: reason.to_string(),
     }
 }
 
@@ -54,7 +64,10 @@ fn timed_out(config: &ClientConfig, channel: &Channel) -> ConnectError {
     let address = config.address.clone();
     let reason = match channel.check_connectivity_state(false) {
         ConnectivityState::GRPC_CHANNEL_TRANSIENT_FAILURE => failure_reason(channel, config),
-        _ => "it does not answer".into(),
+        _ => match proxy(config) {
+            Some(proxy) => format!("it does not answer, by way of the proxy {proxy}"),
+            None => "it does not answer".into(),
+        },
     };
     match (config.connect_timeout, config.timeout) {
         (Some(after), Some(of_call)) if after <= of_call => ConnectError::TimedOut {
@@ -75,15 +88,46 @@ fn timed_out(config: &ClientConfig, channel: &Channel) -> ConnectError {
     }
 }
 
-fn build(config: &ClientConfig, environment: Arc<Environment>) -> Channel {
+/// How long the C-core waits for one address; 20 s by default.
+const PATIENCE: &CStr = c"grpc.min_reconnect_backoff_ms";
+
+/// How long to wait for one address of a name of which another answers sooner.
+fn patience(config: &ClientConfig) -> Option<Duration> {
+    match &config.address {
+        // A proxy resolves the name itself.
+        Address::Tcp { host, port } if !is_local(&config.address) && proxy(config).is_none() => {
+            race::patience(host, *port)
+        }
+        _ => None,
+    }
+}
+
+/// The proxy on the way.
+fn proxy(config: &ClientConfig) -> Option<String> {
+    match &config.address {
+        Address::Tcp { host, .. } if !is_local(&config.address) => proxy::on_the_way_to(host),
+        _ => None,
+    }
+}
+
+fn build(
+    config: &ClientConfig,
+    environment: Arc<Environment>,
+    patience: Option<Duration>,
+) -> Result<Channel, ConnectError> {
     let address = &config.address;
-    let mut builder = channel_builder(environment)
+    let mut builder = limit_messages(channel_builder(environment), config.max_response_bytes)
         // Otherwise a new channel would inherit the backoff of the previous one.
         .use_local_subchannel_pool(true)
         // For `wait_for_ready`, where the C-core reconnects.
         .initial_reconnect_backoff(Duration::from_millis(100))
-        .max_reconnect_backoff(Duration::from_secs(5))
+        // A client is back soon after an outage.
+        .max_reconnect_backoff(Duration::from_secs(1))
         .enable_http_proxy(!is_local(address));
+    if let Some(patience) = patience {
+        let milliseconds = i32::try_from(patience.as_millis()).unwrap_or(i32::MAX);
+        builder = builder.raw_cfg_int(PATIENCE.into(), milliseconds);
+    }
     if let Some(keepalive) = config.keepalive {
         builder = keepalive.apply_to_client(builder);
     }
@@ -92,21 +136,24 @@ fn build(config: &ClientConfig, environment: Arc<Environment>) -> Channel {
     }
     #[cfg(feature = "tls")]
     if let Some(tls) = &config.tls {
-        builder = builder.set_credentials(tls.credentials());
+        let credentials = tls.credentials().map_err(|error| failed(config, error))?;
+        builder = builder.set_credentials(credentials);
         if let Some(name) = &tls.server_name {
             builder = builder.override_ssl_target(name.as_str());
         }
     }
-    builder.connect(&target(address))
+    Ok(builder.connect(&target(address)))
 }
 
 /// Returns a channel builder without the C-core's filters for each message, which are most of a
-/// client's cost for small messages. It has no limit on the size of responses, and channelz does
-/// not show it. For [`Client::on_channel`](super::Client::on_channel), and for generated clients
+/// client's cost for small messages. Responses may have up to 4 MiB, and channelz does not show it.
+/// For [`Client::on_channel`](super::Client::on_channel), and for generated clients
 /// whose calls do not set `force_no_compress`: that flag asks for responses in frames.
 pub fn channel_builder(environment: Arc<Environment>) -> ChannelBuilder {
-    ChannelBuilder::new(environment)
-        // The client requested the responses, so their size is not limited.
+    redirect_log();
+    let builder = allow_long_metadata(ChannelBuilder::new(environment));
+    limit_messages(builder, DEFAULT_MESSAGE_BYTES)
+        // The C-core's filter looks at complete messages only.
         .max_receive_message_len(-1)
         // `Retry` does the retries. The C-core's would follow a policy from the name service.
         .enable_retry(false)
@@ -197,9 +244,13 @@ fn security(_: &ClientConfig) -> Security {
 fn failure_reason(channel: &Channel, config: &ClientConfig) -> String {
     let options = CallOption::default().timeout(Duration::from_secs(1));
     let client = grpcio::Client::new(channel.clone());
-    match client.unary_call(&PROBE, &Empty::default(), options) {
+    let reason = match client.unary_call(&PROBE, &Empty::default(), options) {
         Err(grpcio::Error::RpcFailure(status)) => reason(&status, security(config)),
         _ => "it cannot be reached".into(),
+    };
+    match proxy(config) {
+        Some(proxy) => format!("{reason}, by way of the proxy {proxy}"),
+        None => reason,
     }
 }
 

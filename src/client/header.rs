@@ -15,8 +15,25 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Names reserved by gRPC, besides those that begin with `grpc-`.
-const RESERVED: [&str; 4] = ["content-type", "host", "te", "user-agent"];
+/// Names that gRPC or HTTP/2 sets, besides those that begin with `grpc-`.
+const RESERVED: [&str; 6] = [
+    "content-length",
+    "content-type",
+    "host",
+    "te",
+    "trailer",
+    "user-agent",
+];
+
+/// Names that HTTP/2 forbids (RFC 9113, section 8.2.2). A peer may end the call as malformed.
+const OF_A_CONNECTION: [&str; 6] = [
+    "connection",
+    "http2-settings",
+    "keep-alive",
+    "proxy-connection",
+    "transfer-encoding",
+    "upgrade",
+];
 
 /// A header of a call (gRPC: metadata). `Debug` omits the value, which may be a secret.
 #[derive(Clone, PartialEq, Eq)]
@@ -39,11 +56,19 @@ pub enum HeaderError {
     #[error("a header is `name:value`, but this has no colon")]
     NoColon,
     /// The name is empty or has invalid characters.
-    #[error("`{0}` is no valid header name: only letters, digits, `-`, `_` and `.` are allowed")]
+    #[error(
+        "`{0}` is not a valid header name: only letters, digits, `-`, `_` and `.` are allowed"
+    )]
     BadName(String),
-    /// gRPC sets this header.
-    #[error("`{0}` is set by gRPC itself")]
+    /// The name begins with a colon.
+    #[error("a header name cannot begin with `:`: HTTP/2 sets such headers itself")]
+    Pseudo,
+    /// gRPC, or HTTP/2 below it, sets this header.
+    #[error("`{0}` is set by gRPC itself, or by HTTP/2 below it")]
     Reserved(String),
+    /// The header controls a connection of HTTP/1.
+    #[error("`{0}` controls a connection of HTTP/1, and HTTP/2 forbids it")]
+    OfConnection(String),
     /// The value has invalid characters.
     #[error(
         "the value of `{0}` is not printable ASCII; for other bytes, use a name that ends with `-bin` and a \
@@ -61,6 +86,9 @@ impl FromStr for Header {
     /// Parses `name:value`. The name may be in any case. If it ends with `-bin`, the value is
     /// base64.
     fn from_str(text: &str) -> Result<Header, HeaderError> {
+        if text.trim_start().starts_with(':') {
+            return Err(HeaderError::Pseudo);
+        }
         let (name, value) = text.split_once(':').ok_or(HeaderError::NoColon)?;
         let (name, value) = (checked_name(name.trim())?, value.trim());
         if !name.ends_with("-bin") {
@@ -76,12 +104,18 @@ impl FromStr for Header {
 /// Returns the name in lower case.
 fn checked_name(name: &str) -> Result<String, HeaderError> {
     let name = name.to_ascii_lowercase();
+    if name.starts_with(':') {
+        return Err(HeaderError::Pseudo);
+    }
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     if name.is_empty() || !name.bytes().all(legal) {
         return Err(HeaderError::BadName(name));
     }
     if name.starts_with("grpc-") || RESERVED.contains(&name.as_str()) {
         return Err(HeaderError::Reserved(name));
+    }
+    if OF_A_CONNECTION.contains(&name.as_str()) {
+        return Err(HeaderError::OfConnection(name));
     }
     Ok(name)
 }
@@ -91,8 +125,8 @@ impl Header {
     /// be printable ASCII.
     ///
     /// # Errors
-    /// [`HeaderError`] if the name or the value has invalid characters, or gRPC sets
-    /// the header itself.
+    /// [`HeaderError`] if the name or the value has invalid characters, or the header belongs to
+    /// gRPC or HTTP.
     pub fn new(name: &str, value: impl Into<Vec<u8>>) -> Result<Header, HeaderError> {
         let (name, value) = (checked_name(name)?, value.into());
         if name.ends_with("-bin") {
@@ -129,9 +163,17 @@ impl fmt::Debug for Header {
     }
 }
 
-/// Converts headers for grpcio.
-pub(super) fn metadata<'a>(headers: impl IntoIterator<Item = &'a Header>) -> Metadata {
+/// Converts headers for grpcio, for a call after so many other attempts.
+pub(super) fn metadata<'a>(
+    headers: impl IntoIterator<Item = &'a Header>,
+    attempts: u32,
+) -> Metadata {
     let mut builder = MetadataBuilder::new();
+    if attempts > 0 {
+        // As gRFC A6 says; not on the first attempt.
+        let added = builder.add_str("grpc-previous-rpc-attempts", &attempts.to_string());
+        added.expect("digits are a valid value");
+    }
     for Header { name, value } in headers {
         let added = match value {
             Value::Text(text) => builder.add_str(name, text),
@@ -148,7 +190,7 @@ mod tests {
 
     fn sent(text: &str) -> (String, Vec<u8>) {
         let header: Header = text.parse().unwrap();
-        let metadata = metadata(&[header]);
+        let metadata = metadata(&[header], 0);
         let (name, value) = metadata.get(0).unwrap();
         (name.into(), value.into())
     }
@@ -170,10 +212,9 @@ mod tests {
     fn errors_name_the_fault_but_not_the_value() {
         for (text, why) in [
             ("secret", "no colon"),
-            (":secret", "no valid header name"),
-            ("a b:secret", "`a b` is no valid header name"),
-            ("grpc-timeout:secret", "set by gRPC"),
-            ("Content-Type:secret", "set by gRPC"),
+            (":secret", "cannot begin with `:`"),
+            (" :path:secret", "cannot begin with `:`"),
+            ("a b:secret", "`a b` is not a valid header name"),
             ("a:secr\u{e9}t", "printable"),
             ("a:secret\nb", "printable"),
             ("a-bin:secret!", "not base64"),
@@ -183,5 +224,25 @@ mod tests {
             assert!(!error.contains("secr"), "{error}");
         }
         assert!(!format!("{:?}", "a:secret".parse::<Header>()).contains("secret"));
+    }
+
+    #[test]
+    fn headers_of_grpc_and_http_are_refused() {
+        let error = |name: &str| Header::new(name, "x").unwrap_err().to_string();
+        for name in RESERVED.iter().chain(&["grpc-timeout", "grpc-"]) {
+            let why = format!("`{name}` is set by gRPC itself");
+            assert!(error(name).starts_with(&why), "{}", error(name));
+            assert!(error(&name.to_uppercase()).starts_with(&why), "{name}");
+        }
+        for name in OF_A_CONNECTION {
+            let why = format!("`{name}` controls a connection of HTTP/1");
+            assert!(error(name).starts_with(&why), "{}", error(name));
+            let parsed = format!("{name}: close").parse::<Header>();
+            assert_eq!(parsed, Err(HeaderError::OfConnection(name.into())));
+        }
+        for name in [":", ":authority", ":path"] {
+            assert_eq!(Header::new(name, "x"), Err(HeaderError::Pseudo));
+        }
+        assert!(Header::new("x-connection", "close").is_ok());
     }
 }

@@ -7,6 +7,8 @@ mod connect_error;
 mod header;
 #[cfg(feature = "services")]
 mod health;
+mod proxy;
+mod race;
 #[cfg(feature = "services")]
 mod reflection;
 mod response_stream;

@@ -8,8 +8,7 @@ use std::fmt;
 use futures::executor::block_on;
 use futures::{SinkExt, StreamExt};
 use grpcio::{
-    ClientDuplexReceiver, ClientDuplexSender, Method, MethodType, RpcStatus, RpcStatusCode,
-    WriteFlags,
+    ClientDuplexReceiver, ClientDuplexSender, Method, MethodType, RpcStatusCode, WriteFlags,
 };
 use prost::Message;
 use prost_reflect::prost_types::FileDescriptorProto;
@@ -18,7 +17,7 @@ use prost_reflect::DescriptorPool;
 use super::unary::failure;
 use super::Client;
 use crate::engine::codec::method;
-use crate::engine::ReceiveError;
+use crate::engine::{CallStatus, ReceiveError};
 use crate::proto::reflection::{
     ServerReflectionRequest, ServerReflectionRequest_oneof_message_request as Asked,
     ServerReflectionResponse, ServerReflectionResponse_oneof_message_response as Answer,
@@ -41,7 +40,7 @@ impl Client {
     }
 }
 
-fn unimplemented(status: &RpcStatus) -> bool {
+fn unimplemented(status: &CallStatus) -> bool {
     status.code() == RpcStatusCode::UNIMPLEMENTED
 }
 
@@ -66,7 +65,7 @@ pub struct Protos {
 
 impl Protos {
     fn begin(client: &Client, method: &Info) -> Result<Protos, ReceiveError> {
-        let options = client.settings.options(client.settings.timeout);
+        let options = client.settings.options(client.settings.timeout, 0);
         let call = client.core.duplex_streaming(method, options);
         let (requests, responses) = call.map_err(failure)?;
         let mut protos = Protos {
@@ -145,7 +144,7 @@ impl Protos {
             })) => match answer {
                 Answer::error_response(error) => {
                     let code = RpcStatusCode::from(error.error_code);
-                    let status = RpcStatus::with_message(code, error.error_message);
+                    let status = CallStatus::local(code, error.error_message);
                     Err(ReceiveError::Status(status))
                 }
                 answer => Ok(answer),

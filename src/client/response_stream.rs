@@ -12,12 +12,15 @@
 use std::fmt;
 use std::time::Instant;
 
-use grpcio::{GrpcSlice, Marshaller, Metadata, Method, MethodType, RpcStatus, WriteFlags};
+use grpcio::{GrpcSlice, Marshaller, Metadata, Method, MethodType};
 
 use super::retry::{deadline_after, status_at_deadline, time_left, Retry};
+use super::unary::reports_metadata;
 use super::{CallSettings, Client};
 use crate::engine::frames::Frames;
-use crate::engine::{receive, receive_frames, Payload, ReceiveError, ReceiveTimeouts, Responses};
+use crate::engine::{
+    receive, receive_frames, CallStatus, Payload, ReceiveError, ReceiveTimeouts, Responses,
+};
 
 /// A blocking iterator over the responses to one request.
 ///
@@ -74,18 +77,23 @@ impl<T: Payload> ResponseStream<T> {
             first: time_left(self.first_deadline),
             ..self.settings.timeouts
         };
-        let options = self.settings.options(time_left(self.deadline));
+        let attempts = self.retry.attempts();
+        let options = self.settings.options(time_left(self.deadline), attempts);
         let (core, capacity) = (&self.client.core, self.settings.capacity);
         let responses = match self.client.receives_frames {
             true => {
                 // The patched C-core takes this flag as the wish for frames.
-                let options = options.write_flags(WriteFlags::default().force_no_compress(true));
+                let options = options.write_flags(reports_metadata().force_no_compress(true));
                 let decode = self.method.resp_mar.de;
                 core.server_streaming(&framed(self.method.name), &self.request, options)
                     .map(|stream| receive_frames(core, stream, decode, capacity, timeouts))
             }
             false => core
-                .server_streaming(&self.method, &self.request, options)
+                .server_streaming(
+                    &self.method,
+                    &self.request,
+                    options.write_flags(reports_metadata()),
+                )
                 .map(|stream| receive(core, stream, capacity, timeouts)),
         };
         match responses {
@@ -110,9 +118,9 @@ impl<T> ResponseStream<T> {
         self.responses.as_ref()?.headers()
     }
 
-    /// Returns the status of the call once it has ended. `None` before, and after a cancellation by
-    /// this side.
-    pub fn status(&self) -> Option<RpcStatus> {
+    /// Returns the status of the call with its trailers, once it has ended. `None` before, and after
+    /// a cancellation by this side.
+    pub fn status(&self) -> Option<&CallStatus> {
         self.responses.as_ref()?.status()
     }
 

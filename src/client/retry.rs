@@ -1,23 +1,31 @@
 //! Decides whether and when to retry: exponential backoff with full jitter, limited by a number of
-//! retries and a deadline. Calls that the server has not processed are retried in any case, as gRPC
-//! prescribes (transparent retries). It must not know the operation.
+//! retries and a deadline. A call that the server has not processed is retried in any case, as gRPC
+//! prescribes (gRFC A6, transparent retries). It must not know the operation.
+//!
+//! | a call without a response ends with | retried |
+//! | --- | --- |
+//! | REFUSED_STREAM | once at once, not counted; then after a delay |
+//! | a GOAWAY that does not include it | five times at once, not counted |
+//! | the server's UNAVAILABLE or RESOURCE_EXHAUSTED | after a delay |
+//! | a broken stream or connection, or a proxy's error | after a delay |
+//! | any other status of the server, or of this side | never |
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-use grpcio::{RpcStatus, RpcStatusCode};
+use grpcio::RpcStatusCode;
+
+use crate::engine::{CallStatus, StatusOrigin};
 
 /// Maximum of the first delay.
 const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
 /// Maximum of any delay.
 const MAX_BACKOFF: Duration = Duration::from_secs(5);
 
-/// Maximum of transparent retries in a row.
-const MAX_TRANSPARENT: u32 = 5;
-
-/// The message of the C-core for a call that its connection no longer takes: the server closes the
-/// connection in an orderly way, and its GOAWAY does not include the call.
-const NOT_PROCESSED: &str = "GOAWAY received; Error code: 0;";
+/// Maximum of transparent retries of a call that its server has refused, and of one that no server
+/// has seen.
+const MAX_REFUSED: u32 = 1;
+const MAX_UNSENT: u32 = 5;
 
 /// A server may cancel a call at its deadline, and its clock may be this much ahead. A cancellation
 /// this close to the deadline counts as the deadline.
@@ -27,7 +35,10 @@ const MAX_CLOCK_SKEW: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(super) struct Retry {
     left: u32,
-    transparent_left: u32,
+    refused_left: u32,
+    unsent_left: u32,
+    /// Retries so far, without transparent ones.
+    attempts: u32,
     /// Maximum of the next delay. Each retry doubles it.
     ceiling: Duration,
     /// No retry starts after it.
@@ -38,7 +49,9 @@ impl Retry {
     pub(super) fn new(retries: u32, deadline: Option<Instant>) -> Retry {
         Retry {
             left: retries,
-            transparent_left: MAX_TRANSPARENT,
+            refused_left: MAX_REFUSED,
+            unsent_left: MAX_UNSENT,
+            attempts: 0,
             ceiling: INITIAL_BACKOFF,
             deadline,
         }
@@ -48,6 +61,7 @@ impl Retry {
     pub(super) fn pause(&mut self) -> bool {
         match self.next_delay() {
             Some(delay) => {
+                self.attempts += 1;
                 thread::sleep(delay);
                 true
             }
@@ -57,12 +71,22 @@ impl Retry {
 
     /// Like `pause`, after a call ended with `status`. Returns false also if the status is not
     /// retryable.
-    pub(super) fn pause_after(&mut self, status: &RpcStatus) -> bool {
-        if is_unprocessed(status) && self.transparent_left > 0 {
-            self.transparent_left -= 1;
+    pub(super) fn pause_after(&mut self, status: &CallStatus) -> bool {
+        let left = match status.origin() {
+            StatusOrigin::Refused => Some(&mut self.refused_left),
+            StatusOrigin::Unsent => Some(&mut self.unsent_left),
+            _ => None,
+        };
+        if let Some(left) = left.filter(|left| **left > 0) {
+            *left -= 1;
             return true;
         }
-        is_retryable(status.code()) && self.pause()
+        is_retryable(status) && self.pause()
+    }
+
+    /// The attempts before the current one, for the header that tells the server.
+    pub(super) fn attempts(&self) -> u32 {
+        self.attempts
     }
 
     fn next_delay(&mut self) -> Option<Duration> {
@@ -77,17 +101,16 @@ impl Retry {
 }
 
 /// Returns true if another attempt may succeed after this status.
-fn is_retryable(code: RpcStatusCode) -> bool {
-    [
-        RpcStatusCode::UNAVAILABLE,
-        RpcStatusCode::RESOURCE_EXHAUSTED,
-    ]
-    .contains(&code)
-}
-
-/// Returns true if the server has certainly not processed the call.
-fn is_unprocessed(status: &RpcStatus) -> bool {
-    status.code() == RpcStatusCode::UNAVAILABLE && status.message().starts_with(NOT_PROCESSED)
+fn is_retryable(status: &CallStatus) -> bool {
+    match status.origin() {
+        StatusOrigin::Server => [
+            RpcStatusCode::UNAVAILABLE,
+            RpcStatusCode::RESOURCE_EXHAUSTED,
+        ]
+        .contains(&status.code()),
+        StatusOrigin::Transport | StatusOrigin::Refused | StatusOrigin::Unsent => true,
+        StatusOrigin::Client => false,
+    }
 }
 
 /// Returns the deadline `limit` from now, or `None` if it is beyond the clock's range.
@@ -101,20 +124,22 @@ pub(super) fn time_left(deadline: Option<Instant>) -> Option<Duration> {
 }
 
 /// Converts a cancellation at the deadline to DEADLINE_EXCEEDED.
-pub(super) fn status_at_deadline(status: RpcStatus, deadline: Option<Instant>) -> RpcStatus {
+pub(super) fn status_at_deadline(status: CallStatus, deadline: Option<Instant>) -> CallStatus {
     match deadline_cancelled(&status, deadline) {
-        true => RpcStatus::new(RpcStatusCode::DEADLINE_EXCEEDED),
+        true => CallStatus::local(RpcStatusCode::DEADLINE_EXCEEDED, ""),
         false => status,
     }
 }
 
-fn deadline_cancelled(status: &RpcStatus, deadline: Option<Instant>) -> bool {
+fn deadline_cancelled(status: &CallStatus, deadline: Option<Instant>) -> bool {
     status.code() == RpcStatusCode::CANCELLED
         && time_left(deadline).is_some_and(|left| left <= MAX_CLOCK_SKEW)
 }
 
 #[cfg(test)]
 mod tests {
+    use grpcio::RpcStatus;
+
     use super::*;
 
     #[test]
@@ -152,20 +177,48 @@ mod tests {
 
     #[test]
     fn a_call_that_the_server_has_not_processed_is_retried_at_once() {
-        let message = format!("{NOT_PROCESSED} Debug Text: ");
-        let status = RpcStatus::with_message(RpcStatusCode::UNAVAILABLE, message);
+        let unavailable = |text: &str, why: &str| {
+            let (code, text) = (RpcStatusCode::UNAVAILABLE, text.to_owned());
+            let status = RpcStatus::with_details_and_error_string;
+            CallStatus::from(status(code, text, Vec::new(), why.to_owned()))
+        };
+        let unsent = unavailable("GOAWAY received; Error code: 0; Debug Text: ", "");
+        let refused = unavailable("Received RST_STREAM with error code 7", "");
         let mut retry = Retry::new(0, None);
-        for _ in 0..MAX_TRANSPARENT {
-            assert!(retry.pause_after(&status));
+        for _ in 0..MAX_UNSENT {
+            assert!(retry.pause_after(&unsent));
         }
-        assert!(!retry.pause_after(&status), "not for ever");
-        let other = RpcStatus::new(RpcStatusCode::UNAVAILABLE);
-        assert!(!Retry::new(0, None).pause_after(&other));
+        assert!(!retry.pause_after(&unsent), "not for ever");
+        assert!(retry.pause_after(&refused));
+        assert!(!retry.pause_after(&refused), "once");
+        assert_eq!(retry.attempts(), 0, "they do not count");
+        assert!(!retry.pause_after(&unavailable("", "")), "no retries");
+    }
+
+    #[test]
+    fn a_status_of_the_server_is_final_and_a_broken_stream_is_not() {
+        const RESET: &str = "Received RST_STREAM with error code 2";
+        let internal = |text: &str, why: &str| {
+            let (code, text) = (RpcStatusCode::INTERNAL, text.to_owned());
+            let status = RpcStatus::with_details_and_error_string;
+            CallStatus::from(status(code, text, Vec::new(), why.to_owned()))
+        };
+        let peers = "UNKNOWN:Error received from peer ipv4:127.0.0.1:1";
+        assert!(!is_retryable(&internal("why", peers)));
+        assert!(
+            !is_retryable(&internal(RESET, peers)),
+            "it may say anything"
+        );
+        assert!(is_retryable(&internal(RESET, "")));
+        assert!(!is_retryable(&internal("cannot decompress", "")));
+        let mut retry = Retry::new(1, None);
+        assert!(retry.pause_after(&internal(RESET, "")));
+        assert_eq!(retry.attempts(), 1);
     }
 
     #[test]
     fn a_cancellation_at_the_deadline_counts_as_the_deadline() {
-        let cancelled = RpcStatus::new(RpcStatusCode::CANCELLED);
+        let cancelled = CallStatus::local(RpcStatusCode::CANCELLED, "");
         let soon = |limit| deadline_after(Some(limit));
         assert!(deadline_cancelled(&cancelled, soon(Duration::ZERO)));
         assert!(!deadline_cancelled(
@@ -173,7 +226,7 @@ mod tests {
             soon(Duration::from_secs(60))
         ));
         assert!(!deadline_cancelled(&cancelled, None));
-        let other = RpcStatus::new(RpcStatusCode::ABORTED);
+        let other = CallStatus::local(RpcStatusCode::ABORTED, "");
         assert!(!deadline_cancelled(&other, soon(Duration::ZERO)));
     }
 }

@@ -2,13 +2,14 @@
 
 use grpcio::{
     ClientUnaryReceiver, Marshaller, MessageReader, Metadata, Method, MethodType, RpcStatus,
-    RpcStatusCode,
+    RpcStatusCode, WriteFlags,
 };
 
 use super::retry::{deadline_after, status_at_deadline, time_left, Retry};
 use super::{CallSettings, Client};
 use crate::engine::panic::run_caught;
-use crate::engine::ReceiveError;
+use crate::engine::status::has_metadata;
+use crate::engine::{CallStatus, ReceiveError};
 
 /// The response of a unary call with its metadata.
 #[derive(Clone, Debug)]
@@ -19,6 +20,12 @@ pub struct UnaryResponse<T> {
     pub message: T,
     /// The server's trailers (trailing metadata).
     pub trailers: Metadata,
+}
+
+/// Asks the patched C-core to report the metadata of a call with its status; see
+/// `engine/status.rs`. It takes this flag as the wish, which says nothing of a call with one request.
+pub(super) fn reports_metadata() -> WriteFlags {
+    WriteFlags::default().buffer_hint(has_metadata())
 }
 
 /// Makes the call. Blocks until the response has arrived or the last attempt has failed.
@@ -32,7 +39,8 @@ pub(super) fn call<Req, T>(
     let deadline = deadline_after(settings.timeout);
     let mut retry = Retry::new(settings.retries, deadline);
     loop {
-        let options = settings.options(time_left(deadline));
+        let options = settings.options(time_left(deadline), retry.attempts());
+        let options = options.write_flags(reports_metadata());
         let answered = client
             .core
             .unary_call_async(&undecoded, request, options)
@@ -85,7 +93,7 @@ fn receive<T>(
 pub(super) fn failure(error: grpcio::Error) -> ReceiveError {
     match error {
         grpcio::Error::RpcFailure(status) | grpcio::Error::RpcFinished(Some(status)) => {
-            ReceiveError::Status(status)
+            ReceiveError::Status(CallStatus::from(status))
         }
         other => ReceiveError::Broken(other),
     }

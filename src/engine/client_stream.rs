@@ -12,10 +12,13 @@ use std::task::{ready, Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures::Stream;
-use grpcio::{Client, ClientSStreamReceiver, MessageReader, Metadata, RpcStatus};
+use grpcio::{Client, ClientSStreamReceiver, MessageReader, Metadata, RpcStatus, RpcStatusCode};
+use humantime::format_duration;
 
+use super::call_status::CallStatus;
 use super::channel::{bounded_by_size, Capacity, Receiver, RecvTimeoutError, Sender, TrySendError};
 use super::frames::Frames;
+use super::grpcio_error::{copy, Words};
 use super::panic::run_caught;
 use super::payload::Payload;
 
@@ -38,27 +41,25 @@ pub struct ReceiveTimeouts {
 #[derive(Debug, thiserror::Error)]
 pub enum ReceiveError {
     /// The call ended with a status other than OK.
-    #[error("{} {}", .0.code(), .0.message())]
-    Status(RpcStatus),
+    #[error("{0}")]
+    Status(CallStatus),
     /// No first response within [`ReceiveTimeouts::first`]; the call was cancelled.
-    #[error("no response within {0:?}")]
+    #[error("no response within {}", format_duration(*.0))]
     FirstTimeout(Duration),
     /// No further response within [`ReceiveTimeouts::idle`]; the call was cancelled.
-    #[error("no further response within {0:?}")]
+    #[error("no further response within {}", format_duration(*.0))]
     IdleTimeout(Duration),
     /// A response could not be decoded, or the call broke without a status.
-    #[error("the call broke: {0}")]
+    #[error("the call broke: {}", Words(.0))]
     Broken(grpcio::Error),
 }
-
-/// The outcome of the call, once it has ended.
-type End = OnceLock<Result<(), grpcio::Error>>;
 
 #[derive(Default)]
 struct Outcome {
     headers: OnceLock<Metadata>,
-    /// Set before the channel is closed. After a failure the last messages may still arrive.
-    end: End,
+    /// The status, or how the call broke. Set before the channel is closed. The last messages may
+    /// still arrive after it.
+    end: OnceLock<Result<CallStatus, grpcio::Error>>,
 }
 
 /// The responses of one call, as a blocking iterator.
@@ -114,7 +115,7 @@ fn forward<T: Payload>(
         stream,
         sender,
         held: None,
-        failed: false,
+        has_status: false,
         outcome: outcome.clone(),
         listening: false,
     });
@@ -191,16 +192,13 @@ impl<T> Responses<T> {
         }
     }
 
-    /// The final status of the call; `None` while the call is open, and if this side cancelled it.
-    pub fn status(&self) -> Option<RpcStatus> {
-        match self.outcome.end.get()? {
-            Ok(()) => Some(RpcStatus::ok()),
-            Err(grpcio::Error::RpcFailure(status)) => Some(status.clone()),
-            Err(_) => None,
-        }
+    /// The final status of the call with its trailers; `None` while the call is open, and if this
+    /// side cancelled it.
+    pub fn status(&self) -> Option<&CallStatus> {
+        self.outcome.end.get()?.as_ref().ok()
     }
 
-    /// The server's initial metadata; `Some` from the first response on.
+    /// The server's headers (initial metadata); `Some` from the first response or the end on.
     pub fn headers(&self) -> Option<&Metadata> {
         self.outcome.headers.get()
     }
@@ -218,23 +216,12 @@ impl<T> Responses<T> {
     /// The error to yield at the end of the channel; `None` after status OK.
     fn failure(&self) -> Option<ReceiveError> {
         match self.outcome.end.get() {
-            Some(Ok(())) => None,
-            Some(Err(grpcio::Error::RpcFailure(status))) => {
-                Some(ReceiveError::Status(status.clone()))
-            }
-            Some(Err(error)) => Some(ReceiveError::Broken(again(error))),
+            Some(Ok(status)) if status.code() == RpcStatusCode::OK => None,
+            Some(Ok(status)) => Some(ReceiveError::Status(status.clone())),
+            Some(Err(error)) => Some(ReceiveError::Broken(copy(error))),
             // The poll thread ended before the call.
             None => Some(ReceiveError::Broken(grpcio::Error::QueueShutdown)),
         }
-    }
-}
-
-/// A copy of the error: `grpcio::Error` is not `Clone`.
-fn again(error: &grpcio::Error) -> grpcio::Error {
-    match error {
-        grpcio::Error::RemoteStopped => grpcio::Error::RemoteStopped,
-        grpcio::Error::QueueShutdown => grpcio::Error::QueueShutdown,
-        other => grpcio::Error::Codec(other.to_string().into()),
     }
 }
 
@@ -285,15 +272,15 @@ struct Forward<T> {
     sender: Sender<T>,
     /// A message that the full channel refused.
     held: Option<T>,
-    /// The call has failed, and the outcome is set. Messages before the failure are still read.
-    failed: bool,
+    /// The status is known, and the outcome is set. Messages before it are still read.
+    has_status: bool,
     outcome: Arc<Outcome>,
     listening: bool,
 }
 
 impl<T> Forward<T> {
     /// Forwards messages; ready when the call is over.
-    fn poll_messages(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), grpcio::Error>> {
+    fn poll_messages(&mut self, cx: &mut Context<'_>) -> Poll<Result<CallStatus, grpcio::Error>> {
         loop {
             if let Some(message) = self.held.take() {
                 match self.sender.send_or_wake(message, cx.waker()) {
@@ -306,7 +293,7 @@ impl<T> Forward<T> {
                 }
             }
             let next = Pin::new(&mut self.stream).poll_next(cx);
-            if next.is_pending() && self.failed {
+            if next.is_pending() && self.has_status {
                 self.sender
                     .set_receive_deadline(Instant::now() + LAST_MESSAGES_TIMEOUT);
             }
@@ -316,9 +303,13 @@ impl<T> Forward<T> {
                     self.held = Some(message);
                 }
                 // The status can arrive before the last messages are read: read on.
-                Some(Err(error @ grpcio::Error::RpcFailure(_))) if !self.failed => {
-                    self.failed = true;
-                    let _ = self.outcome.end.set(Err(error));
+                Some(Err(grpcio::Error::RpcFailure(status))) if !self.has_status => {
+                    self.has_status = true;
+                    let status = CallStatus::from(status);
+                    if !status.headers().is_empty() {
+                        let _ = self.outcome.headers.set(status.headers().clone());
+                    }
+                    let _ = self.outcome.end.set(Ok(status));
                 }
                 Some(Err(error)) => {
                     self.stream.cancel();
@@ -326,13 +317,13 @@ impl<T> Forward<T> {
                 }
                 None => {
                     self.keep_headers(cx);
-                    return Poll::Ready(Ok(()));
+                    return Poll::Ready(Ok(CallStatus::from(RpcStatus::ok())));
                 }
             }
         }
     }
 
-    fn give_up(&mut self) -> Result<(), grpcio::Error> {
+    fn give_up(&mut self) -> Result<CallStatus, grpcio::Error> {
         self.stream.cancel();
         Err(grpcio::Error::RemoteStopped)
     }
@@ -371,8 +362,8 @@ impl<T> Future for Forward<T> {
                 }
             }
         };
-        // Set before the drop of the sender, which wakes the caller. After a failure this has no
-        // effect.
+        // Set before the drop of the sender, which wakes the caller. If the status is known, this
+        // has no effect.
         let _ = forward.outcome.end.set(end);
         Poll::Ready(())
     }

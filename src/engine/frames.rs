@@ -28,9 +28,16 @@ const HEADER_BYTES: usize = 5;
 
 /// Whether this C-core has the patch. Call it once an [`Environment`](grpcio::Environment) exists.
 pub(crate) fn are_supported() -> bool {
-    static SUPPORTED: OnceLock<bool> = OnceLock::new();
-    // The patch answers for this number, which no subchannel has.
-    *SUPPORTED.get_or_init(|| channelz::get_subchannel(0, |json| json.contains("framed_messages")))
+    ccore_knows("framed_messages")
+}
+
+/// Whether this C-core says that it has something that our patches add. Call it once an
+/// [`Environment`](grpcio::Environment) exists.
+pub(super) fn ccore_knows(what: &str) -> bool {
+    static ADDED: OnceLock<String> = OnceLock::new();
+    // The patches answer for this number, which no subchannel has.
+    let added = ADDED.get_or_init(|| channelz::get_subchannel(0, str::to_owned));
+    added.contains(what)
 }
 
 /// Whether a message of `size` bytes may follow `frames` bytes of others.

@@ -8,15 +8,18 @@
 //! channel, and a blocking caller iterates it.
 
 mod call;
+mod call_status;
 pub mod channel;
 mod client_stream;
 pub mod codec;
 pub(crate) mod frames;
+pub(crate) mod grpcio_error;
 mod limits;
 pub(crate) mod panic;
 mod payload;
 mod send;
 mod stats;
+pub(crate) mod status;
 mod streams;
 mod sync;
 mod termination;
@@ -29,6 +32,7 @@ mod workers;
 mod yielding;
 
 pub use call::{CallContext, IntoEncoded, IntoJobs, Job, Jobs, Produced, Producer, StreamSender};
+pub use call_status::{CallStatus, StatusOrigin};
 pub use channel::Capacity;
 pub(crate) use client_stream::receive_frames;
 pub use client_stream::{receive, ReceiveError, ReceiveTimeouts, Responses};

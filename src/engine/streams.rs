@@ -19,6 +19,7 @@ use super::stats::{
     arrived, ended, CallEnd, Counts, MethodMetrics, Observation, Observer, Observers,
     StreamsSnapshot,
 };
+use super::status::{failure, sendable};
 use super::termination::Termination;
 use super::workers::Workers;
 use super::yielding::yield_briefly;
@@ -362,7 +363,7 @@ fn refuse(
     observation: Observation,
 ) -> RpcStatus {
     let reason = refusal.reason();
-    let status = refusal.status();
+    let status = sendable(failure(refusal.status(), "a refusal"));
     let end = CallEnd {
         code: status.code(),
         counts: Counts::default(),

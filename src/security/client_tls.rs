@@ -7,15 +7,17 @@ use std::sync::Arc;
 
 use grpcio::{ChannelCredentials, ChannelCredentialsBuilder};
 
-use super::files::{FileError, FileRole, Source};
+use super::files::{Content, FileError, FileRole, Source};
 use super::init_openssl;
 use super::pem::{check_authorities, Identity};
+use super::roots;
 
 /// Configuration of a client's TLS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClientTls {
-    /// Trusted authorities. `None` trusts those of the system, or of the file in the environment
-    /// variable `GRPC_DEFAULT_SSL_ROOTS_FILE_PATH`.
+    /// Trusted authorities. `None` trusts those that the environment variables
+    /// `GRPC_DEFAULT_SSL_ROOTS_FILE_PATH`, or `SSL_CERT_FILE` and `SSL_CERT_DIR` name, or those of
+    /// the system.
     pub authorities: Option<Authorities>,
     /// The client's certificate and key, for mutual TLS. `None` sends no certificate.
     pub identity: Option<ClientIdentity>,
@@ -48,8 +50,27 @@ impl Authorities {
     /// [`FileError`] if the file cannot be read, or has no certificate or an invalid one.
     pub fn from_file(path: impl Into<PathBuf>) -> Result<Authorities, FileError> {
         let file = Source::new(FileRole::Authorities, path).read()?;
+        Authorities::from_content(file)
+    }
+
+    /// As [`Authorities::from_file`], for content that was read from `path`.
+    pub(super) fn from_pem(
+        bytes: Vec<u8>,
+        path: impl Into<PathBuf>,
+    ) -> Result<Authorities, FileError> {
+        let source = Source::new(FileRole::Authorities, path);
+        Authorities::from_content(Content { source, bytes })
+    }
+
+    fn from_content(file: Content) -> Result<Authorities, FileError> {
         check_authorities(&file)?;
         Ok(Authorities(Arc::new(file.bytes)))
+    }
+
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
+        let pem = String::from_utf8_lossy(&self.0);
+        pem.matches("BEGIN CERTIFICATE").count()
     }
 }
 
@@ -94,16 +115,23 @@ impl fmt::Debug for ClientIdentity {
 }
 
 impl ClientTls {
-    /// Makes the credentials of one channel.
-    pub(crate) fn credentials(&self) -> ChannelCredentials {
+    /// Makes the credentials of one channel. Blocks while files of the environment are read.
+    ///
+    /// # Errors
+    /// [`FileError`] if such a file is unusable.
+    pub(crate) fn credentials(&self) -> Result<ChannelCredentials, FileError> {
         init_openssl();
         let mut builder = ChannelCredentialsBuilder::new();
-        if let Some(Authorities(pem)) = &self.authorities {
+        let authorities = match &self.authorities {
+            Some(authorities) => Some(authorities.clone()),
+            None => roots::from_environment()?,
+        };
+        if let Some(Authorities(pem)) = authorities {
             builder = builder.root_cert(pem.to_vec());
         }
         if let Some(ClientIdentity(identity)) = &self.identity {
             builder = builder.cert(identity.certificate.clone(), identity.key.clone());
         }
-        builder.build()
+        Ok(builder.build())
     }
 }

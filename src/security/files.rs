@@ -2,10 +2,12 @@
 //! formats, which are in [`super::pem`] and [`super::token`].
 
 use std::fmt;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+
+use crate::read_file;
 
 /// Maximum size of a file, far above any valid one. It bounds the read of a wrong path, such as a
 /// device.
@@ -70,8 +72,18 @@ impl Source {
         }
     }
 
+    /// Reads the file at the start of a program. It may be a pipe: see [`read_file`].
     pub(super) fn read(&self) -> Result<Content, Unreadable> {
-        match read_bounded(&self.path) {
+        self.content(read_file::read(&self.path, MAX_FILE_BYTES))
+    }
+
+    /// Reads the file again, if it is a regular one.
+    pub(super) fn read_again(&self) -> Result<Content, Unreadable> {
+        self.content(read_file::read_regular(&self.path, MAX_FILE_BYTES))
+    }
+
+    fn content(&self, bytes: io::Result<Vec<u8>>) -> Result<Content, Unreadable> {
+        match bytes {
             Ok(bytes) => Ok(Content {
                 source: self.clone(),
                 bytes,
@@ -81,6 +93,11 @@ impl Source {
                 error: self.error(error),
             }),
         }
+    }
+
+    /// Returns true for a pipe or a device, which is read only at the start.
+    pub(super) fn is_irregular(&self) -> bool {
+        fs::metadata(&self.path).is_ok_and(|file| !file.is_file())
     }
 }
 
@@ -102,17 +119,6 @@ impl From<Unreadable> for FileError {
 pub(crate) struct Content {
     pub(super) source: Source,
     pub(super) bytes: Vec<u8>,
-}
-
-fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?
-        .take(MAX_FILE_BYTES + 1)
-        .read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(io::Error::other("it is larger than 16 MiB"));
-    }
-    Ok(bytes)
 }
 
 /// Returns true if the group or others have any permission on this file. For a secret, this

@@ -8,19 +8,21 @@ mod client_tls;
 mod files;
 mod pem;
 mod reload;
+mod roots;
 mod server_tls;
 mod token;
 mod token_checker;
+mod watch;
 
 pub use client_tls::{Authorities, ClientIdentity, ClientTls};
 pub use files::{readable_by_others, FileError, FileRole};
 pub use server_tls::ServerTls;
 pub use token::{Token, TokenError};
 
-pub(crate) use reload::Watcher;
 pub(crate) use server_tls::ServerIdentity;
 pub(crate) use token::TokenSet;
 pub(crate) use token_checker::TokenChecker;
+pub(crate) use watch::Watcher;
 
 /// Initializes OpenSSL without its cleanup at process exit, which frees memory that poll threads may
 /// still use: a program that returns from `main` meanwhile crashes. Call it before every other first

@@ -10,7 +10,8 @@ use grpcio::{
 
 use super::files::{Content, FileError, FileRole, Source};
 use super::pem::{check_authorities, Identity};
-use super::reload::{Poll, Reloadable};
+use super::reload::Reloadable;
+use super::watch::Group;
 
 /// PEM files of a server's TLS. Changed files are reloaded for new connections. Unusable changes
 /// are logged and ignored.
@@ -36,16 +37,12 @@ impl ServerTls {
     }
 }
 
-/// The last usable contents of the files of a [`ServerTls`].
+/// The last usable contents of the files of a [`ServerTls`]. The certificate and the key change
+/// together; the authorities are a file of their own, so neither keeps the other from a change.
 #[derive(Clone)]
 pub(crate) struct ServerIdentity {
-    material: Arc<Reloadable<Material>>,
-    request: CertificateRequestType,
-}
-
-struct Material {
-    identity: Identity,
-    client_authorities: Option<Vec<u8>>,
+    identity: Arc<Reloadable<Identity>>,
+    client_authorities: Option<Arc<Reloadable<Vec<u8>>>>,
 }
 
 impl ServerIdentity {
@@ -54,89 +51,119 @@ impl ServerIdentity {
     /// # Errors
     /// If a file is unusable.
     pub(crate) fn load(tls: &ServerTls) -> Result<ServerIdentity, FileError> {
-        let mut sources = vec![
+        let pair = vec![
             Source::new(FileRole::Certificate, &tls.certificate),
             Source::new(FileRole::Key, &tls.key),
         ];
-        let request = match &tls.client_authorities {
-            Some(path) => {
-                sources.push(Source::new(FileRole::Authorities, path));
-                CertificateRequestType::RequestAndRequireClientCertificateAndVerify
-            }
-            None => CertificateRequestType::DontRequestClientCertificate,
-        };
+        let authorities = tls.client_authorities.as_ref().map(|path| {
+            let file = vec![Source::new(FileRole::Authorities, path)];
+            Reloadable::load(file, authorities, |contents| authorities(contents?))
+        });
         Ok(ServerIdentity {
-            material: Reloadable::load(sources, check, |contents| check(contents?))?,
-            request,
+            identity: Reloadable::load(pair, identity, |contents| identity(contents?))?,
+            client_authorities: authorities.transpose()?,
         })
     }
 
     /// Makes the credentials of one port.
     pub(crate) fn credentials(&self) -> ServerCredentials {
+        let request = match &self.client_authorities {
+            Some(_) => CertificateRequestType::RequestAndRequireClientCertificateAndVerify,
+            None => CertificateRequestType::DontRequestClientCertificate,
+        };
         let fetcher = Fetcher {
-            material: self.material.clone(),
+            current: self.clone(),
             fetched: Mutex::default(),
         };
-        ServerCredentials::with_fetcher(Box::new(fetcher), self.request)
+        ServerCredentials::with_fetcher(Box::new(fetcher), request)
     }
 
-    /// Returns the files, for the polling thread.
-    pub(crate) fn watched(&self) -> Arc<dyn Poll> {
-        self.material.clone()
+    /// Returns the files, for a [`Watcher`](super::Watcher).
+    pub(crate) fn watched(&self) -> Vec<Arc<dyn Group>> {
+        let mut groups: Vec<Arc<dyn Group>> = vec![self.identity.clone()];
+        if let Some(authorities) = &self.client_authorities {
+            groups.push(authorities.clone());
+        }
+        groups
+    }
+
+    fn material(&self) -> Material {
+        let authorities = self.client_authorities.as_ref();
+        Material {
+            identity: self.identity.value(),
+            client_authorities: authorities.map(|file| file.value()),
+        }
     }
 }
 
-fn check(contents: Vec<Content>) -> Result<Material, FileError> {
+fn identity(contents: Vec<Content>) -> Result<Identity, FileError> {
     let mut contents = contents.into_iter();
     let (Some(certificate), Some(key)) = (contents.next(), contents.next()) else {
         unreachable!("both files are in the sources")
     };
     let path = certificate.source.path.display().to_string();
     let identity = Identity::check(certificate, key)?;
-    let authorities = contents.next();
-    authorities.as_ref().map_or(Ok(()), check_authorities)?;
     if let Some(why) = identity.validity_problem() {
         tracing::warn!("clients will refuse the certificate in `{path}`: {why}");
     }
-    Ok(Material {
-        identity,
-        client_authorities: authorities.map(|file| file.bytes),
-    })
+    Ok(identity)
+}
+
+fn authorities(mut contents: Vec<Content>) -> Result<Vec<u8>, FileError> {
+    contents.iter().try_for_each(check_authorities)?;
+    Ok(contents.pop().map_or_else(Vec::new, |file| file.bytes))
+}
+
+/// What credentials are made from.
+struct Material {
+    identity: Arc<Identity>,
+    client_authorities: Option<Arc<Vec<u8>>>,
+}
+
+impl Material {
+    fn is(&self, other: &Material) -> bool {
+        let authorities = (&self.client_authorities, &other.client_authorities);
+        let same_authorities = match authorities {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        same_authorities && Arc::ptr_eq(&self.identity, &other.identity)
+    }
+
+    fn credentials(&self) -> ServerCredentialsBuilder {
+        let Identity {
+            certificate, key, ..
+        } = &*self.identity;
+        // The C-core takes the request type from `with_fetcher`, not from here. Its debug build
+        // requires authorities even if no client certificate is requested.
+        let authorities = self.client_authorities.as_deref().unwrap_or(certificate);
+        ServerCredentialsBuilder::new()
+            .root_cert(
+                authorities.clone(),
+                CertificateRequestType::DontRequestClientCertificate,
+            )
+            .add_cert(certificate.clone(), key.clone())
+    }
 }
 
 /// Gives the C-core the current credentials. The C-core calls it before each handshake, on a poll
 /// thread.
 struct Fetcher {
-    material: Arc<Reloadable<Material>>,
+    current: ServerIdentity,
     /// Source of the C-core's current credentials.
-    fetched: Mutex<Option<Arc<Material>>>,
+    fetched: Mutex<Option<Material>>,
 }
 
 impl ServerCredentialsFetcher for Fetcher {
     fn fetch(
         &self,
     ) -> Result<Option<ServerCredentialsBuilder>, Box<dyn std::error::Error + 'static>> {
-        let current = self.material.value();
+        let current = self.current.material();
         let mut fetched = self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
-        if fetched
-            .as_ref()
-            .is_some_and(|old| Arc::ptr_eq(old, &current))
-        {
+        if fetched.as_ref().is_some_and(|old| old.is(&current)) {
             return Ok(None);
         }
-        let Material {
-            identity,
-            client_authorities,
-        } = &*current;
-        // The C-core takes the request type from `with_fetcher`, not from here. Its debug build
-        // requires authorities even if no client certificate is requested.
-        let authorities = client_authorities.as_ref().unwrap_or(&identity.certificate);
-        let credentials = ServerCredentialsBuilder::new()
-            .root_cert(
-                authorities.clone(),
-                CertificateRequestType::DontRequestClientCertificate,
-            )
-            .add_cert(identity.certificate.clone(), identity.key.clone());
+        let credentials = current.credentials();
         *fetched = Some(current);
         Ok(Some(credentials))
     }

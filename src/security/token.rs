@@ -10,7 +10,8 @@ use openssl::memcmp;
 use openssl::sha::sha256;
 
 use super::files::{Content, FileError, FileRole, Source};
-use super::reload::{Contents, Poll, Reloadable};
+use super::reload::{Contents, Reloadable};
+use super::watch::Group;
 
 /// A secret that a client sends with each call (RFC 6750). `Debug` omits it.
 #[derive(Clone, PartialEq, Eq)]
@@ -116,9 +117,9 @@ impl TokenSet {
             .fold(false, |found, one| found | memcmp::eq(one, &token))
     }
 
-    /// Returns the file, for the polling thread.
-    pub(crate) fn watched(&self) -> Arc<dyn Poll> {
-        self.0.clone()
+    /// Returns the file, for a [`Watcher`](super::Watcher).
+    pub(crate) fn watched(&self) -> Vec<Arc<dyn Group>> {
+        vec![self.0.clone()]
     }
 }
 

@@ -154,6 +154,9 @@ impl ServerBuilder {
     /// Binds the addresses and starts the server. Returns once it accepts calls. Blocks only while
     /// files are read and host names are resolved.
     ///
+    /// The first server or client of a process redirects the C-core's log from standard error to
+    /// `tracing`, at level debug.
+    ///
     /// # Errors
     /// [`StartError`], for example if a file is unusable, an address is taken, two services have
     /// the same method, or no thread can be started.
@@ -170,7 +173,10 @@ impl ServerBuilder {
 
     /// Starts the server and blocks until the process receives SIGTERM or SIGINT, then drains for
     /// at most `grace`: see [`Server::shutdown`]. A second signal ends the process at once, with
-    /// exit code 128 plus the signal's number.
+    /// exit code 128 plus the signal's number. SIGHUP calls [`Server::reload`].
+    ///
+    /// [`Signals::register`] says what other signals do meanwhile. Afterwards each does what it did
+    /// before.
     ///
     /// # Errors
     /// As [`ServerBuilder::start`].
@@ -178,7 +184,7 @@ impl ServerBuilder {
         // Registered before the start, so an early signal is not lost.
         let mut signals = Signals::register()?;
         let server = self.start()?;
-        signals.wait();
+        signals.wait_reloading(|| server.reload());
         Ok(server.shutdown(grace))
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use grpcio::{CheckResult, RpcContext, RpcStatus, RpcStatusCode, ServerChecker};
 
 use crate::engine::panic::run_caught;
+use crate::engine::status::{failure, sendable};
 use crate::engine::Streams;
 
 pub(super) type Check = dyn Fn(&RpcContext<'_>) -> Result<(), RpcStatus> + Send + Sync;
@@ -19,7 +20,7 @@ impl ServerChecker for Checker {
         let checked = run_caught("a check", || (self.0)(ctx));
         let refused = match checked {
             Some(Ok(())) => return CheckResult::Continue,
-            Some(Err(status)) => not_ok(status),
+            Some(Err(status)) => sendable(failure(status, "a check")),
             None => internal("the server panicked"),
         };
         self.1.count_refusal("check");
@@ -28,14 +29,6 @@ impl ServerChecker for Checker {
 
     fn box_clone(&self) -> Box<dyn ServerChecker> {
         Box::new(self.clone())
-    }
-}
-
-/// Replaces OK, which cannot be the status of a refused call, by INTERNAL.
-fn not_ok(status: RpcStatus) -> RpcStatus {
-    match status.code() {
-        RpcStatusCode::OK => internal("a check refused the call with the status OK"),
-        _ => status,
     }
 }
 

@@ -11,6 +11,7 @@ use super::error::StartError;
 use super::listen;
 use crate::address::Address;
 use crate::engine::{StreamsConfig, WorkersConfig};
+use crate::message_size::DEFAULT_MESSAGE_BYTES;
 #[cfg(feature = "tls")]
 use crate::security::{ServerIdentity, ServerTls, TokenSet};
 #[cfg(feature = "otlp")]
@@ -18,9 +19,6 @@ use crate::telemetry::Collector;
 
 /// Default of [`ServerConfig::max_streams_per_connection`].
 const MAX_STREAMS_PER_CONNECTION: u32 = 1_000;
-
-/// Default of [`ServerConfig::max_request_bytes`]: that of gRPC.
-const MAX_REQUEST_BYTES: usize = 4 << 20;
 
 /// Configuration of a [`Server`](super::Server).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,10 +49,6 @@ pub struct ServerConfig {
     /// deleted file revokes all tokens.
     #[cfg(feature = "tls")]
     pub token_file: Option<PathBuf>,
-    /// Returns free heap memory to the system, with `malloc_trim` of glibc, when 16 MiB more have
-    /// become free than there were after the last time. For a program that is mostly this server:
-    /// it holds the lock of the heap meanwhile, 50 ms and more for each gigabyte that is free.
-    pub trims_heap: bool,
     /// Limits of connections and their memory.
     pub connections: ConnectionLimits,
     /// Built-in services: health, reflection, channelz.
@@ -103,10 +97,9 @@ impl Default for ServerConfig {
             workers: WorkersConfig::default(),
             streams: StreamsConfig::default(),
             max_streams_per_connection: Some(MAX_STREAMS_PER_CONNECTION),
-            max_request_bytes: MAX_REQUEST_BYTES,
+            max_request_bytes: DEFAULT_MESSAGE_BYTES,
             await_requests: true,
             gzip: false,
-            trims_heap: false,
             #[cfg(feature = "tls")]
             tls: None,
             #[cfg(feature = "tls")]

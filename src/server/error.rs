@@ -5,6 +5,7 @@ use std::io;
 use super::listen::ListenError;
 #[cfg(feature = "metrics")]
 use crate::address::Address;
+use crate::engine::grpcio_error::Words;
 #[cfg(feature = "tls")]
 use crate::security::FileError;
 #[cfg(feature = "services")]
@@ -50,6 +51,6 @@ pub enum StartError {
     #[error(transparent)]
     Collector(#[from] CollectorError),
     /// The C-core cannot start.
-    #[error("the C-core cannot start a server: {0}")]
+    #[error("the C-core cannot start a server: {}", Words(.0))]
     Core(#[from] grpcio::Error),
 }

@@ -13,7 +13,7 @@ use std::path::Path;
 
 use grpcio::{Server, ServerCredentials};
 
-use crate::address::{unix_uri, Address};
+use crate::address::{escape, unix_uri, Address};
 
 /// Attempts to find a port that is free on all addresses of a host name.
 const MAX_PORT_ATTEMPTS: u32 = 16;
@@ -66,14 +66,14 @@ pub fn bind(
     match address {
         Address::Unix(path) => bind_unix(server, path, credentials),
         Address::Tcp { host, port } => {
-            let hosts = resolve(host, *port)?;
-            let port = bind_tcp(server, &hosts, *port, credentials)?;
+            let found = resolve(host, *port)?;
+            let port = bind_tcp(server, host, &found, credentials)?;
             Ok(Bound {
                 address: Address::Tcp {
                     host: host.clone(),
                     port,
                 },
-                exposed: !hosts.iter().all(IpAddr::is_loopback),
+                exposed: !found.iter().all(|address| address.ip().is_loopback()),
             })
         }
     }
@@ -94,7 +94,8 @@ pub(super) fn check(address: &Address) -> Result<(), ListenError> {
     }
 }
 
-fn resolve(host: &str, port: u16) -> Result<Vec<IpAddr>, ListenError> {
+/// Returns the addresses of `host`, each once, with the zones of IPv6.
+fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, ListenError> {
     if host.is_empty() {
         // All addresses. With IPv6, one socket serves both families.
         let v6 = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
@@ -102,7 +103,7 @@ fn resolve(host: &str, port: u16) -> Result<Vec<IpAddr>, ListenError> {
             Ok(_) => v6,
             Err(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         };
-        return Ok(vec![any]);
+        return Ok(vec![SocketAddr::new(any, port)]);
     }
     let found = (host, port)
         .to_socket_addrs()
@@ -110,31 +111,31 @@ fn resolve(host: &str, port: u16) -> Result<Vec<IpAddr>, ListenError> {
             host: host.into(),
             reason,
         })?;
-    let mut hosts: Vec<IpAddr> = Vec::new();
+    let mut addresses = Vec::new();
     for address in found {
-        if !hosts.contains(&address.ip()) {
-            hosts.push(address.ip());
+        if !addresses.contains(&address) {
+            addresses.push(address);
         }
     }
-    Ok(hosts)
+    Ok(addresses)
 }
 
-/// Binds the `hosts` that belong to this machine, all at one port, and returns the port.
+/// Binds the addresses of `host` that belong to this machine, all at one port, and returns the
+/// port.
 fn bind_tcp(
     server: &mut Server,
-    hosts: &[IpAddr],
-    port: u16,
+    host: &str,
+    addresses: &[SocketAddr],
     credentials: Credentials<'_>,
 ) -> Result<u16, ListenError> {
     let mut absent = None;
-    let mut port = match port {
-        0 => free_port(hosts)?,
-        port => port,
-    };
+    let mut port = free_port(host, addresses)?;
     let mut bound = false;
-    for &host in hosts {
-        let address = SocketAddr::new(host, port);
-        match server.add_listening_port(address.to_string(), credentials()) {
+    for address in addresses {
+        let address = with_port(address, port);
+        // The C-core unescapes it: the zone follows a `%`.
+        let escaped = escape(address.to_string().as_bytes());
+        match server.add_listening_port(escaped, credentials()) {
             Ok(actual) => {
                 bound = true;
                 port = actual;
@@ -142,14 +143,14 @@ fn bind_tcp(
             Err(_) => match TcpListener::bind(address) {
                 // `localhost` often includes ::1 on machines without IPv6.
                 Err(reason) if reason.kind() == io::ErrorKind::AddrNotAvailable => {
-                    absent = Some(refused(address, reason));
+                    absent = Some(refused(shown(host, address), reason));
                 }
-                Err(reason) => return Err(refused(address, reason)),
+                Err(reason) => return Err(refused(shown(host, address), reason)),
                 Ok(_) => {
                     let reason = io::Error::other(
                         "the C-core refused it; its log at level debug has the reason",
                     );
-                    return Err(refused(address, reason));
+                    return Err(refused(shown(host, address), reason));
                 }
             },
         }
@@ -160,15 +161,17 @@ fn bind_tcp(
     }
 }
 
-/// Returns a port that is free on all `hosts`. Another process may take it before it is bound.
-fn free_port(hosts: &[IpAddr]) -> Result<u16, ListenError> {
+/// Returns the configured port. For port 0, one that is free on all `addresses`: another process
+/// may take it before it is bound.
+fn free_port(host: &str, addresses: &[SocketAddr]) -> Result<u16, ListenError> {
+    let configured = addresses.first().map_or(0, SocketAddr::port);
     // For one address, the system chooses when binding.
-    if hosts.len() < 2 {
-        return Ok(0);
+    if configured != 0 || addresses.len() < 2 {
+        return Ok(configured);
     }
     let mut last = None;
     for _ in 0..MAX_PORT_ATTEMPTS {
-        match port_free_on_all(hosts) {
+        match port_free_on_all(host, addresses) {
             Ok(port) => return Ok(port),
             Err(error) => last = Some(error),
         }
@@ -176,21 +179,39 @@ fn free_port(hosts: &[IpAddr]) -> Result<u16, ListenError> {
     last.map_or(Ok(0), Err)
 }
 
-fn port_free_on_all(hosts: &[IpAddr]) -> Result<u16, ListenError> {
+fn port_free_on_all(host: &str, addresses: &[SocketAddr]) -> Result<u16, ListenError> {
     let mut port = 0;
     let mut held = Vec::new();
-    for &host in hosts {
-        let address = SocketAddr::new(host, port);
+    for address in addresses {
+        let address = with_port(address, port);
         match TcpListener::bind(address).and_then(|l| Ok((l.local_addr()?.port(), l))) {
             Ok((actual, listener)) => {
                 port = actual;
                 held.push(listener);
             }
             Err(reason) if reason.kind() == io::ErrorKind::AddrNotAvailable => {}
-            Err(reason) => return Err(refused(address, reason)),
+            Err(reason) => return Err(refused(shown(host, address), reason)),
         }
     }
     Ok(port)
+}
+
+fn with_port(address: &SocketAddr, port: u16) -> SocketAddr {
+    let mut address = *address;
+    address.set_port(port);
+    address
+}
+
+/// Returns the address for a message: with the name of its zone, if `host` has one, instead of the
+/// zone's number.
+fn shown(host: &str, address: SocketAddr) -> String {
+    match host.contains('%') {
+        true => {
+            let (host, port) = (host.into(), address.port());
+            Address::Tcp { host, port }.to_string()
+        }
+        false => address.to_string(),
+    }
 }
 
 fn bind_unix(
@@ -234,5 +255,76 @@ fn refused(address: impl ToString, reason: io::Error) -> ListenError {
     ListenError::Bind {
         address: address.to_string(),
         reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use grpcio::{Environment, ServerBuilder};
+
+    use super::*;
+
+    /// The zone of the loopback interface, which every machine has.
+    fn in_loopback_zone(port: u16) -> Address {
+        format!("[fe80::1%lo]:{port}").parse().unwrap()
+    }
+
+    #[test]
+    fn the_zone_of_an_address_is_resolved() {
+        let found = resolve("fe80::1%lo", 7).unwrap();
+        let [SocketAddr::V6(address)] = found[..] else {
+            panic!("{found:?}")
+        };
+        assert_ne!(address.scope_id(), 0);
+        assert_eq!(address.port(), 7);
+        let unknown = resolve("fe80::1%nosuch", 7).unwrap_err().to_string();
+        assert!(unknown.contains("`fe80::1%nosuch`"), "{unknown}");
+    }
+
+    #[test]
+    fn an_error_names_the_zone() {
+        let mut server = ServerBuilder::new(Arc::new(Environment::new(1)))
+            .build()
+            .unwrap();
+        let bound = bind(
+            &mut server,
+            &in_loopback_zone(50_007),
+            &ServerCredentials::insecure,
+        );
+        let error = bound.unwrap_err().to_string();
+        let expected = "cannot listen on [fe80::1%lo]:50007: Cannot assign requested address";
+        assert!(error.starts_with(expected), "{error}");
+    }
+
+    #[test]
+    fn an_address_with_a_zone_is_bound() {
+        let Some(address) = link_local_address() else {
+            return;
+        };
+        let mut server = ServerBuilder::new(Arc::new(Environment::new(1)))
+            .build()
+            .unwrap();
+        let bound = bind(&mut server, &address, &ServerCredentials::insecure).unwrap();
+        let Address::Tcp { host, port } = &bound.address else {
+            panic!("{bound:?}")
+        };
+        assert_ne!(*port, 0);
+        assert!(host.contains('%') && bound.exposed, "{bound:?}");
+    }
+
+    /// A link-local address of this machine, with its zone, if it has one.
+    fn link_local_address() -> Option<Address> {
+        let all = std::fs::read_to_string("/proc/net/if_inet6").ok()?;
+        all.lines().find_map(|line| {
+            let fields: Vec<_> = line.split_whitespace().collect();
+            let ip = u128::from_str_radix(fields.first()?, 16)
+                .ok()
+                .map(Ipv6Addr::from)?;
+            let is_link_local = ip.segments()[0] == 0xfe80;
+            let zone = fields.last()?;
+            is_link_local.then(|| format!("[{ip}%{zone}]:0").parse().ok())?
+        })
     }
 }

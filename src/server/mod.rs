@@ -9,12 +9,13 @@ mod config;
 pub mod connections;
 mod drain;
 mod error;
-mod heap_trim;
 pub mod listen;
 mod memory;
 mod observers;
+mod reload;
 mod service;
 mod signals;
+mod threads;
 
 pub use builder::ServerBuilder;
 #[cfg(feature = "services")]
@@ -32,8 +33,10 @@ use std::thread;
 
 use grpcio::{ChannelBuilder, EnvBuilder, Environment, ServerBuilder as Core, ServerCredentials};
 
+use crate::c_core::redirect_log;
 use crate::engine::{frames, Observer, Streams, Workers};
 use crate::gzip;
+use crate::message_size::limit_messages;
 #[cfg(feature = "metrics")]
 use crate::metrics::{Metrics, Readiness};
 #[cfg(feature = "tls")]
@@ -44,7 +47,6 @@ use crate::services::{Health, MAX_REQUEST_BYTES};
 use crate::telemetry::Spans;
 use crate::telemetry::{Telemetry, Traces};
 use check::Checker;
-use heap_trim::HeapTrim;
 use listen::{bind, Bound};
 use observers::Observers;
 
@@ -57,7 +59,6 @@ const REQUEST_SLOTS: usize = 2_048;
 const REQUEST_SLOTS_OF_HALF_OPEN_CALLS: usize = 20_480;
 
 /// Channel arguments that the patches in scripts/ccore add. An unpatched C-core ignores them.
-const MAX_MESSAGE_BYTES: &CStr = c"fanstream.max_message_bytes";
 const AWAIT_REQUESTS: &CStr = c"fanstream.await_requests";
 
 /// As the patch of that name describes: one write for all streams of a connection that have
@@ -80,9 +81,8 @@ pub struct Server {
     metrics: Option<Metrics>,
     #[cfg(feature = "otlp")]
     spans: Option<Spans>,
-    _heap_trim: Option<HeapTrim>,
     #[cfg(feature = "tls")]
-    _watcher: Watcher,
+    watcher: Watcher,
     // Dropped last, because it ends the poll threads.
     _env: Arc<Environment>,
 }
@@ -98,6 +98,8 @@ impl Server {
         if config.listen.is_empty() {
             return Err(StartError::NoAddress);
         }
+        redirect_log();
+        threads::check(config)?;
         #[cfg(feature = "tls")]
         let security = Security::load(config)?;
 
@@ -116,7 +118,6 @@ impl Server {
         }
         let streams = config.streams.clone();
         let streams = Streams::with_observer(workers.clone(), streams, Some(observer));
-        let trim = config.trims_heap.then(|| HeapTrim::start(workers.clone()));
         #[cfg(feature = "metrics")]
         let ready = Readiness::default();
         // Bound first, so that probes see "not ready" during the start.
@@ -186,9 +187,8 @@ impl Server {
             metrics,
             #[cfg(feature = "otlp")]
             spans,
-            _heap_trim: trim,
             #[cfg(feature = "tls")]
-            _watcher: security.watcher,
+            watcher: security.watcher,
             streams,
             _env: env,
         })
@@ -240,8 +240,8 @@ impl Security {
         let identity = config.tls.as_ref().map(ServerIdentity::load).transpose()?;
         let token_file = config.token_file.as_deref();
         let tokens = token_file.map(TokenSet::load).transpose()?;
-        let of_tls = identity.iter().map(ServerIdentity::watched);
-        let of_tokens = tokens.iter().map(TokenSet::watched);
+        let of_tls = identity.iter().flat_map(ServerIdentity::watched);
+        let of_tokens = tokens.iter().flat_map(TokenSet::watched);
         Ok(Security {
             watcher: Watcher::start(of_tls.chain(of_tokens).collect())?,
             identity,
@@ -308,9 +308,7 @@ fn with_limits(
     let largest = config.max_request_bytes;
     #[cfg(feature = "services")]
     let largest = largest.max(MAX_REQUEST_BYTES);
-    if let Ok(largest) = i32::try_from(largest) {
-        args = args.raw_cfg_int(MAX_MESSAGE_BYTES.into(), largest);
-    }
+    args = limit_messages(args, largest);
     // For channelz the C-core counts every message: 4 to 6 % of a tiny one.
     #[cfg(feature = "services")]
     let channelz = config.services.channelz;

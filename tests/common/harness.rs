@@ -211,7 +211,7 @@ pub fn failure(responses: &mut Responses<Response>) -> (Vec<String>, RpcStatus) 
     loop {
         match responses.next() {
             Some(Ok(response)) => texts.push(response.result),
-            Some(Err(ReceiveError::Status(status))) => return (texts, status),
+            Some(Err(ReceiveError::Status(status))) => return (texts, status.into()),
             other => panic!("no failure but {other:?}"),
         }
     }

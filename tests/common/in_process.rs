@@ -74,7 +74,7 @@ pub fn fetch(client: &Client) -> (usize, Option<RpcStatus>) {
     for response in call(client) {
         match response {
             Ok(_) => received += 1,
-            Err(ReceiveError::Status(status)) => return (received, Some(status)),
+            Err(ReceiveError::Status(status)) => return (received, Some(status.into())),
             Err(other) => panic!("{other}"),
         }
     }

@@ -5,7 +5,7 @@
 
 use std::io::{self, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use super::http2::{
@@ -13,9 +13,11 @@ use super::http2::{
     SETTINGS,
 };
 
-/// What the server sends for a call, after its headers.
+/// What the server sends for a call.
 #[derive(Clone, Debug, Default)]
 pub struct Answer {
+    /// Blocks of headers, such as `[(":status", "103")]`; those of a gRPC response if empty.
+    pub headers: Vec<Vec<(&'static str, &'static str)>>,
     /// The DATA frames.
     pub data: Vec<Vec<u8>>,
     /// The header `grpc-encoding`.
@@ -33,6 +35,10 @@ pub enum End {
     Data,
     /// RST_STREAM with INTERNAL_ERROR.
     Reset,
+    /// RST_STREAM with this code.
+    ResetWith(u32),
+    /// With this `grpc-status`.
+    Status(&'static str),
     /// Not at all.
     Never,
 }
@@ -40,7 +46,11 @@ pub enum End {
 /// A server on a free port of 127.0.0.1, until the end of the process.
 pub struct RawServer {
     pub address: String,
+    calls: Calls,
 }
+
+/// The encoded headers of each call so far.
+type Calls = Arc<Mutex<Vec<Vec<u8>>>>;
 
 impl RawServer {
     /// Gives the same answer to each call.
@@ -48,18 +58,26 @@ impl RawServer {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let answer = Arc::new(answer);
+        let calls = Calls::default();
+        let of_thread = calls.clone();
         thread::spawn(move || {
             for connection in listener.incoming() {
-                let (connection, answer) = (connection.unwrap(), answer.clone());
+                let connection = connection.unwrap();
+                let (answer, calls) = (answer.clone(), of_thread.clone());
                 // Returns when the client closes the connection.
-                thread::spawn(move || serve(connection, &answer));
+                thread::spawn(move || serve(connection, &answer, &calls));
             }
         });
-        RawServer { address }
+        RawServer { address, calls }
+    }
+
+    /// The encoded headers of each call so far.
+    pub fn calls(&self) -> Vec<Vec<u8>> {
+        self.calls.lock().unwrap().clone()
     }
 }
 
-fn serve(mut stream: TcpStream, answer: &Answer) -> io::Result<()> {
+fn serve(mut stream: TcpStream, answer: &Answer, calls: &Calls) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut preface = [0; 24];
@@ -76,6 +94,7 @@ fn serve(mut stream: TcpStream, answer: &Answer) -> io::Result<()> {
                 let echo: &[u8] = if kind == PING { &payload } else { &[] };
                 frame(&mut reply, kind, ACK, 0, echo);
             }
+            HEADERS => calls.lock().unwrap().push(payload.clone()),
             // The request is complete.
             DATA if flags & END_STREAM != 0 => write(&mut reply, call, answer),
             _ => {}
@@ -85,23 +104,36 @@ fn serve(mut stream: TcpStream, answer: &Answer) -> io::Result<()> {
 }
 
 fn write(to: &mut Vec<u8>, call: u32, answer: &Answer) {
-    let mut headers = vec![0x88]; // :status 200
-    field(&mut headers, PLAIN, "content-type", "application/grpc");
-    if let Some(encoding) = answer.encoding {
-        field(&mut headers, PLAIN, "grpc-encoding", encoding);
+    for block in &answer.headers {
+        let mut headers = Vec::new();
+        for (name, value) in block {
+            field(&mut headers, PLAIN, name, value);
+        }
+        frame(to, HEADERS, END_HEADERS, call, &headers);
     }
-    frame(to, HEADERS, END_HEADERS, call, &headers);
+    if answer.headers.is_empty() {
+        let mut headers = vec![0x88]; // :status 200
+        field(&mut headers, PLAIN, "content-type", "application/grpc");
+        if let Some(encoding) = answer.encoding {
+            field(&mut headers, PLAIN, "grpc-encoding", encoding);
+        }
+        frame(to, HEADERS, END_HEADERS, call, &headers);
+    }
     for (n, data) in answer.data.iter().enumerate() {
         let is_end = answer.end == End::Data && n + 1 == answer.data.len();
         frame(to, DATA, if is_end { END_STREAM } else { 0 }, call, data);
     }
     match answer.end {
-        End::Ok => {
-            let mut trailers = Vec::new();
-            field(&mut trailers, PLAIN, "grpc-status", "0");
-            frame(to, HEADERS, END_HEADERS | END_STREAM, call, &trailers);
-        }
+        End::Ok => end_with(to, call, "0"),
+        End::Status(status) => end_with(to, call, status),
         End::Reset => frame(to, RST_STREAM, 0, call, &2_u32.to_be_bytes()),
+        End::ResetWith(code) => frame(to, RST_STREAM, 0, call, &code.to_be_bytes()),
         End::Data | End::Never => {}
     }
+}
+
+fn end_with(to: &mut Vec<u8>, call: u32, status: &str) {
+    let mut trailers = Vec::new();
+    field(&mut trailers, PLAIN, "grpc-status", status);
+    frame(to, HEADERS, END_HEADERS | END_STREAM, call, &trailers);
 }

@@ -8,6 +8,7 @@ mod calling;
 mod company;
 mod connection_limits;
 mod direct;
+mod foreign_peers;
 mod framed_responses;
 mod half_open_calls;
 mod keepalive;
@@ -17,6 +18,8 @@ mod metrics;
 mod peer_limits;
 mod serving;
 mod shared_writes;
+mod signals;
+mod statuses;
 mod stream_age;
 
 use std::time::Duration;

@@ -44,7 +44,7 @@ fn streams_end_beyond_the_memory_quota(#[values(Clear, Tls, MutualTls)] transpor
             Some(Err(ReceiveError::Status(status))) => return Some(status),
             ended => panic!("{ended:?}"),
         }
-        open.iter().find_map(|stream| stream.status())
+        open.iter().find_map(|stream| stream.status().cloned())
     });
     let status = status.expect("a stream that has ended");
     let codes = [

@@ -2,11 +2,13 @@
 //! and serves its own proto over TLS, with metrics and a drain.
 
 use std::env;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 
 use crate::common::certificates::Authority;
 use crate::common::http::get;
-use crate::common::process::Process;
+use crate::common::process::{Process, TEST_TIMEOUT};
 
 const PACKAGE: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
@@ -54,10 +56,20 @@ fn an_outside_package_builds_serves_and_drains() {
     let started = r#"grpc_method="Watch""#;
     assert!(page.contains(started), "{page}");
 
+    // The C-core's log of such a client goes nowhere: the program's standard error is its own.
+    let mut stranger = TcpStream::connect(address.as_str()).unwrap();
+    stranger.set_read_timeout(Some(TEST_TIMEOUT)).unwrap();
+    stranger
+        .write_all(b"not TLS, and long enough to be seen as such")
+        .unwrap();
+    // Until the server has refused it.
+    let _ = stranger.read_to_end(&mut Vec::new());
+
     // The producer sees the drain and ends.
     server.signal("-TERM");
     assert_eq!(many.end().code, Some(0));
     let server = server.end();
     assert_eq!(server.output, ["Drained { aborted: 0, clean: true }"]);
+    assert_eq!(server.errors, [""; 0]);
     assert_eq!(server.code, Some(0));
 }

@@ -181,14 +181,14 @@ fn a_status_is_printed_with_its_message(#[values(Clear, Tls, MutualTls)] transpo
 }
 
 #[rstest]
-fn line_breaks_in_a_status_message_are_removed(
+fn line_breaks_in_a_status_message_are_shown(
     #[values(Clear, Tls, MutualTls)] transport: Transport,
 ) {
     let stub = Stub::start(transport, |call| {
         call.fail(RpcStatusCode::ABORTED, "one\nclient: two")
     });
     let ended = run(&stub, &[]);
-    assert_fails(&ended, 5, "client: id 1: ABORTED: one client: two");
+    assert_fails(&ended, 5, r"client: id 1: ABORTED: one\nclient: two");
 }
 
 #[rstest]

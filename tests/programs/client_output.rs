@@ -151,7 +151,10 @@ fn large_responses_are_printed_completely(#[values(Clear, Tls, MutualTls)] trans
         call.respond(&"x".repeat(8 << 20));
         call.end();
     });
-    let lines = output(&stub, &["--format", "text"]);
+    let lines = output(
+        &stub,
+        &["--format", "text", "--max-response-bytes", "16MiB"],
+    );
     assert_eq!(lines.iter().map(String::len).collect::<Vec<_>>(), [8 << 20]);
 }
 

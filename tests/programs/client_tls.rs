@@ -134,6 +134,14 @@ fn contradictory_flags_are_wrong_usage() {
 }
 
 #[test]
+fn a_header_of_http_is_wrong_usage() {
+    let of_http = ["-H", "Connection: close"];
+    wrong_usage(&of_http, &["--header", "`connection`", "HTTP/2 forbids it"]);
+    let of_grpc = ["-H", "te: trailers"];
+    wrong_usage(&of_grpc, &["--header", "`te` is set by gRPC itself"]);
+}
+
+#[test]
 fn an_unusable_file_is_named_with_its_flag() {
     let directory = tempfile::tempdir().unwrap();
     let authority = Authority::new();

@@ -298,3 +298,33 @@ fn help_begins_with_the_purpose() {
         assert!(short.last().unwrap().contains("--help"), "{short:?}");
     }
 }
+
+#[test]
+fn a_fifo_without_a_writer_is_wrong_usage() {
+    let directory = tempfile::tempdir().unwrap();
+    let fifo = directory.path().join("fifo");
+    assert!(Command::new("mkfifo")
+        .arg(&fifo)
+        .status()
+        .unwrap()
+        .success());
+    let fifo = fifo.to_str().unwrap();
+    for program in [SERVER, CLIENT] {
+        let ended = run(program, &["--config", fifo]);
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        let error = ended.errors.concat();
+        assert!(error.contains("--config: cannot read `"), "{error}");
+        assert!(error.contains("nobody writes to this FIFO"), "{error}");
+    }
+}
+
+#[test]
+fn the_file_may_be_a_pipe() {
+    let script = r#"echo "$1" | "$0" --config /dev/stdin --check-config"#;
+    for (program, setting) in [(SERVER, "step = '7s'"), (CLIENT, "id = 7")] {
+        let ended = run("sh", &["-c", script, program, setting]);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let shown = ended.output.join("\n");
+        assert!(shown.contains("file: /dev/stdin, line 1"), "{shown}");
+    }
+}

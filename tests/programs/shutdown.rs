@@ -36,7 +36,7 @@ fn end(responses: Responses<Response>) -> (usize, Option<grpcio::RpcStatus>) {
     for response in responses {
         match response {
             Ok(_) => received += 1,
-            Err(ReceiveError::Status(status)) => return (received, Some(status)),
+            Err(ReceiveError::Status(status)) => return (received, Some(status.into())),
             Err(other) => panic!("{other}"),
         }
     }

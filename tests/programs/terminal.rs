@@ -1,8 +1,11 @@
-//! Colours and the counter on a pseudo-terminal, made by `script`, and their absence elsewhere.
+//! Colours, the counter and a hostile server's text on a pseudo-terminal, made by `script`, and
+//! elsewhere.
 
 use crate::common::process::{Ended, Process};
 use crate::common::server::TestServer;
+use crate::common::stub::Stub;
 use crate::common::transport::Transport::Clear;
+use grpcio::RpcStatusCode;
 
 const RED: &str = "\u{1b}[1m\u{1b}[31m";
 const ESCAPE: char = '\u{1b}';
@@ -164,4 +167,46 @@ fn log_levels_are_coloured_only_on_a_terminal() {
     );
     let ended = Process::start(server, ["--listen", "192.0.2.1:1"]).end();
     assert!(!ended.errors[0].contains(ESCAPE), "{ended:?}");
+}
+
+/// It clears the screen, in two ways, moves the cursor, and overrides the direction of text.
+const HOSTILE: &str = "\u{1b}[2J\u{9b}2J\rforged\u{202e}end";
+
+/// Sends [`HOSTILE`] in a response, then in its status.
+fn hostile() -> Stub {
+    Stub::start(Clear, |mut call| {
+        call.respond(HOSTILE);
+        call.fail(RpcStatusCode::INTERNAL, HOSTILE);
+    })
+}
+
+#[test]
+fn a_server_does_not_drive_the_terminal() {
+    let stub = hostile();
+    for (format, response) in [
+        ("text", r"\u{1b}[2J\u{9b}2J\rforged\u{202e}end"),
+        (
+            "tutorial",
+            r"Resp received: \u{1b}[2J\u{9b}2J\rforged\u{202e}end",
+        ),
+        ("json", r#""result":"\u001b[2J\u009b2J\rforged\u202eend"}"#),
+    ] {
+        let flags = format!("--addr {} --format {format}", stub.address);
+        let shown = on_terminal(&["NO_COLOR=1"], &client(&flags));
+        let failure = r"client: id 1: INTERNAL: \u{1b}[2J\u{9b}2J\rforged\u{202e}end";
+        assert!(shown.contains(response), "{shown:?}");
+        assert!(shown.contains(failure), "{shown:?}");
+        assert!(!shown.contains([ESCAPE, '\u{9b}', '\u{202e}']), "{shown:?}");
+    }
+}
+
+#[test]
+fn a_pipe_gets_a_servers_text_unchanged() {
+    let stub = hostile();
+    let flags = ["--addr", &stub.address, "--format", "text"];
+    let Ended { output, errors, .. } = Process::start(env!("CARGO_BIN_EXE_client"), flags).end();
+    assert_eq!(output, [HOSTILE]);
+    // A failure is one line anywhere.
+    let failure = r"client: id 1: INTERNAL: \u{1b}[2J\u{9b}2J\rforged\u{202e}end";
+    assert_eq!(errors, [failure]);
 }

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::common::certificates::write_secret;
 use crate::common::process::{eventually, Ended, Process};
@@ -107,6 +108,45 @@ fn a_malformed_file_is_reported_and_ignored() {
     let code = |header| server.client(&["-H", header]).end().code;
     assert_eq!(code("authorization: Bearer first"), Some(0));
     assert_eq!(code("authorization: Bearer second"), Some(5));
+}
+
+#[test]
+fn a_fifo_in_place_of_the_file_is_reported_once_and_keeps_the_tokens() {
+    let (directory, file) = tokens("first");
+    let server = server(Clear, &path(&file));
+    let fifo = directory.path().join("fifo");
+    assert!(Command::new("mkfifo")
+        .arg(&fifo)
+        .status()
+        .unwrap()
+        .success());
+    fs::rename(&fifo, &file).unwrap();
+    let logged = |part: &str| loop {
+        let line = server.process.error_line();
+        if line.contains(part) {
+            break line;
+        }
+    };
+    let error = logged("error: ");
+    assert!(error.contains("not a regular file"), "{error}");
+    let code = |header| server.client(&["-H", header]).end().code;
+    assert_eq!(code("authorization: Bearer first"), Some(0));
+    let next = directory.path().join("next");
+    write_secret(&next, "second");
+    fs::rename(&next, &file).unwrap();
+    logged("reloaded the token file");
+    assert_eq!(code("authorization: Bearer second"), Some(0));
+    assert_eq!(code("authorization: Bearer first"), Some(5));
+    server.process.signal("-TERM");
+    let rest = server.process.end().errors;
+    assert!(!rest.concat().contains("error: "), "{rest:?}");
+}
+
+#[test]
+fn the_file_may_be_a_pipe_at_the_start() {
+    let script = r#"echo first | "$0" --listen 127.0.0.1:0 --token-file /dev/stdin --check-config"#;
+    let ended = Process::start("sh", ["-c", script, env!("CARGO_BIN_EXE_server")]).end();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
 }
 
 /// grpcio answers unknown methods before it runs any check, so a caller without a token learns only

@@ -1,13 +1,13 @@
 //! The client's commands: their names, and how one connects, runs and fails. It must not know the
 //! services that they call.
 
-use std::io;
 use std::time::Duration;
 
 use clap::Subcommand;
 use grpcio::RpcStatusCode;
 
 use super::command_error::CommandError;
+use super::command_output::CommandOutput;
 use super::describe::DescribeArgs;
 use super::failure::{output_failed, Failure};
 use super::health::HealthArgs;
@@ -67,7 +67,7 @@ pub(super) fn run(command: &Command, mut config: ClientConfig, terminal: &Termin
         Ok(client) => client,
         Err(error) => return fail(terminal, &Failure::of_connecting(&error)),
     };
-    let out = &mut io::stdout().lock();
+    let out = &mut CommandOutput::stdout();
     let result = match command {
         Command::Health(args) => args.run(&client, out),
         Command::List(args) => args.run(&client, out),

@@ -1,6 +1,6 @@
-//! The errors of the client's commands, and how they print text. It must not know the commands.
+//! The errors of the client's commands. It must not know the commands.
 
-use std::io::{self, Write};
+use std::io;
 
 use crate::engine::ReceiveError;
 
@@ -22,12 +22,4 @@ impl From<io::Error> for CommandError {
     fn from(error: io::Error) -> CommandError {
         CommandError::Output(error)
     }
-}
-
-/// Prints text of a server on a line. Control characters become spaces, so that a server cannot drive
-/// the terminal.
-pub(super) fn print(out: &mut impl Write, text: &str) -> io::Result<()> {
-    let control = |c: char| c.is_control() && c != '\n';
-    writeln!(out, "{}", text.replace(control, " "))?;
-    out.flush()
 }

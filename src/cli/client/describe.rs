@@ -5,7 +5,8 @@ use std::io::Write;
 use clap::Args;
 use grpcio::{RpcStatus, RpcStatusCode};
 
-use super::command_error::{print, CommandError};
+use super::command_error::CommandError;
+use super::command_output::CommandOutput;
 use super::proto_text;
 use crate::cli::common::Exit;
 use crate::client::Client;
@@ -20,7 +21,11 @@ pub struct DescribeArgs {
 }
 
 impl DescribeArgs {
-    pub(super) fn run(&self, client: &Client, out: &mut impl Write) -> Result<Exit, CommandError> {
+    pub(super) fn run(
+        &self,
+        client: &Client,
+        out: &mut CommandOutput<impl Write>,
+    ) -> Result<Exit, CommandError> {
         let mut protos = client.protos()?;
         let symbols = match &self.symbol {
             // Protos write full names with a leading dot.
@@ -32,12 +37,12 @@ impl DescribeArgs {
             let text = proto_text::of(&pool, symbol).ok_or_else(|| {
                 let text = format!("the server's files do not declare `{symbol}`");
                 let status = RpcStatus::with_message(RpcStatusCode::NOT_FOUND, text);
-                CommandError::Call(ReceiveError::Status(status))
+                CommandError::Call(ReceiveError::Status(status.into()))
             })?;
             if index > 0 {
-                writeln!(out)?;
+                out.print("")?;
             }
-            print(out, text.trim_end())?;
+            out.print(text.trim_end())?;
         }
         Ok(Exit::Complete)
     }

@@ -75,7 +75,7 @@ impl Failure {
     }
 }
 
-/// The exit code after a failed write to standard output. A closed pipe is no failure: `client | head
+/// The exit code after a failed write to standard output. A closed pipe is not a failure: `client | head
 /// -1` closes it when it has its line.
 pub(super) fn output_failed(terminal: &Terminal, error: &io::Error) -> Exit {
     match error.kind() {
@@ -104,6 +104,14 @@ fn message(code: RpcStatusCode, message: &str, timeout: Option<Duration>) -> Str
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_broken_call_is_explained_in_words() {
+        let undecodable = ReceiveError::Broken(grpcio::Error::Codec("incorrect tag".into()));
+        let failure = Failure::of_call(&undecodable, None);
+        assert_eq!(failure.message, "the call broke: incorrect tag");
+        assert_eq!(failure.status, "INTERNAL");
+    }
 
     #[test]
     fn a_status_without_a_message_is_explained() {

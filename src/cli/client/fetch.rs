@@ -8,8 +8,9 @@ use std::thread;
 use std::time::Instant;
 
 use super::failure::{output_failed, Failure};
-use super::output::{Line, Output, Summary, Totals};
+use super::output::Output;
 use super::plan::Plan;
+use super::record::{Line, Summary, Totals};
 use super::terminal::Terminal;
 use crate::cli::common::Exit;
 use crate::client::Client;

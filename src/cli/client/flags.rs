@@ -97,10 +97,20 @@ pub struct ClientArgs {
 
     /// Retry a call up to N times if the server is unavailable or busy
     ///
-    /// A call is retried if it ends with UNAVAILABLE or RESOURCE_EXHAUSTED before its first response.
-    /// The random pause before a retry grows.
+    /// A call is retried if, before its first response, the server ends it with UNAVAILABLE or
+    /// RESOURCE_EXHAUSTED, or its connection breaks. The random pause before a retry grows.
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = TIME)]
     pub retries: u32,
+
+    /// Maximum size of a response, such as 64KiB; a larger one ends its call
+    #[arg(
+        long,
+        global = true,
+        value_name = "SIZE",
+        default_value = "4MiB",
+        value_parser = units::size
+    )]
+    pub max_response_bytes: usize,
 
     /// Format of printed responses
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
@@ -192,6 +202,7 @@ impl ClientArgs {
                 idle: self.idle_timeout,
             },
             retries: self.retries,
+            max_response_bytes: self.max_response_bytes,
             tls: self.security.tls()?,
             token: self.security.token()?,
             headers: self.security.header.clone(),
@@ -247,6 +258,7 @@ mod tests {
             ["--idle-timeout", "-1s"],
             ["--connect-timeout", "0"],
             ["--retries", "-1"],
+            ["--max-response-bytes", "big"],
             ["--keepalive-interval", "100ms"],
             ["--keepalive-timeout", "5s"],
             ["--format", "xml"],

@@ -4,7 +4,8 @@ use std::io::Write;
 
 use clap::Args;
 
-use super::command_error::{print, CommandError};
+use super::command_error::CommandError;
+use super::command_output::CommandOutput;
 use crate::cli::common::Exit;
 use crate::client::Client;
 use crate::services::ServingStatus;
@@ -22,16 +23,20 @@ pub struct HealthArgs {
 }
 
 impl HealthArgs {
-    pub(super) fn run(&self, client: &Client, out: &mut impl Write) -> Result<Exit, CommandError> {
+    pub(super) fn run(
+        &self,
+        client: &Client,
+        out: &mut CommandOutput<impl Write>,
+    ) -> Result<Exit, CommandError> {
         if !self.watch {
             let status = client.health(&self.service)?;
-            print(out, name(status))?;
+            out.print(name(status))?;
             return Ok(exit(status));
         }
         let mut last = ServingStatus::UNKNOWN;
         for response in client.watch_health(&self.service) {
             last = response?.status;
-            print(out, name(last))?;
+            out.print(name(last))?;
         }
         Ok(exit(last))
     }

@@ -4,7 +4,8 @@ use std::io::Write;
 
 use clap::Args;
 
-use super::command_error::{print, CommandError};
+use super::command_error::CommandError;
+use super::command_output::CommandOutput;
 use crate::cli::common::Exit;
 use crate::client::Client;
 
@@ -13,9 +14,13 @@ use crate::client::Client;
 pub struct ListArgs {}
 
 impl ListArgs {
-    pub(super) fn run(&self, client: &Client, out: &mut impl Write) -> Result<Exit, CommandError> {
+    pub(super) fn run(
+        &self,
+        client: &Client,
+        out: &mut CommandOutput<impl Write>,
+    ) -> Result<Exit, CommandError> {
         for service in client.protos()?.services() {
-            print(out, service)?;
+            out.print(service)?;
         }
         Ok(Exit::Complete)
     }

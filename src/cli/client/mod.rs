@@ -2,21 +2,25 @@
 
 mod command;
 mod command_error;
+mod command_output;
 mod describe;
 mod failure;
 mod fetch;
 mod flags;
 mod health;
 mod ids;
+mod json;
 mod keepalive;
 mod list;
 mod manual;
 mod output;
 mod plan;
 mod proto_text;
+mod record;
 mod run;
 mod security;
 mod terminal;
+mod visible;
 
 pub use command::Command;
 pub use describe::DescribeArgs;

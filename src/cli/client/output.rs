@@ -1,12 +1,14 @@
 //! The client's standard output: responses as they come and a last line, in three formats. It must not
 //! decide what is a failure, nor write to standard error.
 
+use std::borrow::Cow;
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::sync::{Mutex, MutexGuard};
-use std::time::Duration;
 
+use super::record::{milliseconds, Line, Summary};
+use super::{json, visible};
 use crate::logging::GO_TIME_STAMP;
 
 /// The format of printed responses.
@@ -21,54 +23,12 @@ pub enum Format {
     Json,
 }
 
-/// A response to print.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Line<'a> {
-    /// The id of the request.
-    pub(super) id: i32,
-    /// Responses to the same request before this one.
-    pub(super) sequence: u64,
-    /// Time since the request.
-    pub(super) elapsed: Duration,
-    /// The text of the response.
-    pub(super) result: &'a str,
-}
-
-/// The responses of one call or of several, added up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Totals {
-    /// Number of responses.
-    pub(super) responses: u64,
-    /// Bytes of their results.
-    pub(super) bytes: u64,
-    /// Time to the first response; of several calls the shortest.
-    pub(super) first: Option<Duration>,
-}
-
-impl Totals {
-    /// Adds the responses of another call.
-    pub(super) fn add(&mut self, other: Totals) {
-        self.responses += other.responses;
-        self.bytes += other.bytes;
-        self.first = self.first.into_iter().chain(other.first).min();
-    }
-}
-
-/// The result of a run.
-#[derive(Clone, Debug)]
-pub(super) struct Summary {
-    /// All responses.
-    pub(super) totals: Totals,
-    /// Time since the start of the program.
-    pub(super) duration: Duration,
-    /// Name of the status of the first failure, else `OK`.
-    pub(super) status: String,
-}
-
 /// Standard output, shared by all threads that fetch. Every method may block on the reader of a pipe.
 pub(super) struct Output {
     format: Format,
     quiet: bool,
+    /// A terminal gets escapes for what would drive it; a pipe or a file gets responses unchanged.
+    is_terminal: bool,
     /// The lock keeps lines whole. A caller that leaves a line in the buffer flushes it soon: see
     /// [`Output::response`].
     writer: Mutex<BufWriter<Box<dyn Write + Send>>>,
@@ -79,15 +39,19 @@ impl Output {
     pub(super) fn stdout(format: Format, quiet: bool) -> io::Result<Output> {
         // `io::Stdout` would flush every line by itself.
         let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-        Ok(Output::new(stdout, format, quiet))
+        Ok(Output {
+            is_terminal: stdout.is_terminal(),
+            ..Output::new(stdout, format, quiet)
+        })
     }
 
-    /// An output to `writer`.
+    /// An output to `writer`, which is not a terminal.
     pub(super) fn new(writer: impl Write + Send + 'static, format: Format, quiet: bool) -> Output {
         let writer: Box<dyn Write + Send> = Box::new(writer);
         Output {
             format,
             quiet,
+            is_terminal: false,
             writer: Mutex::new(BufWriter::with_capacity(64 << 10, writer)),
         }
     }
@@ -102,10 +66,10 @@ impl Output {
         match self.format {
             Format::Tutorial => {
                 write_stamp(&mut *writer)?;
-                writeln!(writer, "Resp received: {}", line.result)?;
+                writeln!(writer, "Resp received: {}", self.shown(line.result))?;
             }
-            Format::Text => writeln!(writer, "{}", line.result)?,
-            Format::Json => write_json(&mut *writer, line)?,
+            Format::Text => writeln!(writer, "{}", self.shown(line.result))?,
+            Format::Json => json::write_response(&mut *writer, line)?,
         }
         if more {
             return Ok(());
@@ -123,7 +87,7 @@ impl Output {
     pub(super) fn finish(&self, summary: &Summary) -> io::Result<()> {
         let mut writer = self.lock();
         match self.format {
-            Format::Json if self.quiet => write_json_summary(&mut *writer, summary)?,
+            Format::Json if self.quiet => json::write_summary(&mut *writer, summary)?,
             _ if self.quiet => write_summary(&mut *writer, summary)?,
             Format::Tutorial if summary.status == "OK" => {
                 write_stamp(&mut *writer)?;
@@ -134,6 +98,13 @@ impl Output {
         writer.flush()
     }
 
+    fn shown<'a>(&self, result: &'a str) -> Cow<'a, str> {
+        match self.is_terminal {
+            true => visible::lines(result),
+            false => result.into(),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, BufWriter<Box<dyn Write + Send>>> {
         self.writer.lock().unwrap_or_else(|e| e.into_inner())
     }
@@ -141,33 +112,6 @@ impl Output {
 
 fn write_stamp(writer: &mut impl Write) -> io::Result<()> {
     write!(writer, "{} ", chrono::Local::now().format(GO_TIME_STAMP))
-}
-
-fn write_json(writer: &mut impl Write, line: &Line<'_>) -> io::Result<()> {
-    let Line { id, sequence, .. } = line;
-    let elapsed = milliseconds(line.elapsed);
-    write!(
-        writer,
-        r#"{{"id":{id},"sequence":{sequence},"elapsed_ms":{elapsed},"result":"#
-    )?;
-    serde_json::to_writer(&mut *writer, line.result)?;
-    writeln!(writer, "}}")
-}
-
-fn write_json_summary(writer: &mut impl Write, summary: &Summary) -> io::Result<()> {
-    let Totals {
-        responses, bytes, ..
-    } = summary.totals;
-    let first = match summary.totals.first {
-        Some(first) => milliseconds(first).to_string(),
-        None => "null".into(),
-    };
-    let duration = milliseconds(summary.duration);
-    let status = &summary.status;
-    writeln!(
-        writer,
-        r#"{{"responses":{responses},"bytes":{bytes},"first_ms":{first},"duration_ms":{duration},"status":"{status}"}}"#
-    )
 }
 
 fn write_summary(writer: &mut impl Write, summary: &Summary) -> io::Result<()> {
@@ -181,15 +125,12 @@ fn write_summary(writer: &mut impl Write, summary: &Summary) -> io::Result<()> {
     writeln!(writer, "in {:.3} s", summary.duration.as_secs_f64())
 }
 
-/// Rounded to microseconds, the precision of these measurements.
-fn milliseconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e6).round() / 1e3
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::client::record::Totals;
     use std::sync::Arc;
+    use std::time::Duration;
 
     /// A writer that records each write.
     #[derive(Clone, Default)]
@@ -295,6 +236,41 @@ mod tests {
     }
 
     #[test]
+    fn responses_do_not_drive_a_terminal() {
+        let hostile = "\u{1b}[2J\u{9b}2J\rforged\u{202e}\tA\nB";
+        let shown = "\\u{1b}[2J\\u{9b}2J\\rforged\\u{202e}\tA\nB\n";
+        for (format, prefix) in [(Format::Text, ""), (Format::Tutorial, "Resp received: ")] {
+            let (output, writes) = output(format, false);
+            let output = Output {
+                is_terminal: true,
+                ..output
+            };
+            output.response(&line(hostile), false).unwrap();
+            let text = writes.text();
+            assert!(text.ends_with(&format!("{prefix}{shown}")), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_pipe_or_a_file_gets_responses_unchanged() {
+        let hostile = "\0\u{1b}[2J\u{9b}2J\r\u{7f}\u{202e}";
+        let (output, writes) = output(Format::Text, false);
+        output.response(&line(hostile), false).unwrap();
+        assert_eq!(writes.text(), format!("{hostile}\n"));
+    }
+
+    #[test]
+    fn json_drives_no_terminal_wherever_it_goes() {
+        let (output, writes) = output(Format::Json, false);
+        output
+            .response(&line("\u{1b}\u{7f}\u{9b}2J\u{202e}"), false)
+            .unwrap();
+        let wanted = r#""result":"\u001b\u007f\u009b2J\u202e"}"#;
+        let text = writes.text();
+        assert!(text.ends_with(&format!("{wanted}\n")), "{text}");
+    }
+
+    #[test]
     fn quiet_prints_a_summary_alone() {
         for format in [Format::Tutorial, Format::Text] {
             let (output, writes) = output(format, true);
@@ -335,20 +311,5 @@ mod tests {
         output.response(&line("4"), true).unwrap();
         output.flush().unwrap();
         assert_eq!(writes.text(), "1\n2\n3\n4\n");
-    }
-
-    #[test]
-    fn totals_add_up() {
-        let mut all = Totals::default();
-        all.add(Totals::default());
-        assert_eq!(all.first, None);
-        all.add(summary("OK").totals);
-        let later = Totals {
-            first: Some(Duration::from_secs(1)),
-            ..summary("OK").totals
-        };
-        all.add(later);
-        assert_eq!((all.responses, all.bytes), (10, 210));
-        assert_eq!(all.first, Some(Duration::from_micros(1_200)));
     }
 }

@@ -9,6 +9,8 @@ use prost_reflect::{
     MethodDescriptor, ServiceDescriptor, Syntax,
 };
 
+use super::visible::drives_terminal;
+
 /// The declaration of `symbol`; of a field or a value, the type that it belongs to. `None` when
 /// there is none.
 pub(super) fn of(pool: &DescriptorPool, symbol: &str) -> Option<String> {
@@ -162,10 +164,11 @@ fn field_text(field: &FieldDescriptor) -> String {
     };
     let mut options = Vec::new();
     if let Some(default) = &proto.default_value {
-        let quoted = matches!(field.kind(), Kind::String | Kind::Bytes);
-        options.push(match quoted {
-            true => format!("default = {default:?}"),
-            false => format!("default = {default}"),
+        options.push(match field.kind() {
+            Kind::String => format!("default = {}", string_literal(default)),
+            // The descriptor has it with escapes.
+            Kind::Bytes => format!("default = \"{default}\""),
+            _ => format!("default = {default}"),
         });
     }
     if proto.options.as_ref().is_some_and(|o| o.deprecated()) {
@@ -180,6 +183,26 @@ fn field_text(field: &FieldDescriptor) -> String {
         field.name(),
         field.number()
     )
+}
+
+/// The text as a string of a proto file.
+fn string_literal(text: &str) -> String {
+    let mut literal = String::from('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => literal.extend(['\\', c]),
+            '\n' => literal.push_str("\\n"),
+            '\t' => literal.push_str("\\t"),
+            c if drives_terminal(c) => {
+                for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+                    let _ = write!(literal, "\\{byte:03o}"); // writing to a String cannot fail
+                }
+            }
+            c => literal.push(c),
+        }
+    }
+    literal.push('"');
+    literal
 }
 
 fn kind_text(kind: &Kind) -> String {
@@ -229,6 +252,46 @@ service StreamService {
         assert!(request.contains("\n    string list_services = 7;\n  }\n}\n"));
         let files = text("grpc.reflection.v1.FileDescriptorResponse").unwrap();
         assert!(files.contains("\n  repeated bytes file_descriptor_proto = 1;\n"));
+    }
+
+    #[test]
+    fn defaults_are_proto_text() {
+        use prost_reflect::prost_types::field_descriptor_proto::{Label, Type};
+        use prost_reflect::prost_types::{DescriptorProto, FieldDescriptorProto};
+
+        let field = |number, kind: Type, default: &str| FieldDescriptorProto {
+            name: Some(format!("f{number}")),
+            number: Some(number),
+            label: Some(Label::Optional.into()),
+            r#type: Some(kind.into()),
+            default_value: Some(default.into()),
+            ..FieldDescriptorProto::default()
+        };
+        let message = DescriptorProto {
+            name: Some("Defaults".into()),
+            field: vec![
+                field(1, Type::String, "a\"b\\\n\u{1b}[2J\u{9b}ä"),
+                field(2, Type::Bytes, r"\001a"),
+                field(3, Type::Int32, "-7"),
+            ],
+            ..DescriptorProto::default()
+        };
+        let mut pool = DescriptorPool::new();
+        pool.add_file_descriptor_proto(FileDescriptorProto {
+            name: Some("defaults.proto".into()),
+            syntax: Some("proto2".into()),
+            message_type: vec![message],
+            ..FileDescriptorProto::default()
+        })
+        .unwrap();
+        let text = of(&pool, "Defaults").unwrap();
+        for wanted in [
+            r#"optional string f1 = 1 [default = "a\"b\\\n\033[2J\302\233ä"];"#,
+            r#"optional bytes f2 = 2 [default = "\001a"];"#,
+            "optional int32 f3 = 3 [default = -7];",
+        ] {
+            assert!(text.contains(wanted), "{text}");
+        }
     }
 
     #[test]

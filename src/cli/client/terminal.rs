@@ -15,6 +15,8 @@ use indicatif::{
     DecimalBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle,
 };
 
+use super::visible;
+
 const FAILURE: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 
@@ -69,14 +71,9 @@ impl Terminal {
         self.line(WARNING, "client: warning:", text);
     }
 
-    /// Prints one line in one write, so that lines of several threads do not mix. Control characters
-    /// of a server's message become spaces.
+    /// Prints one line in one write, so that lines of several threads do not mix.
     fn line(&self, style: Style, word: &str, text: &str) {
-        let text = text.replace(char::is_control, " ");
-        let line = match self.colours {
-            true => format!("{style}{word}{style:#} {text}\n"),
-            false => format!("{word} {text}\n"),
-        };
+        let line = line(self.colours, style, word, text);
         // If standard error is closed too, the exit code remains.
         let write = || drop(io::stderr().write_all(line.as_bytes()));
         match &self.counter {
@@ -146,6 +143,15 @@ impl Drop for Count<'_> {
     }
 }
 
+/// A server's message is cleaned in a pipe and a file too: each failure is one line.
+fn line(colours: bool, style: Style, word: &str, text: &str) -> String {
+    let text = visible::line(text);
+    match colours {
+        true => format!("{style}{word}{style:#} {text}\n"),
+        false => format!("{word} {text}\n"),
+    }
+}
+
 /// True for `/dev/null` too.
 fn stdout_is_a_file() -> bool {
     let stdout = io::stdout();
@@ -194,6 +200,20 @@ impl Counted {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_is_one_line_and_does_not_drive_the_terminal() {
+        let message = "id 1: INTERNAL: \u{1b}[2Ja\r\nclient: forged\u{9b}m";
+        let shown = r"id 1: INTERNAL: \u{1b}[2Ja\r\nclient: forged\u{9b}m";
+        assert_eq!(
+            line(false, FAILURE, "client:", message),
+            format!("client: {shown}\n")
+        );
+        assert_eq!(
+            line(true, FAILURE, "client:", message),
+            format!("{FAILURE}client:{FAILURE:#} {shown}\n")
+        );
+    }
 
     #[test]
     fn the_counter_shows_responses_bytes_and_ids() {

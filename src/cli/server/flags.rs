@@ -164,8 +164,6 @@ impl ServerArgs {
             max_request_bytes: self.max_request_bytes,
             await_requests: true,
             gzip: false,
-            // This process is nothing but the server.
-            trims_heap: true,
             tls: self.security.tls(),
             token_file: self.security.token_file.clone(),
             connections: self.limits.of_connections(),
@@ -190,7 +188,6 @@ mod tests {
         let defaults = ServerConfig {
             listen: vec![Address::tutorial()],
             max_request_bytes: 4096,
-            trims_heap: true,
             ..ServerConfig::default()
         };
         assert_eq!(args.config(), defaults);

@@ -44,7 +44,8 @@ impl Program for ServerArgs {
             (
                 "Signals",
                 "SIGTERM and SIGINT drain: no new calls, open streams may finish within --grace, \
-                 the rest end with UNAVAILABLE. A second signal ends the server at once.",
+                 the rest end with UNAVAILABLE. A second one ends the server at once. SIGHUP \
+                 reloads the TLS and token files that have changed.",
             ),
         ],
         exit_codes: &[

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use grpcio::{Metadata, RpcContext};
 
+use super::super::status::has_metadata;
 use super::deadline::instant_of;
 
 /// The context of the call that a producer works for. Clones refer to the same call and may be used
@@ -29,6 +30,8 @@ struct Shared {
     metadata: Option<Box<RequestMetadata>>,
     /// Set once: by a producer, or to `None` when the first message leaves.
     response_headers: OnceLock<Option<Box<Metadata>>>,
+    /// Set once: by a producer, or to `None` when the status leaves.
+    response_trailers: OnceLock<Option<Box<Metadata>>>,
 }
 
 struct RequestMetadata {
@@ -92,7 +95,8 @@ impl CallContext {
     }
 
     /// Sets the headers of the response; by default it has none. They are sent with the first
-    /// message. If the call ends without a message, grpcio sends no headers.
+    /// message, or with the status of a call without one. The latter needs the patches in
+    /// scripts/ccore.
     ///
     /// Only the first call has an effect. Returns false, without effect, after an earlier call,
     /// after the first message, or after the end of the call. The function that opens the call is
@@ -102,9 +106,30 @@ impl CallContext {
     }
 
     /// The headers to send. Later headers are refused.
-    pub(in crate::engine) fn seal_response_headers(&self) -> Option<Metadata> {
+    pub(in crate::engine) fn seal_response_headers(&self) -> Option<&Metadata> {
         let headers = self.0.response_headers.get_or_init(|| None);
-        headers.as_deref().cloned()
+        headers.as_deref()
+    }
+
+    /// Sets the trailers of the response, which are sent after its status; by default it has none.
+    /// Entries that gRPC sets itself (`grpc-status` and others that begin with `grpc-`) are left
+    /// out. Clients take 8 KiB of trailers altogether, some 1 KiB beside a long status.
+    ///
+    /// Only the first call has an effect. Returns false, without effect, after an earlier call or
+    /// the end of the call, and where the C-core lacks the patches in scripts/ccore.
+    pub fn set_response_trailers(&self, trailers: Metadata) -> bool {
+        has_metadata()
+            && self
+                .0
+                .response_trailers
+                .set(Some(Box::new(trailers)))
+                .is_ok()
+    }
+
+    /// The trailers to send. Later trailers are refused.
+    pub(in crate::engine) fn seal_response_trailers(&self) -> Option<&Metadata> {
+        let trailers = self.0.response_trailers.get_or_init(|| None);
+        trailers.as_deref()
     }
 
     /// Sets the subject of the call for logs and traces, such as the id in its request. Only the
@@ -120,6 +145,7 @@ impl CallContext {
     /// Marks the call as over. True if it was over before.
     pub(in crate::engine) fn set_over(&self) -> bool {
         let _too_late_from_now = self.0.response_headers.set(None);
+        let _too_late_from_now = self.0.response_trailers.set(None);
         self.0.over.swap(true, Ordering::AcqRel)
     }
 }

@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
-use grpcio::{RpcStatus, RpcStatusCode};
+use grpcio::RpcStatus;
 
 use super::super::channel::{Receiver, Sender};
 use super::super::limits::{OpenStream, Permit};
 use super::super::stats::{CallCounters, CallEnd, Counts, MethodMetrics};
+use super::super::status::failure;
 use super::super::termination::{Level, Termination, Terminator};
 use super::super::workers::Workers;
 use super::context::CallContext;
@@ -84,7 +85,7 @@ impl<T: Send + 'static> Call<T> {
     /// As [`Call::close_with`], without the wake-up, which the caller owes.
     fn mark_failed(&self, status: RpcStatus, counts: impl FnOnce(bool) -> bool) {
         let close = || counts(self.port.sender.mark_closed());
-        self.terminator.fail(no_ok(status), close);
+        self.terminator.fail(failure(status, "the call"), close);
     }
 
     /// The response writer could not send a message. This failure replaces an earlier one, since
@@ -227,13 +228,5 @@ impl<T: Send + 'static> OpenStream for Call<T> {
         let mut counts = self.counters.counts();
         counts.slots = self.port.sender.slots_taken();
         counts
-    }
-}
-
-/// A failure cannot be OK: its client would take the stream for complete.
-fn no_ok(status: RpcStatus) -> RpcStatus {
-    match status.code() {
-        RpcStatusCode::OK => internal("the call failed with the status OK"),
-        _ => status,
     }
 }

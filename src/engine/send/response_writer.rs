@@ -20,12 +20,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures::Sink;
-use grpcio::{Deadline, RpcStatusCode, ServerStreamingSink, WriteFlags};
+use grpcio::{Deadline, RpcStatus, RpcStatusCode, ServerStreamingSink, WriteFlags};
 
 use super::super::call::Call;
 use super::super::channel::{Receiver, TryRecvError};
 use super::super::panic::{drop_caught, run_caught};
 use super::super::stats::{ended, CallEnd, MethodMetrics, Observation};
+use super::super::status::{has_metadata, known, sendable, with_metadata};
 use super::super::termination::Level;
 use super::super::yielding::yield_briefly;
 
@@ -130,7 +131,7 @@ impl<T: Send + 'static> ResponseWriter<T> {
                 .force_no_compress(queued.count > 1);
             if self.awaits_first {
                 if let Some(headers) = self.call.context().seal_response_headers() {
-                    sink.set_headers(headers);
+                    sink.set_headers(headers.clone());
                 }
             }
             // Counted before it is sent: a message whose `Drop` panics has been sent.
@@ -163,10 +164,16 @@ impl<T: Send + 'static> ResponseWriter<T> {
             self.phase = phase;
             return;
         };
-        let failure = self.call.terminator().seal();
-        let code = failure.as_ref().map_or(RpcStatusCode::OK, |s| s.code());
-        if let Some(status) = failure {
-            sink.set_status(status);
+        let status = self.call.terminator().seal().map(sendable);
+        let code = status.as_ref().map_or(RpcStatusCode::OK, |s| s.code());
+        // Most streams end with OK alone.
+        let context = self.call.context();
+        let headers =
+            (self.awaits_first && has_metadata()).then(|| context.seal_response_headers());
+        let (headers, trailers) = (headers.flatten(), context.seal_response_trailers());
+        if status.is_some() || headers.is_some() || trailers.is_some() {
+            let status = status.unwrap_or_else(RpcStatus::ok);
+            sink.set_status(with_metadata(status, headers, trailers));
         }
         self.phase = Phase::Closing {
             sink,
@@ -181,7 +188,7 @@ impl<T: Send + 'static> ResponseWriter<T> {
         match std::mem::replace(&mut self.phase, Phase::Over) {
             Phase::Sending { messages, .. } => {
                 if let Some(status) = self.call.terminator().seal() {
-                    self.code = status.code();
+                    self.code = known(status.code());
                 }
                 self.end_call(messages);
             }

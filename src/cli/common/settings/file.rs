@@ -3,8 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
 use clap::{Arg, Command};
@@ -15,6 +14,7 @@ use super::clap_command::{is_switch, may_be_repeated, settable};
 use super::error::SettingError;
 use super::setting::{Origin, Setting, Value};
 use crate::cli::common::flags::FLAGS;
+use crate::read_file;
 
 /// Largest file in bytes. The limit ends the read of a wrong path, such as that of a device.
 const MAX_BYTES: u64 = 1 << 20;
@@ -22,7 +22,8 @@ const MAX_BYTES: u64 = 1 << 20;
 /// Similarity, from 0 to 1, from which on a flag is suggested for an unknown key.
 const MIN_SIMILARITY: f64 = 0.7;
 
-/// Reads the settings in the file at `path`, by flag. Blocks while it reads.
+/// Reads the settings in the file at `path`, by flag. Blocks while it reads. The file may be a pipe,
+/// such as `<(command)` in a shell: see [`read_file`].
 pub(super) fn read(
     path: &Path,
     command: &Command,
@@ -71,15 +72,8 @@ pub(super) fn read(
 }
 
 fn text(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    // One byte more distinguishes a file that is too large from one that just fits.
-    File::open(path)?
-        .take(MAX_BYTES + 1)
-        .read_to_string(&mut text)?;
-    if text.len() as u64 > MAX_BYTES {
-        return Err(io::Error::other("it is larger than 1 MiB"));
-    }
-    Ok(text)
+    let bytes = read_file::read(path, MAX_BYTES)?;
+    String::from_utf8(bytes).map_err(|_| io::Error::other("it is not a UTF-8 text file"))
 }
 
 fn hint(key: &str, command: &Command) -> String {

@@ -205,7 +205,7 @@ impl Call {
                     .payloads
                     .push(payload(response.message).unwrap_or_default());
             }
-            Err(error) => result.set_error(error_from(&status_of(error))),
+            Err(error) => fail(&mut result, error),
         }
         Ok(result)
     }
@@ -228,7 +228,7 @@ impl Call {
         while let Some(response) = stream.next() {
             match response {
                 Ok(response) => result.payloads.push(payload(response).unwrap_or_default()),
-                Err(error) => result.set_error(error_from(&status_of(error))),
+                Err(error) => fail(&mut result, error),
             }
             let received = result.payloads.len() as u32;
             if self.cancel == Some(CancelTiming::after_num_responses(received)) {
@@ -243,15 +243,21 @@ impl Call {
         if let Some(headers) = stream.headers() {
             result.response_headers = headers_from(headers);
         }
+        if let Some(status) = stream.status() {
+            result.response_trailers = headers_from(status.trailers());
+        }
         Ok(result)
     }
 }
 
-fn status_of(error: ReceiveError) -> RpcStatus {
-    match error {
+fn fail(result: &mut ClientResponseResult, error: ReceiveError) {
+    let status = match error {
         ReceiveError::Status(status) => status,
-        other => RpcStatus::with_message(RpcStatusCode::UNKNOWN, other.to_string()),
-    }
+        other => RpcStatus::with_message(RpcStatusCode::UNKNOWN, other.to_string()).into(),
+    };
+    result.response_headers = headers_from(status.headers());
+    result.response_trailers = headers_from(status.trailers());
+    result.set_error(error_from(status.as_rpc_status()));
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -82,7 +82,11 @@ fn unary(call: &CallContext, request: UnaryRequest) -> Result<UnaryResponse, Rpc
     let info = request_info(call, &request)?;
     let mut payload = ConformancePayload::new();
     let definition = request.response_definition.unwrap_or_default();
-    set_response_headers(call, &definition.response_headers)?;
+    set_metadata(
+        call,
+        &definition.response_headers,
+        &definition.response_trailers,
+    )?;
     sleep(Duration::from_millis(definition.response_delay_ms.into()));
     match definition.response {
         Some(UnaryResponseDefinition_oneof_response::error(mut error)) => {
@@ -105,7 +109,11 @@ fn server_stream(
 ) -> Result<impl Iterator<Item = Result<ServerStreamResponse, RpcStatus>> + Send, RpcStatus> {
     let mut info = Some(request_info(call, &request)?);
     let definition = request.response_definition.unwrap_or_default();
-    set_response_headers(call, &definition.response_headers)?;
+    set_metadata(
+        call,
+        &definition.response_headers,
+        &definition.response_trailers,
+    )?;
     let mut error = definition.error.into_option();
     if definition.response_data.is_empty() {
         if let (Some(error), Some(info)) = (&mut error, &info) {
@@ -137,11 +145,18 @@ fn request_info(call: &CallContext, request: &impl Message) -> Result<RequestInf
     Ok(info)
 }
 
-fn set_response_headers(call: &CallContext, headers: &[Header]) -> Result<(), RpcStatus> {
-    let headers = metadata_from(headers).map_err(|error| {
-        RpcStatus::with_message(RpcStatusCode::INVALID_ARGUMENT, error.to_string())
-    })?;
-    call.set_response_headers(headers);
+fn set_metadata(
+    call: &CallContext,
+    headers: &[Header],
+    trailers: &[Header],
+) -> Result<(), RpcStatus> {
+    let metadata = |headers| {
+        metadata_from(headers).map_err(|error| {
+            RpcStatus::with_message(RpcStatusCode::INVALID_ARGUMENT, error.to_string())
+        })
+    };
+    call.set_response_headers(metadata(headers)?);
+    call.set_response_trailers(metadata(trailers)?);
     Ok(())
 }
 

@@ -149,7 +149,7 @@ fn soak(client: impl Fn() -> Result<Client, Box<dyn Error>>) -> Outcome {
 fn failure<T>(result: Result<T, ReceiveError>) -> Result<RpcStatus, Box<dyn Error>> {
     match result {
         Ok(_) => Err("expected a failure, saw a response".into()),
-        Err(ReceiveError::Status(status)) => Ok(status),
+        Err(ReceiveError::Status(status)) => Ok(status.into()),
         Err(other) => Err(other.into()),
     }
 }
