@@ -6,6 +6,7 @@
 //!   unary method.
 //! - [`engine`] is the layer below: blocking producers run on worker threads and push into a
 //!   bounded channel per call. A future on the call's poll thread moves the messages to the sink.
+//! - [`c_core`] tells whether this program has the C-core with fanstream's patches.
 //! - [`include_protos`] includes the generated code of your protos.
 //!
 //! Features: `tls` (TLS and tokens), `services` (health, reflection, channelz), `metrics`, `otlp`
@@ -21,7 +22,7 @@
 extern crate self as fanstream;
 
 pub mod address;
-mod c_core;
+pub mod c_core;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod client;

@@ -7,11 +7,11 @@
 
 use std::ffi::CStr;
 use std::io::{BufRead, Read};
-use std::sync::OnceLock;
 
-use grpcio::{channelz, GrpcSlice, MessageReader};
+use grpcio::{GrpcSlice, MessageReader};
 
 use super::payload::Payload;
+use crate::c_core;
 
 /// The channel argument of server and client.
 pub(crate) const FRAMED_MESSAGES: &CStr = c"fanstream.framed_messages";
@@ -26,18 +26,9 @@ const MAX_FRAMED_BYTES: u32 = 4 * 1024;
 /// The header of a frame: one byte for compression, four for the size of the message.
 const HEADER_BYTES: usize = 5;
 
-/// Whether this C-core has the patch. Call it once an [`Environment`](grpcio::Environment) exists.
+/// Whether this C-core has the patch.
 pub(crate) fn are_supported() -> bool {
-    ccore_knows("framed_messages")
-}
-
-/// Whether this C-core says that it has something that our patches add. Call it once an
-/// [`Environment`](grpcio::Environment) exists.
-pub(super) fn ccore_knows(what: &str) -> bool {
-    static ADDED: OnceLock<String> = OnceLock::new();
-    // The patches answer for this number, which no subchannel has.
-    let added = ADDED.get_or_init(|| channelz::get_subchannel(0, str::to_owned));
-    added.contains(what)
+    c_core::knows("framed_messages")
 }
 
 /// Whether a message of `size` bytes may follow `frames` bytes of others.

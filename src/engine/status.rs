@@ -7,7 +7,7 @@
 
 use grpcio::{Metadata, MetadataBuilder, RpcStatus, RpcStatusCode};
 
-use super::frames::ccore_knows;
+use crate::c_core;
 
 /// What packed metadata begin with.
 const MARK: &[u8] = b"\xfffanstream metadata\n";
@@ -25,9 +25,9 @@ const OK_WITH_METADATA: i32 = -1;
 const MAX_TEXT_BYTES: usize = 3 * 1024;
 const MAX_DETAILS_BYTES: usize = 3 * 1024;
 
-/// Whether this C-core has the patch. Call it once an [`Environment`](grpcio::Environment) exists.
+/// Whether this C-core has the patch.
 pub(crate) fn has_metadata() -> bool {
-    ccore_knows("status_metadata")
+    c_core::knows("status_metadata")
 }
 
 /// The status of a call that has failed: OK would tell its client that the stream is complete.

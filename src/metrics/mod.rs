@@ -23,6 +23,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use crate::address::Address;
+use crate::c_core;
 use crate::engine::{Streams, Workers};
 use calls::CallMetrics;
 use format::Format;
@@ -102,8 +103,12 @@ impl Routes {
         let mut registry = Registry::default();
         registry.register(
             "fanstream_build",
-            "The version of the server",
-            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
+            "The versions of the server and of its gRPC C-core, and whether that has the patches",
+            Info::new([
+                ("version", env!("CARGO_PKG_VERSION").to_string()),
+                ("c_core", c_core::VERSION.to_string()),
+                ("patched", c_core::is_patched().to_string()),
+            ]),
         );
         registry.register_collector(Box::new(CallMetrics {
             streams,

@@ -33,7 +33,7 @@ use std::thread;
 
 use grpcio::{ChannelBuilder, EnvBuilder, Environment, ServerBuilder as Core, ServerCredentials};
 
-use crate::c_core::redirect_log;
+use crate::c_core::{redirect_log, warn_if_unpatched};
 use crate::engine::{frames, Observer, Streams, Workers};
 use crate::gzip;
 use crate::message_size::limit_messages;
@@ -99,6 +99,7 @@ impl Server {
             return Err(StartError::NoAddress);
         }
         redirect_log();
+        warn_if_unpatched();
         threads::check(config)?;
         #[cfg(feature = "tls")]
         let security = Security::load(config)?;

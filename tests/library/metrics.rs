@@ -75,6 +75,15 @@ fn idle() -> (Server, String) {
     (server, address)
 }
 
+#[test]
+fn the_build_tells_versions_and_patches() {
+    let (server, _) = idle();
+    let version = env!("CARGO_PKG_VERSION");
+    let c_core = fanstream::c_core::VERSION;
+    let labels = format!(r#"version="{version}",c_core="{c_core}",patched="true""#);
+    assert!(has(&server, &format!("fanstream_build_info{{{labels}}} 1")));
+}
+
 /// The page of the metrics for a request with this header `Accept`.
 #[track_caller]
 fn accepted(address: &str, accept: &str) -> Reply {

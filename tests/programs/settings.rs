@@ -328,3 +328,13 @@ fn the_file_may_be_a_pipe() {
         assert!(shown.contains("file: /dev/stdin, line 1"), "{shown}");
     }
 }
+
+#[test]
+fn the_version_says_whether_the_c_core_is_patched() {
+    for (program, name) in [(SERVER, "server"), (CLIENT, "client")] {
+        let own = format!("{name} {}", env!("CARGO_PKG_VERSION"));
+        let c_core = format!("{own} (gRPC C-core 1.56.2, patched)");
+        assert_eq!(run(program, &["--version"]).output, [c_core]);
+        assert_eq!(run(program, &["-V"]).output, [own]);
+    }
+}

@@ -10,6 +10,7 @@ use clap_mangen::Man;
 use roff::{bold, roman, Roff};
 
 use super::flags::{variable, CommonFlags, CONFIG};
+use crate::c_core;
 
 /// A program with a command line.
 pub trait Program: CommandFactory + FromArgMatches {
@@ -54,6 +55,7 @@ pub(super) fn command<P: Program>() -> Command {
         exit_codes(P::MANUAL.exit_codes),
     );
     let mut command = command
+        .long_version(version())
         .styles(STYLES)
         .help_template(TEMPLATE)
         .before_long_help(styled(&examples(P::MANUAL.examples)))
@@ -62,6 +64,16 @@ pub(super) fn command<P: Program>() -> Command {
     // Only a built command knows its defaults and possible values.
     command.build();
     command
+}
+
+/// The text of `--version`; `-V` has the first word.
+fn version() -> String {
+    let patched = match c_core::is_patched() {
+        true => "patched",
+        false => "without patches",
+    };
+    let (own, c_core) = (env!("CARGO_PKG_VERSION"), c_core::VERSION);
+    format!("{own} (gRPC C-core {c_core}, {patched})")
 }
 
 fn about_settings(command: &Command) -> String {
