@@ -40,6 +40,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs, unreachable_pub)]
 
+pub mod c_core;
 mod code;
 mod error;
 mod modules;
@@ -99,8 +100,9 @@ impl Protos {
         self
     }
 
-    /// Generates the code, and tells cargo to rerun the build script when a file changes. Blocks
-    /// while protoc runs.
+    /// Generates the code, and tells cargo to rerun the build script when a file changes. Warns if
+    /// the gRPC C-core is compiled without fanstream's patches: see [`c_core`]. Blocks while protoc
+    /// runs.
     ///
     /// Call it in a build script only: it puts the directory of protoc first on the `PATH` of the
     /// process.
@@ -109,6 +111,7 @@ impl Protos {
     ///
     /// [`Error`] with the file and the reason. The output is then incomplete.
     pub fn generate(&self) -> Result<(), Error> {
+        c_core::warn_if_unpatched();
         let out = match &self.out_dir {
             Some(directory) => directory.clone(),
             None => env::var_os("OUT_DIR").ok_or(Error::NoOutDir)?.into(),
