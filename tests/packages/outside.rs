@@ -29,6 +29,8 @@ fn build() -> String {
         .unwrap();
     let errors = String::from_utf8_lossy(&built.stderr);
     assert!(built.status.success(), "{errors}");
+    // Its build script, and that of the library, find the toolchain file.
+    assert!(!errors.contains("C-core"), "{errors}");
     let program = target.join("release/outside");
     program.to_str().unwrap().into()
 }
