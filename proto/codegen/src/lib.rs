@@ -1,5 +1,6 @@
 //! Generates Rust code from `.proto` files in the build script of a package that uses `fanstream`.
-//! protoc comes with this package's dependencies, so no installation is needed.
+//! protoc comes with this package's dependencies, so no installation is needed. The program
+//! `fanstream-build` gives such a package the patched gRPC C-core: see [`c_core`].
 //!
 //! `Cargo.toml`, for a proto in `proto/hello.proto`:
 //!
