@@ -68,14 +68,14 @@ const DATABASE_ROWS: &str =
 const RESUME: &str = "1|2|3|4|broken; on from 5 in 10ms|5|6|7|8|broken; on from 9 in 10ms|9|10";
 
 const TLS_AND_TOKENS: &str = "Hello, in private|\
-    16-UNAUTHENTICATED a token is needed: send the header `authorization: Bearer TOKEN`";
+    UNAUTHENTICATED: a token is needed: send the header `authorization: Bearer TOKEN`";
 
 #[test]
 fn file_lines_prints_a_file_and_a_status() {
     let output = output("file_lines");
     assert_eq!(output[0], "Cargo.toml: [package]");
     assert!(
-        output[3].starts_with("missing.txt: 5-NOT_FOUND"),
+        output[3].starts_with("missing.txt: NOT_FOUND: "),
         "{output:?}"
     );
     assert_eq!(output.len(), 4, "{output:?}");
