@@ -31,8 +31,9 @@ fn send(mut file: File, chunks: StreamSender<Chunk>) -> Result<(), RpcStatus> {
         if bytes == 0 {
             chunk.set_sha256(sha256.clone().finish().into()); // instead of data
         }
-        if chunks.send(chunk).is_err() || bytes == 0 {
-            return Ok(()); // an error means that the call is over
+        chunks.send(chunk)?; // an error means that the call is over
+        if bytes == 0 {
+            return Ok(());
         }
     }
 }

@@ -5,7 +5,7 @@
 use std::{error::Error, thread::sleep, time::Duration};
 
 use fanstream::client::{Client, ClientConfig};
-use fanstream::engine::{CallContext, ReceiveError};
+use fanstream::engine::CallContext;
 use fanstream::grpcio::{RpcStatus, RpcStatusCode as Code};
 use fanstream::server::{Server, Service};
 use proto::counter::{CountRequest, Number};
@@ -43,8 +43,8 @@ fn main() -> Result<(), Box<dyn Error>> {
                     next = number.value + 1;
                     pause = Duration::from_millis(10);
                 }
-                // Only this status means that another attempt may succeed.
-                Err(ReceiveError::Status(status)) if status.code() == Code::UNAVAILABLE => {
+                // Only this code means that another attempt may succeed.
+                Err(error) if error.code() == Code::UNAVAILABLE => {
                     println!("broken; on from {next} in {pause:?}");
                     sleep(pause);
                     pause = (pause * 2).min(Duration::from_secs(10));

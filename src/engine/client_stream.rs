@@ -13,46 +13,19 @@ use std::time::{Duration, Instant};
 
 use futures::Stream;
 use grpcio::{Client, ClientSStreamReceiver, MessageReader, Metadata, RpcStatus, RpcStatusCode};
-use humantime::format_duration;
 
 use super::call_status::CallStatus;
 use super::channel::{bounded_by_size, Capacity, Receiver, RecvTimeoutError, Sender, TrySendError};
 use super::frames::Frames;
-use super::grpcio_error::{copy, Words};
+use super::grpcio_error::copy;
 use super::panic::run_caught;
 use super::payload::Payload;
+use super::receive_error::{ReceiveError, ReceiveTimeouts};
 
 /// The time for the last messages of a call after its failure is known. Usually they are already in
 /// the C-core. But the C-core can lose the read of a call that fails while it connects, and the
 /// caller would wait forever.
 const LAST_MESSAGES_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// Timeouts of the wait for one response; `None` waits until the call ends. The deadline of the
-/// whole call is `CallOption::timeout`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ReceiveTimeouts {
-    /// For the first response, from the moment the caller asks for it.
-    pub first: Option<Duration>,
-    /// For each further response, likewise.
-    pub idle: Option<Duration>,
-}
-
-/// Error of a receiving call.
-#[derive(Debug, thiserror::Error)]
-pub enum ReceiveError {
-    /// The call ended with a status other than OK.
-    #[error("{0}")]
-    Status(CallStatus),
-    /// No first response within [`ReceiveTimeouts::first`]; the call was cancelled.
-    #[error("no response within {}", format_duration(*.0))]
-    FirstTimeout(Duration),
-    /// No further response within [`ReceiveTimeouts::idle`]; the call was cancelled.
-    #[error("no further response within {}", format_duration(*.0))]
-    IdleTimeout(Duration),
-    /// A response could not be decoded, or the call broke without a status.
-    #[error("the call broke: {}", Words(.0))]
-    Broken(grpcio::Error),
-}
 
 #[derive(Default)]
 struct Outcome {

@@ -17,6 +17,7 @@ pub(crate) mod grpcio_error;
 mod limits;
 pub(crate) mod panic;
 mod payload;
+mod receive_error;
 mod send;
 mod stats;
 pub(crate) mod status;
@@ -35,11 +36,12 @@ pub use call::{CallContext, IntoEncoded, IntoJobs, Job, Jobs, Produced, Producer
 pub use call_status::{CallStatus, StatusOrigin};
 pub use channel::Capacity;
 pub(crate) use client_stream::receive_frames;
-pub use client_stream::{receive, ReceiveError, ReceiveTimeouts, Responses};
+pub use client_stream::{receive, Responses};
 #[cfg(feature = "services")]
 pub(crate) use limits::Peer;
 pub use limits::{Limits, Rate};
 pub use payload::Payload;
+pub use receive_error::{ReceiveError, ReceiveTimeouts};
 pub use stats::{
     CallEnd, CallObserver, Counts, HistogramSnapshot, MethodSnapshot, Observer, StreamsSnapshot,
     BOUNDS, CODES,

@@ -8,6 +8,7 @@ mod calling;
 mod company;
 mod connection_limits;
 mod direct;
+mod errors;
 mod foreign_peers;
 mod framed_responses;
 mod half_open_calls;

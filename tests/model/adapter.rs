@@ -188,6 +188,7 @@ impl Call {
                 Err(End::TimedOut(t))
             }
             Some(Err(ReceiveError::Broken(error))) => Err(End::Broken(error.to_string())),
+            Some(Err(other)) => Err(End::Broken(other.to_string())),
         }
     }
 

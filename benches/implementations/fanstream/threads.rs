@@ -6,12 +6,10 @@ use std::sync::Arc;
 use std::thread;
 
 use fanstream::client::ResponseStream;
-use fanstream::engine::ReceiveError;
 use fanstream::proto::stream::{Request, Response};
 use fanstream::tutorial::FETCH_RESPONSE;
 use grpcio::RpcStatusCode;
 
-use crate::channels;
 use crate::common::{Call, Calls};
 use crate::Connection;
 
@@ -49,19 +47,8 @@ fn read(mut responses: ResponseStream<Response>, mut call: Call) {
         match response {
             Ok(response) if call.response(&response.result) => return call.hold(responses),
             Ok(_) => {}
-            Err(error) => end = code(&error),
+            Err(error) => end = error.code().into(),
         }
     }
     call.end(end);
-}
-
-fn code(error: &ReceiveError) -> i32 {
-    match error {
-        ReceiveError::Status(status) => status.code().into(),
-        ReceiveError::Broken(error) => channels::code(error),
-        // Never happens: the default timeouts are unlimited.
-        ReceiveError::FirstTimeout(_) | ReceiveError::IdleTimeout(_) => {
-            RpcStatusCode::DEADLINE_EXCEEDED.into()
-        }
-    }
 }

@@ -187,11 +187,7 @@ impl Caller {
     }
 
     fn failed(&self, error: &ReceiveError) {
-        let code = match error {
-            ReceiveError::Status(status) => status.code(),
-            _ => RpcStatusCode::INTERNAL,
-        };
-        lock(&self.recorder).end(code);
+        lock(&self.recorder).end(error.code());
         thread::sleep(PAUSE_AFTER_FAILURE);
     }
 }

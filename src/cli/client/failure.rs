@@ -37,21 +37,10 @@ impl Failure {
 
     /// The failure of a call with this `timeout`.
     pub(super) fn of_call(error: &ReceiveError, timeout: Option<Duration>) -> Failure {
-        let (code, message) = match error {
-            ReceiveError::Status(status) => (
-                status.code(),
-                message(status.code(), status.message(), timeout),
-            ),
-            ReceiveError::FirstTimeout(after) => (
-                RpcStatusCode::DEADLINE_EXCEEDED,
-                format!("no response within {}", format_duration(*after)),
-            ),
-            ReceiveError::IdleTimeout(after) => (
-                RpcStatusCode::DEADLINE_EXCEEDED,
-                format!("no further response within {}", format_duration(*after)),
-            ),
-            // gRPC prescribes this code for a response that cannot be parsed.
-            ReceiveError::Broken(_) => (RpcStatusCode::INTERNAL, error.to_string()),
+        let code = error.code();
+        let message = match error.status() {
+            Some(status) => message(code, status.message(), timeout),
+            None => error.to_string(),
         };
         Failure {
             status: status_name(code),

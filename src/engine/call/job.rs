@@ -49,7 +49,6 @@ impl<T> Job<T> {
     ///
     /// ```
     /// use fanstream::engine::{Job, StreamSender};
-    /// use grpcio::{RpcStatus, RpcStatusCode};
     ///
     /// fn visit(each: &mut dyn FnMut(u64) -> bool) { // someone else's
     ///     (0..3).all(each);

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
-use grpcio::RpcStatus;
+use grpcio::{RpcStatus, RpcStatusCode};
 
 use super::super::channel::{SendError, TrySendError};
 use super::super::sync::lock;
@@ -42,7 +42,9 @@ impl<T> StreamSender<T> {
     /// [`StreamSender::try_send`] there.
     ///
     /// # Errors
-    /// The call is over or has failed and takes no more messages. The error returns the message.
+    /// The call is over or has failed and takes no more messages. The error returns the message. It
+    /// converts into a status, so `sender.send(message)?` ends the function of the job. That status
+    /// reaches nobody: the call has ended with its own.
     pub fn send(&self, message: T) -> Result<(), SendError<T>> {
         self.0.send(message)
     }
@@ -115,6 +117,13 @@ impl<T> StreamSender<T> {
     /// The target, for an adapter.
     pub(super) fn target(&self) -> &dyn Push<T> {
         &*self.0
+    }
+}
+
+impl<T> From<SendError<T>> for RpcStatus {
+    /// CANCELLED: the client is gone.
+    fn from(error: SendError<T>) -> RpcStatus {
+        RpcStatus::with_message(RpcStatusCode::CANCELLED, error.to_string())
     }
 }
 

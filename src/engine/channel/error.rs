@@ -3,11 +3,13 @@
 use std::fmt;
 
 /// Error of a non-blocking send. It returns the message.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TrySendError<T> {
     /// The channel is full.
+    #[error("the channel is full")]
     Full(T),
     /// The receiver was dropped or the channel was closed. All further sends fail too.
+    #[error("the receiver takes no more messages")]
     Closed(T),
 }
 
@@ -21,7 +23,8 @@ impl<T> fmt::Debug for TrySendError<T> {
 }
 
 /// Error of a send: the receiver was dropped or the channel was closed. It returns the message.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the receiver takes no more messages")]
 pub struct SendError<T>(pub T);
 
 impl<T> fmt::Debug for SendError<T> {
@@ -31,19 +34,45 @@ impl<T> fmt::Debug for SendError<T> {
 }
 
 /// Error of a non-blocking receive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TryRecvError {
     /// The channel is empty.
+    #[error("the channel is empty")]
     Empty,
     /// The channel is closed and empty.
+    #[error("the channel is closed and empty")]
     Closed,
 }
 
 /// Error of [`Receiver::recv_timeout`](super::Receiver::recv_timeout).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecvTimeoutError {
     /// No message arrived in time.
+    #[error("no message arrived in time")]
     Timeout,
     /// The channel is closed and empty.
+    #[error("the channel is closed and empty")]
     Closed,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use super::*;
+
+    /// Has no `Debug`, as most messages of a user's own.
+    struct Secret;
+
+    #[test]
+    fn errors_of_sending_do_not_show_the_message() {
+        let errors: [Box<dyn Error>; 3] = [
+            Box::new(SendError(Secret)),
+            Box::new(TrySendError::Full(Secret)),
+            Box::new(TrySendError::Closed(Secret)),
+        ];
+        for error in errors {
+            assert!(!format!("{error} {error:?}").contains("Secret"));
+        }
+    }
 }
