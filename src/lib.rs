@@ -43,9 +43,12 @@ pub mod security;
 pub mod server;
 #[cfg(feature = "services")]
 pub mod services;
+mod status;
 pub mod telemetry;
 #[cfg(feature = "cli")]
 pub mod tutorial;
+
+pub use status::Status;
 
 // Part of the API. Generated code refers to them here, so users need no dependency on them.
 pub use {futures, grpcio, protobuf};

@@ -7,6 +7,7 @@ use humantime::format_duration;
 
 use super::call_status::CallStatus;
 use super::grpcio_error::Words;
+use crate::Status;
 
 /// Timeouts of the wait for one response; `None` waits until the call ends. The deadline of the
 /// whole call is `CallOption::timeout`.
@@ -20,7 +21,8 @@ pub struct ReceiveTimeouts {
 
 /// Error of a receiving call.
 ///
-/// It converts into grpcio's `RpcStatus`, so a handler that makes a call can pass it on with `?`.
+/// It converts into [`Status`] and into grpcio's `RpcStatus`, so a handler that makes a call can pass
+/// it on with `?`.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReceiveError {
@@ -62,12 +64,22 @@ impl ReceiveError {
     }
 }
 
+impl From<ReceiveError> for Status {
+    /// The status of the call with its details, or the error's code and text.
+    fn from(error: ReceiveError) -> Status {
+        match error {
+            ReceiveError::Status(status) => RpcStatus::from(status).into(),
+            other => Status::new(other.code(), other.to_string()).with_source(other),
+        }
+    }
+}
+
 impl From<ReceiveError> for RpcStatus {
     /// The status of the call with its details, or the error's code and text.
     fn from(error: ReceiveError) -> RpcStatus {
         match error {
             ReceiveError::Status(status) => status.into(),
-            other => RpcStatus::with_message(other.code(), other.to_string()),
+            other => Status::from(other).into(),
         }
     }
 }

@@ -10,11 +10,12 @@ use std::sync::{Arc, Mutex};
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
-use grpcio::{RpcStatus, RpcStatusCode};
+use grpcio::RpcStatus;
 
 use super::super::channel::{SendError, TrySendError};
 use super::super::sync::lock;
 use super::super::workers::Workers;
+use crate::Status;
 
 /// The function of a push job.
 pub(super) type PushFn<T> = Box<dyn FnOnce(StreamSender<T>) -> Result<(), RpcStatus> + Send>;
@@ -120,10 +121,17 @@ impl<T> StreamSender<T> {
     }
 }
 
+impl<T> From<SendError<T>> for Status {
+    /// CANCELLED: the client is gone.
+    fn from(error: SendError<T>) -> Status {
+        Status::cancelled(error.to_string())
+    }
+}
+
 impl<T> From<SendError<T>> for RpcStatus {
     /// CANCELLED: the client is gone.
     fn from(error: SendError<T>) -> RpcStatus {
-        RpcStatus::with_message(RpcStatusCode::CANCELLED, error.to_string())
+        Status::from(error).into()
     }
 }
 
