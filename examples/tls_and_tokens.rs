@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let greet = |_: &CallContext, _: Hello| {
         let mut greeting = Greeting::new();
         greeting.set_text("Hello, in private".into());
-        Ok([Ok(greeting)].into_iter())
+        Ok([Ok(greeting)])
     };
     let server = Server::builder()
         .listen("localhost:0".parse()?)

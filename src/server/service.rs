@@ -73,7 +73,8 @@ impl Service {
     }
 
     /// Adds a server streaming method. `handler` returns the producers of the responses, as an
-    /// iterator, a [`Job`] or [`Jobs`]. If it returns an error, the call ends with that status.
+    /// iterator, one or several [`Job`]s, or [`Jobs`]: see [`IntoJobs`]. If it returns an error, the
+    /// call ends with that status.
     ///
     /// The worker that produces a response also encodes it. To encode responses itself, a handler
     /// returns jobs of [`Encoded`].

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use fanstream::address::Address;
 use fanstream::client::Header;
-use fanstream::engine::{CallEnd, CallObserver, Observer, WorkersConfig};
+use fanstream::engine::{CallEnd, CallObserver, Job, Observer, WorkersConfig};
 use fanstream::proto::stream::{Request, Response};
 use fanstream::proto::stream_grpc::{create_stream_service, StreamService};
 use fanstream::proto::DESCRIPTORS;
@@ -22,7 +22,7 @@ use protobuf::Message;
 use crate::common::process::eventually;
 use crate::{
     builder, client, connect, count, echo, failed, local, request, response, status, texts, COUNT,
-    ECHO, FAIL, PANIC, SECOND, UNKNOWN,
+    ECHO, ENDLESS, FAIL, PANIC, SECOND, UNKNOWN,
 };
 
 #[test]
@@ -49,6 +49,28 @@ fn unary_and_streaming_methods_of_several_services() {
     // A unary method called as a stream has one response.
     let responses: Vec<_> = client.call(&ECHO, request(1)).collect();
     assert_eq!(responses.len(), 1);
+}
+
+#[test]
+fn a_handler_returns_an_array_or_an_option_of_jobs() {
+    let job = |delay: u64, text: &str| {
+        let delay = Duration::from_millis(delay);
+        Job::after(delay, [Ok(response(text))].into_iter())
+    };
+    let service = Service::new()
+        .server_streaming(&COUNT, move |_, _: Request| {
+            Ok([job(60, "second"), job(0, "first")])
+        })
+        .server_streaming(&ENDLESS, move |_, request: Request| {
+            Ok((request.id > 0).then(|| job(0, "only")))
+        });
+    let server = builder().add_service(service).start().unwrap();
+    let client = client(&server);
+    assert_eq!(texts(&client, 0), ["first", "second"]);
+    for (id, expected) in [(0, 0), (1, 1)] {
+        let responses = client.call(&ENDLESS, request(id)).map(Result::unwrap);
+        assert_eq!(responses.count(), expected);
+    }
 }
 
 #[test]
