@@ -25,7 +25,7 @@ pub struct ClientConfig {
     /// Limit for each call, including retries. Connecting is not part of a call, but must not take
     /// longer either.
     pub timeout: Option<Duration>,
-    /// Limits for the wait for a response of a stream, including retries.
+    /// Limits for the wait for a response of a stream, including retries and the pauses before them.
     pub timeouts: ReceiveTimeouts,
     /// Maximum retries of connecting, and of each call. A call is retried if, before its first
     /// response, the server ends it with UNAVAILABLE or RESOURCE_EXHAUSTED, or its stream or

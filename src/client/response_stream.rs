@@ -3,14 +3,16 @@
 //!
 //! | state | event | result |
 //! | --- | --- | --- |
-//! | no response yet | retryable status, retries left | waits, then starts the next attempt |
+//! | no response yet | retryable status, retries left in time | pauses |
 //! | no response yet | any other error | yields the error |
 //! | no response yet | response | yields it; from then on nothing is retried |
+//! | pausing | the retry is due | starts the next attempt |
 //! | started | error | yields the error |
 //! | any | end with OK, an error yielded, cancelled | yields `None` |
 
 use std::fmt;
-use std::time::Instant;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use grpcio::{GrpcSlice, Marshaller, Metadata, Method, MethodType};
 
@@ -18,8 +20,10 @@ use super::retry::{deadline_after, status_at_deadline, time_left, Retry};
 use super::unary::reports_metadata;
 use super::{CallSettings, Client};
 use crate::engine::frames::Frames;
+use crate::engine::thread_waker::ThreadWaker;
 use crate::engine::{
-    receive, receive_frames, CallStatus, Payload, ReceiveError, ReceiveTimeouts, Responses,
+    receive, receive_frames, CallStatus, Canceller, Elapsed, Payload, ReceiveError,
+    ReceiveTimeouts, Responses,
 };
 
 /// A blocking iterator over the responses to one request.
@@ -38,11 +42,15 @@ pub struct ResponseStream<T> {
     /// True from the first response on: the call is no longer retried.
     started: bool,
     retry: Retry,
+    /// When the next attempt starts, during the pause before it.
+    retry_due: Option<Instant>,
     /// Deadline of the whole call.
     deadline: Option<Instant>,
-    /// Deadline of the first response.
+    /// Deadline of the first response, from the moment the caller asks for it. It bounds the retries.
     first_deadline: Option<Instant>,
     failure: Option<ReceiveError>,
+    /// Set once somebody wants to cancel from elsewhere.
+    canceller: OnceLock<Canceller>,
 }
 
 impl<T: Payload> ResponseStream<T> {
@@ -57,13 +65,15 @@ impl<T: Payload> ResponseStream<T> {
             method: encoded(method),
             request: GrpcSlice::default(),
             retry: Retry::new(settings.retries, deadline),
+            retry_due: None,
             deadline,
-            first_deadline: deadline_after(settings.timeouts.first),
+            first_deadline: None,
             client,
             settings,
             responses: None,
             started: false,
             failure: None,
+            canceller: OnceLock::new(),
         };
         match (method.req_mar.ser)(request, &mut stream.request) {
             Ok(()) => stream.attempt(),
@@ -74,7 +84,7 @@ impl<T: Payload> ResponseStream<T> {
 
     fn attempt(&mut self) {
         let timeouts = ReceiveTimeouts {
-            first: time_left(self.first_deadline),
+            first: time_left(self.first_deadline).or(self.settings.timeouts.first),
             ..self.settings.timeouts
         };
         let attempts = self.retry.attempts();
@@ -97,10 +107,96 @@ impl<T: Payload> ResponseStream<T> {
                 .map(|stream| receive(core, stream, capacity, timeouts)),
         };
         match responses {
-            Ok(responses) => self.responses = Some(responses),
+            Ok(mut responses) => {
+                if let Some(canceller) = self.canceller.get() {
+                    responses.set_canceller(canceller.clone());
+                }
+                self.responses = Some(responses);
+            }
             Err(error) => {
                 self.responses = None;
                 self.failure = Some(ReceiveError::Broken(error));
+            }
+        }
+    }
+
+    /// Returns a handle that cancels the call from any thread, also while `next` blocks: it then
+    /// returns `None`.
+    ///
+    /// ```no_run
+    /// # use fanstream::{client::Client, proto::stream::Request, tutorial::FETCH_RESPONSE};
+    /// # fn example(client: &Client) {
+    /// let stream = client.call(&FETCH_RESPONSE, Request::default());
+    /// let canceller = stream.canceller();
+    /// std::thread::spawn(move || {
+    ///     for response in stream { /* may block for hours */ }
+    /// });
+    /// canceller.cancel(); // the thread ends
+    /// # }
+    /// ```
+    pub fn canceller(&self) -> Canceller {
+        let of_attempt = || self.responses.as_ref().map(Responses::canceller);
+        let canceller = self
+            .canceller
+            .get_or_init(|| of_attempt().unwrap_or_default());
+        canceller.clone()
+    }
+
+    /// Like `next`, but blocks for at most `timeout`, which does not end the call: for a caller that
+    /// has something else to do meanwhile.
+    ///
+    /// The time counts for the [timeouts](ReceiveTimeouts) of the call: they begin when the caller
+    /// first asks for a response, however often it asks again.
+    ///
+    /// # Errors
+    /// [`Elapsed`] if there is no response yet.
+    pub fn next_timeout(
+        &mut self,
+        timeout: Duration,
+    ) -> Result<Option<Result<T, ReceiveError>>, Elapsed> {
+        self.next_until(deadline_after(Some(timeout)))
+    }
+
+    /// Like `next`, but blocks until `latest` at most. Without it, never returns [`Elapsed`].
+    fn next_until(
+        &mut self,
+        latest: Option<Instant>,
+    ) -> Result<Option<Result<T, ReceiveError>>, Elapsed> {
+        if !self.started && self.first_deadline.is_none() {
+            self.first_deadline = deadline_after(self.settings.timeouts.first);
+            self.retry.end_by(self.first_deadline);
+        }
+        loop {
+            if self.canceller.get().is_some_and(Canceller::is_cancelled) {
+                self.cancel();
+            }
+            if let Some(due) = self.retry_due {
+                if self.pause(due, latest)? {
+                    self.retry_due = None;
+                    self.attempt();
+                }
+                continue;
+            }
+            if let Some(failure) = self.failure.take() {
+                return Ok(Some(Err(failure)));
+            }
+            let Some(responses) = &mut self.responses else {
+                return Ok(None);
+            };
+            let next = match time_left(latest) {
+                Some(left) => responses.next_timeout(left)?,
+                None => responses.next(),
+            };
+            match next {
+                Some(Err(error)) => match self.retry_delay(&error) {
+                    Some(delay) => self.retry_due = Some(Instant::now() + delay),
+                    None => return Ok(Some(Err(self.call_error(error)))),
+                },
+                Some(Ok(response)) => {
+                    self.started = true;
+                    return Ok(Some(Ok(response)));
+                }
+                None => return Ok(None),
             }
         }
     }
@@ -124,19 +220,38 @@ impl<T> ResponseStream<T> {
         self.responses.as_ref()?.status()
     }
 
-    /// Cancels the call. `next` then returns `None`. Never blocks.
+    /// Cancels the call. `next` then returns `None`. Never blocks. See also
+    /// [`ResponseStream::canceller`].
     pub fn cancel(&mut self) {
         self.failure = None;
+        self.retry_due = None;
         if let Some(responses) = &mut self.responses {
             responses.cancel();
         }
     }
 
-    /// Returns true if the call should be retried. Blocks until the retry is due.
-    fn should_retry(&mut self, error: &ReceiveError) -> bool {
-        match error {
-            ReceiveError::Status(status) => !self.started && self.retry.pause_after(status),
-            _ => false,
+    /// Returns the time until the next attempt; `None` if `error` is final.
+    fn retry_delay(&mut self, error: &ReceiveError) -> Option<Duration> {
+        match error.status() {
+            Some(status) if !self.started => self.retry.delay_after(status),
+            _ => None,
+        }
+    }
+
+    /// Blocks until `due`, at most until `latest`. Returns false if the call was cancelled meanwhile.
+    fn pause(&self, due: Instant, latest: Option<Instant>) -> Result<bool, Elapsed> {
+        let sleeper = ThreadWaker::current();
+        if let Some(canceller) = self.canceller.get() {
+            canceller.set_waker(sleeper.waker.clone());
+        }
+        let until = latest.map_or(due, |latest| latest.min(due));
+        // Nothing but a cancellation wakes it.
+        if sleeper.wait(Some(until)) {
+            return Ok(false);
+        }
+        match until == due {
+            true => Ok(true),
+            false => Err(Elapsed),
         }
     }
 
@@ -195,19 +310,12 @@ impl<T: Payload> Iterator for ResponseStream<T> {
     /// Returns the next response. Blocks until it arrives, the last attempt ends, or a timeout
     /// passes.
     fn next(&mut self) -> Option<Result<T, ReceiveError>> {
-        loop {
-            if let Some(failure) = self.failure.take() {
-                return Some(Err(failure));
-            }
-            match self.responses.as_mut()?.next() {
-                Some(Err(error)) if self.should_retry(&error) => self.attempt(),
-                Some(Err(error)) => return Some(Err(self.call_error(error))),
-                Some(Ok(response)) => {
-                    self.started = true;
-                    return Some(Ok(response));
-                }
-                None => return None,
-            }
+        if !self.started {
+            return self.next_until(None).unwrap_or(None);
+        }
+        match self.responses.as_mut()?.next() {
+            Some(Err(error)) => Some(Err(self.call_error(error))),
+            other => other,
         }
     }
 }

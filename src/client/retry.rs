@@ -1,5 +1,5 @@
 //! Decides whether and when to retry: exponential backoff with full jitter, limited by a number of
-//! retries and a deadline. A call that the server has not processed is retried in any case, as gRPC
+//! retries and by deadlines. A call that the server has not processed is retried in any case, as gRPC
 //! prescribes (gRFC A6, transparent retries). It must not know the operation.
 //!
 //! | a call without a response ends with | retried |
@@ -8,6 +8,7 @@
 //! | a GOAWAY that does not include it | five times at once, not counted |
 //! | the server's UNAVAILABLE or RESOURCE_EXHAUSTED | after a delay |
 //! | a broken stream or connection, or a proxy's error | after a delay |
+//! | a proxy's 401, 403 or 404 | never |
 //! | any other status of the server, or of this side | never |
 
 use std::thread;
@@ -41,7 +42,7 @@ pub(super) struct Retry {
     attempts: u32,
     /// Maximum of the next delay. Each retry doubles it.
     ceiling: Duration,
-    /// No retry starts after it.
+    /// No retry starts after it, and no pause begins that would outlast it.
     deadline: Option<Instant>,
 }
 
@@ -57,31 +58,45 @@ impl Retry {
         }
     }
 
+    /// Adds a deadline: the earlier one counts.
+    pub(super) fn end_by(&mut self, deadline: Option<Instant>) {
+        self.deadline = self.deadline.into_iter().chain(deadline).min();
+    }
+
     /// Blocks until the next retry is due. Returns false at once if no retry is left in time.
     pub(super) fn pause(&mut self) -> bool {
-        match self.next_delay() {
-            Some(delay) => {
-                self.attempts += 1;
-                thread::sleep(delay);
-                true
-            }
-            None => false,
-        }
+        self.delay().map(thread::sleep).is_some()
     }
 
     /// Like `pause`, after a call ended with `status`. Returns false also if the status is not
     /// retryable.
     pub(super) fn pause_after(&mut self, status: &CallStatus) -> bool {
+        self.delay_after(status).map(thread::sleep).is_some()
+    }
+
+    /// Returns the time until the next retry after a call ended with `status`, or `None` if it must
+    /// not be retried.
+    pub(super) fn delay_after(&mut self, status: &CallStatus) -> Option<Duration> {
+        let is_late = time_left(self.deadline).is_some_and(|left| left.is_zero());
         let left = match status.origin() {
             StatusOrigin::Refused => Some(&mut self.refused_left),
             StatusOrigin::Unsent => Some(&mut self.unsent_left),
             _ => None,
         };
-        if let Some(left) = left.filter(|left| **left > 0) {
+        if let Some(left) = left.filter(|left| **left > 0 && !is_late) {
             *left -= 1;
-            return true;
+            return Some(Duration::ZERO);
         }
-        is_retryable(status) && self.pause()
+        match is_retryable(status) {
+            true => self.delay(),
+            false => None,
+        }
+    }
+
+    fn delay(&mut self) -> Option<Duration> {
+        let delay = self.next_delay()?;
+        self.attempts += 1;
+        Some(delay)
     }
 
     /// The attempts before the current one, for the header that tells the server.
@@ -108,7 +123,14 @@ fn is_retryable(status: &CallStatus) -> bool {
             RpcStatusCode::RESOURCE_EXHAUSTED,
         ]
         .contains(&status.code()),
-        StatusOrigin::Transport | StatusOrigin::Refused | StatusOrigin::Unsent => true,
+        // A proxy that refuses the call will refuse the next one too.
+        StatusOrigin::Transport => ![
+            RpcStatusCode::UNAUTHENTICATED,
+            RpcStatusCode::PERMISSION_DENIED,
+            RpcStatusCode::UNIMPLEMENTED,
+        ]
+        .contains(&status.code()),
+        StatusOrigin::Refused | StatusOrigin::Unsent => true,
         StatusOrigin::Client => false,
     }
 }
@@ -170,6 +192,18 @@ mod tests {
     }
 
     #[test]
+    fn the_earlier_deadline_counts() {
+        let after = |seconds| deadline_after(Some(Duration::from_secs(seconds)));
+        let mut retry = Retry::new(9, after(60));
+        retry.end_by(None);
+        assert!(retry.delay().is_some());
+        retry.end_by(after(0));
+        retry.end_by(after(30));
+        assert_eq!(retry.delay(), None);
+        assert_eq!(retry.attempts(), 1);
+    }
+
+    #[test]
     fn a_limit_beyond_the_clocks_range_is_no_deadline() {
         assert_eq!(deadline_after(Some(Duration::MAX)), None);
         assert_eq!(time_left(None), None);
@@ -193,6 +227,21 @@ mod tests {
         assert!(!retry.pause_after(&refused), "once");
         assert_eq!(retry.attempts(), 0, "they do not count");
         assert!(!retry.pause_after(&unavailable("", "")), "no retries");
+        let mut late = Retry::new(9, deadline_after(Some(Duration::ZERO)));
+        assert!(!late.pause_after(&unsent) && !late.pause_after(&refused));
+    }
+
+    #[test]
+    fn a_proxy_that_refuses_a_call_is_not_asked_again() {
+        let page = |code, status| {
+            let text = format!("Received http2 header with status: {status}");
+            CallStatus::from(RpcStatus::with_message(code, text))
+        };
+        assert!(!is_retryable(&page(RpcStatusCode::UNAUTHENTICATED, 401)));
+        assert!(!is_retryable(&page(RpcStatusCode::PERMISSION_DENIED, 403)));
+        assert!(!is_retryable(&page(RpcStatusCode::UNIMPLEMENTED, 404)));
+        assert!(is_retryable(&page(RpcStatusCode::UNAVAILABLE, 502)));
+        assert!(is_retryable(&page(RpcStatusCode::UNKNOWN, 500)));
     }
 
     #[test]

@@ -5,35 +5,21 @@
 //! not read holds one channel and no thread. It knows nothing of any service.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::{pin, Pin};
 use std::sync::{Arc, OnceLock};
-use std::task::{ready, Context, Poll};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use futures::Stream;
-use grpcio::{Client, ClientSStreamReceiver, MessageReader, Metadata, RpcStatus, RpcStatusCode};
+use grpcio::{Client, ClientSStreamReceiver, MessageReader, Metadata, RpcStatusCode};
 
 use super::call_status::CallStatus;
-use super::channel::{bounded_by_size, Capacity, Receiver, RecvTimeoutError, Sender, TrySendError};
+use super::canceller::Canceller;
+use super::channel::{Capacity, Receiver, RecvTimeoutError};
+use super::forward::{decoding_panicked, forward, Outcome};
 use super::frames::Frames;
 use super::grpcio_error::copy;
 use super::panic::run_caught;
 use super::payload::Payload;
-use super::receive_error::{ReceiveError, ReceiveTimeouts};
-
-/// The time for the last messages of a call after its failure is known. Usually they are already in
-/// the C-core. But the C-core can lose the read of a call that fails while it connects, and the
-/// caller would wait forever.
-const LAST_MESSAGES_TIMEOUT: Duration = Duration::from_secs(1);
-
-#[derive(Default)]
-struct Outcome {
-    headers: OnceLock<Metadata>,
-    /// The status, or how the call broke. Set before the channel is closed. The last messages may
-    /// still arrive after it.
-    end: OnceLock<Result<CallStatus, grpcio::Error>>,
-}
+use super::receive_error::{Elapsed, ReceiveError, ReceiveTimeouts};
 
 /// The responses of one call, as a blocking iterator.
 ///
@@ -43,6 +29,10 @@ pub struct Responses<T> {
     outcome: Arc<Outcome>,
     timeouts: ReceiveTimeouts,
     started: bool,
+    /// When the caller first asked for the next response, if it gave up waiting meanwhile.
+    asked: Option<Instant>,
+    /// Set once somebody wants to cancel from elsewhere.
+    canceller: OnceLock<Canceller>,
 }
 
 /// Receives the responses of `stream`, a call made with `client`, through a channel of `capacity`.
@@ -74,25 +64,6 @@ pub(crate) fn receive_frames<T>(
         decode,
     };
     Responses::new(incoming, outcome, timeouts)
-}
-
-/// Starts the forwarding of what `stream` receives into a channel.
-fn forward<T: Payload>(
-    client: &Client,
-    stream: ClientSStreamReceiver<T>,
-    capacity: Capacity,
-) -> (Receiver<T>, Arc<Outcome>) {
-    let (sender, messages) = bounded_by_size(capacity, T::encoded_len);
-    let outcome = Arc::new(Outcome::default());
-    client.spawn(Forward {
-        stream,
-        sender,
-        held: None,
-        has_status: false,
-        outcome: outcome.clone(),
-        listening: false,
-    });
-    (messages, outcome)
 }
 
 type Decode<T> = fn(MessageReader) -> grpcio::Result<T>;
@@ -127,6 +98,17 @@ impl<T> Incoming<T> {
         }
     }
 
+    /// A waker that ends it.
+    fn closer(&self) -> Waker
+    where
+        T: Send + 'static,
+    {
+        match self {
+            Incoming::Messages(messages) => messages.closer(),
+            Incoming::Frames { frames, .. } => frames.closer(),
+        }
+    }
+
     fn is_empty(&self) -> bool {
         match self {
             Incoming::Messages(messages) => messages.is_empty(),
@@ -147,10 +129,6 @@ fn recv_within<T>(
     }
 }
 
-fn decoding_panicked() -> grpcio::Error {
-    grpcio::Error::Codec("decoding a response panicked".into())
-}
-
 impl<T> Responses<T> {
     fn new(
         incoming: Incoming<T>,
@@ -162,6 +140,8 @@ impl<T> Responses<T> {
             outcome,
             timeouts,
             started: false,
+            asked: None,
+            canceller: OnceLock::new(),
         }
     }
 
@@ -178,12 +158,90 @@ impl<T> Responses<T> {
 
     /// Whether a response is queued, so that `next` will not block.
     pub fn is_ready(&self) -> bool {
-        self.incoming.as_ref().is_some_and(|i| !i.is_empty())
+        let incoming = self.incoming.as_ref();
+        incoming.is_some_and(|incoming| !incoming.is_empty()) && !self.is_cancelled()
+    }
+
+    /// As `next`, but blocks for at most `timeout`, which does not end the call.
+    ///
+    /// The time counts for the [timeouts](ReceiveTimeouts) of the call: they begin when the caller
+    /// first asks for a response, however often it asks again.
+    ///
+    /// # Errors
+    /// There is no response yet.
+    pub fn next_timeout(
+        &mut self,
+        timeout: Duration,
+    ) -> Result<Option<Result<T, ReceiveError>>, Elapsed> {
+        self.asked.get_or_insert_with(Instant::now);
+        if self.is_cancelled() || self.time_left().is_some_and(|left| left <= timeout) {
+            return Ok(self.next());
+        }
+        let Some(incoming) = &mut self.incoming else {
+            return Ok(None);
+        };
+        match incoming.recv(Some(timeout)) {
+            Err(RecvTimeoutError::Timeout) => Err(Elapsed),
+            received => Ok(self.received(received)),
+        }
     }
 
     /// Cancels the call; no further response follows.
     pub fn cancel(&mut self) {
         self.incoming = None;
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.canceller.get().is_some_and(Canceller::is_cancelled)
+    }
+
+    /// The timeout of the next response.
+    fn timeout(&self) -> Option<Duration> {
+        match self.started {
+            true => self.timeouts.idle,
+            false => self.timeouts.first,
+        }
+    }
+
+    /// The rest of it.
+    fn time_left(&self) -> Option<Duration> {
+        let timeout = self.timeout()?;
+        let waited = self.asked.map_or(Duration::ZERO, |asked| asked.elapsed());
+        Some(timeout.saturating_sub(waited))
+    }
+
+    /// What `next` yields.
+    #[inline]
+    fn received(
+        &mut self,
+        received: Result<grpcio::Result<T>, RecvTimeoutError>,
+    ) -> Option<Result<T, ReceiveError>> {
+        match received {
+            Ok(Ok(message)) => {
+                self.started = true;
+                self.asked = None;
+                Some(Ok(message))
+            }
+            Ok(Err(error)) => {
+                self.cancel();
+                Some(Err(ReceiveError::Broken(error)))
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                self.cancel();
+                let timeout = self.timeout().unwrap_or_default();
+                Some(Err(match self.started {
+                    true => ReceiveError::IdleTimeout(timeout),
+                    false => ReceiveError::FirstTimeout(timeout),
+                }))
+            }
+            Err(RecvTimeoutError::Closed) => {
+                self.incoming = None;
+                match self.is_cancelled() {
+                    true => None,
+                    false => self.failure().map(Err),
+                }
+            }
+        }
     }
 
     /// The error to yield at the end of the channel; `None` after status OK.
@@ -198,35 +256,40 @@ impl<T> Responses<T> {
     }
 }
 
+impl<T: Send + 'static> Responses<T> {
+    /// A handle that cancels the call from any thread, also while `next` blocks: it then returns
+    /// `None`.
+    pub fn canceller(&self) -> Canceller {
+        let canceller = self
+            .canceller
+            .get_or_init(|| self.cancelled_by(Canceller::default()));
+        canceller.clone()
+    }
+
+    /// Has `canceller`, that of an earlier attempt, cancel this call too.
+    pub(crate) fn set_canceller(&mut self, canceller: Canceller) {
+        self.canceller = self.cancelled_by(canceller).into();
+    }
+
+    fn cancelled_by(&self, canceller: Canceller) -> Canceller {
+        if let Some(incoming) = &self.incoming {
+            canceller.set_waker(incoming.closer());
+        }
+        canceller
+    }
+}
+
 impl<T> Iterator for Responses<T> {
     type Item = Result<T, ReceiveError>;
 
     /// Blocks until the next response, the end of the call or a timeout.
     fn next(&mut self) -> Option<Result<T, ReceiveError>> {
-        let incoming = self.incoming.as_mut()?;
-        let (timeouts, timeout): (_, fn(Duration) -> ReceiveError) = if self.started {
-            (self.timeouts.idle, ReceiveError::IdleTimeout)
-        } else {
-            (self.timeouts.first, ReceiveError::FirstTimeout)
-        };
-        match (incoming.recv(timeouts), timeouts) {
-            (Ok(Ok(message)), _) => {
-                self.started = true;
-                Some(Ok(message))
-            }
-            (Ok(Err(error)), _) => {
-                self.cancel();
-                Some(Err(ReceiveError::Broken(error)))
-            }
-            (Err(RecvTimeoutError::Timeout), Some(timeouts)) => {
-                self.cancel();
-                Some(Err(timeout(timeouts)))
-            }
-            (Err(_), _) => {
-                self.incoming = None;
-                self.failure().map(Err)
-            }
+        if self.is_cancelled() {
+            self.cancel();
         }
+        let timeout = self.time_left();
+        let received = self.incoming.as_mut()?.recv(timeout);
+        self.received(received)
     }
 }
 
@@ -236,108 +299,5 @@ impl<T> fmt::Debug for Responses<T> {
             .field("is_ready", &self.is_ready())
             .field("end", &self.outcome.end)
             .finish_non_exhaustive()
-    }
-}
-
-/// The future on the poll thread. Never blocks.
-struct Forward<T> {
-    stream: ClientSStreamReceiver<T>,
-    sender: Sender<T>,
-    /// A message that the full channel refused.
-    held: Option<T>,
-    /// The status is known, and the outcome is set. Messages before it are still read.
-    has_status: bool,
-    outcome: Arc<Outcome>,
-    listening: bool,
-}
-
-impl<T> Forward<T> {
-    /// Forwards messages; ready when the call is over.
-    fn poll_messages(&mut self, cx: &mut Context<'_>) -> Poll<Result<CallStatus, grpcio::Error>> {
-        loop {
-            if let Some(message) = self.held.take() {
-                match self.sender.send_or_wake(message, cx.waker()) {
-                    Ok(()) => {}
-                    Err(TrySendError::Full(message)) => {
-                        self.held = Some(message);
-                        return Poll::Pending;
-                    }
-                    Err(TrySendError::Closed(_)) => return Poll::Ready(self.give_up()),
-                }
-            }
-            let next = Pin::new(&mut self.stream).poll_next(cx);
-            if next.is_pending() && self.has_status {
-                self.sender
-                    .set_receive_deadline(Instant::now() + LAST_MESSAGES_TIMEOUT);
-            }
-            match ready!(next) {
-                Some(Ok(message)) => {
-                    self.keep_headers(cx);
-                    self.held = Some(message);
-                }
-                // The status can arrive before the last messages are read: read on.
-                Some(Err(grpcio::Error::RpcFailure(status))) if !self.has_status => {
-                    self.has_status = true;
-                    let status = CallStatus::from(status);
-                    if !status.headers().is_empty() {
-                        let _ = self.outcome.headers.set(status.headers().clone());
-                    }
-                    let _ = self.outcome.end.set(Ok(status));
-                }
-                Some(Err(error)) => {
-                    self.stream.cancel();
-                    return Poll::Ready(Err(error));
-                }
-                None => {
-                    self.keep_headers(cx);
-                    return Poll::Ready(Ok(CallStatus::from(RpcStatus::ok())));
-                }
-            }
-        }
-    }
-
-    fn give_up(&mut self) -> Result<CallStatus, grpcio::Error> {
-        self.stream.cancel();
-        Err(grpcio::Error::RemoteStopped)
-    }
-
-    /// Called after the first message or the end, when the headers have arrived.
-    fn keep_headers(&mut self, cx: &mut Context<'_>) {
-        if self.outcome.headers.get().is_none() {
-            if let Poll::Ready(Ok(headers)) = pin!(self.stream.headers()).poll(cx) {
-                let _ = self.outcome.headers.set(headers.clone());
-            }
-        }
-    }
-}
-
-// Nothing in it is pinned: messages are moved, and the stream is `Unpin`.
-impl<T> Unpin for Forward<T> {}
-
-impl<T> Future for Forward<T> {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let forward = &mut *self;
-        if !forward.listening {
-            forward.sender.wake_on_close(cx.waker());
-            forward.listening = true;
-        }
-        let end = if forward.sender.is_closed() {
-            forward.give_up()
-        } else {
-            // A marshaller is user code: a panic must not end the poll thread.
-            match run_caught("decoding a response", || forward.poll_messages(cx)) {
-                Some(end) => ready!(end),
-                None => {
-                    forward.stream.cancel();
-                    Err(decoding_panicked())
-                }
-            }
-        };
-        // Set before the drop of the sender, which wakes the caller. If the status is known, this
-        // has no effect.
-        let _ = forward.outcome.end.set(end);
-        Poll::Ready(())
     }
 }

@@ -9,9 +9,11 @@
 
 mod call;
 mod call_status;
+mod canceller;
 pub mod channel;
 mod client_stream;
 pub mod codec;
+mod forward;
 pub(crate) mod frames;
 pub(crate) mod grpcio_error;
 mod limits;
@@ -34,6 +36,7 @@ mod yielding;
 
 pub use call::{CallContext, IntoEncoded, IntoJobs, Job, Jobs, Produced, Producer, StreamSender};
 pub use call_status::{CallStatus, StatusOrigin};
+pub use canceller::Canceller;
 pub use channel::Capacity;
 pub(crate) use client_stream::receive_frames;
 pub use client_stream::{receive, Responses};
@@ -41,7 +44,7 @@ pub use client_stream::{receive, Responses};
 pub(crate) use limits::Peer;
 pub use limits::{Limits, Rate};
 pub use payload::Payload;
-pub use receive_error::{ReceiveError, ReceiveTimeouts};
+pub use receive_error::{Elapsed, ReceiveError, ReceiveTimeouts};
 pub use stats::{
     CallEnd, CallObserver, Counts, HistogramSnapshot, MethodSnapshot, Observer, StreamsSnapshot,
     BOUNDS, CODES,

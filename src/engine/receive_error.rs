@@ -19,6 +19,12 @@ pub struct ReceiveTimeouts {
     pub idle: Option<Duration>,
 }
 
+/// No response came within the time given to [`Responses::next_timeout`](super::Responses::next_timeout).
+/// The call continues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no response yet")]
+pub struct Elapsed;
+
 /// Error of a receiving call.
 ///
 /// It converts into [`Status`] and into grpcio's `RpcStatus`, so a handler that makes a call can pass

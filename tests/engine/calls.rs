@@ -1,5 +1,6 @@
 //! Delivery of responses and the status of a call, as its client sees them.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::common::harness::{
@@ -7,7 +8,7 @@ use crate::common::harness::{
 };
 use crate::common::transport::Transport::{self, Clear, MutualTls, Tls};
 use crossbeam_channel::{bounded, Receiver};
-use fanstream::engine::{Capacity, Job, Jobs, Produced, StreamsConfig, WorkersConfig};
+use fanstream::engine::{Capacity, Elapsed, Job, Jobs, Produced, StreamsConfig, WorkersConfig};
 use fanstream::proto::stream::Response;
 use grpcio::{RpcStatus, RpcStatusCode};
 use rstest::rstest;
@@ -35,6 +36,23 @@ fn a_call_ends_with_ok_when_all_its_producers_have_ended(
 fn a_call_without_jobs_ends_with_ok_at_once(#[values(Clear, Tls, MutualTls)] transport: Transport) {
     let server = Harness::start(transport, |_, _| Ok(Jobs::lazy(std::iter::empty())));
     assert!(texts(server.call(1)).is_empty());
+}
+
+#[rstest]
+fn a_call_is_cancelled_from_another_thread(#[values(Clear, Tls, MutualTls)] transport: Transport) {
+    let server = Harness::start(transport, |_, _| {
+        let never = Job::after(HOUR, counting("never", 1));
+        Ok(vec![Job::now(counting("x", 1)), never].into())
+    });
+    let mut responses = server.call(1);
+    assert_eq!(responses.next().unwrap().unwrap().result, "x0");
+    let next = responses.next_timeout(Duration::from_millis(10));
+    assert_eq!(next.map(drop), Err(Elapsed));
+    let canceller = responses.canceller();
+    let cancelling = thread::spawn(move || canceller.cancel());
+    assert!(responses.next().is_none() && responses.status().is_none());
+    cancelling.join().unwrap();
+    until(|| server.streams.open() == 0);
 }
 
 #[rstest]

@@ -98,6 +98,15 @@ fn an_unavailable_page_is_retried_and_the_server_told() {
     assert_eq!([told(0), told(1), told(2)], [false, true, true]);
 }
 
+#[rstest]
+fn a_proxy_that_refuses_a_call_is_not_asked_again(
+    #[values("401", "403", "404")] status: &'static str,
+) {
+    let server = RawServer::start(page(status, "text/html"));
+    assert!(ends(&server, 2).1.is_some());
+    assert_eq!(server.calls().len(), 1);
+}
+
 /// RFC 9113, 8.1: any number of interim responses precede the final one.
 #[rstest]
 fn interim_responses_are_ignored(#[values("100", "103")] status: &'static str) {

@@ -5,6 +5,7 @@
 mod common;
 
 mod calling;
+mod cancelling;
 mod company;
 mod connection_limits;
 mod direct;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use crossbeam_utils::Backoff;
@@ -131,6 +131,14 @@ impl<T> Receiver<T> {
         self.shared.wake_senders();
     }
 
+    /// A waker that closes the channel, as [`Receiver::close`] does, and wakes a blocked receiver.
+    pub(in crate::engine) fn closer(&self) -> Waker
+    where
+        T: Send + 'static,
+    {
+        Waker::from(Arc::new(Closer(self.shared.clone())))
+    }
+
     /// Refuses all further messages, wakes the senders and drops the receiver's own waker, as
     /// dropping it does. Queued messages stay until the drop.
     pub(in crate::engine) fn disconnect(&self) {
@@ -183,6 +191,16 @@ impl<T> Drop for Receiver<T> {
         while let Some(queued) = self.shared.queue.pop() {
             drop_caught(queued);
         }
+    }
+}
+
+/// Closes a channel when it is woken.
+struct Closer<T>(Arc<Shared<T>>);
+
+impl<T: Send + 'static> Wake for Closer<T> {
+    fn wake(self: Arc<Self>) {
+        self.0.close();
+        self.0.wake_both();
     }
 }
 
