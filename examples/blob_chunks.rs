@@ -44,11 +44,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         Ok(Job::push(|chunks| send(file, chunks)))
     };
     let server = Server::builder()
-        .listen("127.0.0.1:0".parse()?)
+        .listen("127.0.0.1:0")
         .add_service(Service::new().server_streaming(&METHOD_BLOBS_GET, get))
         .start()?;
 
-    let client = Client::connect(&ClientConfig::new(server.bound()[0].address.clone()))?;
+    let client = Client::connect(&ClientConfig::new(server.address().clone()))?;
     let (mut sha256, mut expected) = (Sha256::new(), Vec::new());
     for chunk in client.call(&METHOD_BLOBS_GET, GetRequest::new()) {
         let mut chunk = chunk?;

@@ -38,11 +38,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         }))
     };
     let server = Server::builder()
-        .listen("127.0.0.1:0".parse()?)
+        .listen("127.0.0.1:0")
         .add_service(Service::new().server_streaming(&METHOD_THERMOMETER_WATCH, watch))
         .start()?;
 
-    let client = Client::connect(&ClientConfig::new(server.bound()[0].address.clone()))?;
+    let client = Client::connect(&ClientConfig::new(server.address().clone()))?;
     let readings = client.call(&METHOD_THERMOMETER_WATCH, WatchRequest::new());
     for reading in readings.take(3) {
         println!("{} °C", reading?.celsius);

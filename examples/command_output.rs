@@ -47,10 +47,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         }))
     };
     let server = Server::builder()
-        .listen("127.0.0.1:0".parse()?)
+        .listen("127.0.0.1:0")
         .add_service(Service::new().server_streaming(&METHOD_LINES_OF_COMMAND, of_command))
         .start()?;
-    let client = Client::connect(&ClientConfig::new(server.bound()[0].address.clone()))?;
+    let client = Client::connect(&ClientConfig::new(server.address().clone()))?;
     let mut lines = client.call(&METHOD_LINES_OF_COMMAND, Nothing::new());
     println!("{}", lines.next().ok_or("no line")??.text);
     drop(lines); // cancels the call

@@ -46,10 +46,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         Ok(Job::push(push))
     };
     let server = Server::builder()
-        .listen("127.0.0.1:0".parse()?)
+        .listen("127.0.0.1:0")
         .add_service(Service::new().server_streaming(&METHOD_PEOPLE_OLDER_THAN, older_than))
         .start()?;
-    let client = Client::connect(&ClientConfig::new(server.bound()[0].address.clone()))?;
+    let client = Client::connect(&ClientConfig::new(server.address().clone()))?;
     let mut request = Age::new();
     request.set_years(30);
     for person in client.call(&METHOD_PEOPLE_OLDER_THAN, request) {

@@ -33,10 +33,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         }))
     };
     let server = Server::builder()
-        .listen("127.0.0.1:0".parse()?)
+        .listen("127.0.0.1:0")
         .add_service(Service::new().server_streaming(&METHOD_COUNTER_COUNT, count))
         .start()?;
-    let client = Client::connect(&ClientConfig::new(server.bound()[0].address.clone()))?;
+    let client = Client::connect(&ClientConfig::new(server.address().clone()))?;
 
     let mut numbers = client.call(&METHOD_COUNTER_COUNT, CountRequest::new());
     let first = numbers.next().ok_or("no first number")??;

@@ -31,11 +31,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         }))
     };
     let server = Server::builder()
-        .listen("127.0.0.1:0".parse()?)
+        .listen("127.0.0.1:0")
         .add_service(Service::new().server_streaming(&METHOD_LINES_OF_FILE, of_file))
         .start()?;
 
-    let client = Client::connect(&ClientConfig::new(server.bound()[0].address.clone()))?;
+    let client = Client::connect(&ClientConfig::new(server.address().clone()))?;
     for name in ["Cargo.toml", "missing.txt"] {
         let mut request = lines::File::new();
         request.set_name(name.into());

@@ -28,11 +28,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let service = Service::new().server_streaming(&METHOD_GREETER_GREET, greet);
     let server = Server::builder()
-        .listen("127.0.0.1:0".parse()?)
+        .listen("127.0.0.1:0")
         .add_service(service)
         .start()?;
 
-    let client = Client::connect(&ClientConfig::new(server.bound()[0].address.clone()))?;
+    let client = Client::connect(&ClientConfig::new(server.address().clone()))?;
     let mut request = Hello::new();
     request.set_name("world".into());
     for greeting in client.call(&METHOD_GREETER_GREET, request) {

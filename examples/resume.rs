@@ -28,10 +28,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         Ok(numbers.chain((end < 11).then_some(Err(broken))))
     };
     let server = Server::builder()
-        .listen("127.0.0.1:0".parse()?)
+        .listen("127.0.0.1:0")
         .add_service(Service::new().server_streaming(&METHOD_COUNTER_COUNT, count))
         .start()?;
-    let client = Client::connect(&ClientConfig::new(server.bound()[0].address.clone()))?;
+    let client = Client::connect(&ClientConfig::new(server.address().clone()))?;
     let (mut next, mut pause) = (1, Duration::from_millis(10));
     'call: loop {
         let mut request = CountRequest::new();

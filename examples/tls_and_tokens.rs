@@ -30,13 +30,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         Ok([Ok(greeting)])
     };
     let server = Server::builder()
-        .listen("localhost:0".parse()?)
+        .listen("localhost:0")
         .tls(ServerTls::new(file("server.pem"), file("server.key")))
         .token_file(file("tokens"))
         .add_service(Service::new().server_streaming(&METHOD_GREETER_GREET, greet))
         .start()?;
 
-    let mut config = ClientConfig::new(server.bound()[0].address.clone());
+    let mut config = ClientConfig::new(server.address().clone());
     config.tls = Some(ClientTls::with_authorities(file("server.pem"))?);
     for token in [Some("open-sesame".parse()?), None] {
         config.token = token;

@@ -1,6 +1,7 @@
 //! Parses and prints addresses of servers: `host:port`, `[::1]:port`, `unix:path`. It must not
 //! resolve or bind them.
 
+use std::convert::Infallible;
 use std::fmt::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,14 @@ impl Address {
         Address::Tcp {
             host: "localhost".into(),
             port: 50005,
+        }
+    }
+
+    /// Returns the port of a TCP address.
+    pub fn port(&self) -> Option<u16> {
+        match self {
+            Address::Tcp { port, .. } => Some(*port),
+            Address::Unix(_) => None,
         }
     }
 }
@@ -76,6 +85,29 @@ impl FromStr for Address {
             host: host.into(),
             port,
         })
+    }
+}
+
+impl TryFrom<&str> for Address {
+    type Error = AddressError;
+
+    fn try_from(text: &str) -> Result<Address, AddressError> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for Address {
+    type Error = AddressError;
+
+    fn try_from(text: String) -> Result<Address, AddressError> {
+        text.parse()
+    }
+}
+
+impl From<Infallible> for AddressError {
+    /// For functions that take an [`Address`] or a text.
+    fn from(never: Infallible) -> AddressError {
+        match never {}
     }
 }
 
@@ -150,7 +182,9 @@ mod tests {
     fn addresses_print_as_they_parse() {
         let zone = "[fe80::1%eth0]:80";
         for text in ["localhost:50005", "[::1]:80", zone, ":80", "unix:/a/b"] {
-            assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
+            let address = Address::try_from(text).unwrap();
+            assert_eq!(address.to_string(), text);
+            assert_eq!(Address::try_from(text.to_owned()), Ok(address));
         }
     }
 }

@@ -184,7 +184,7 @@ pub fn serve(_: &CompanyArgs) -> Result<()> {
         Ok(jobs(call, request.id as usize))
     });
     let server = Server::builder()
-        .listen("127.0.0.1:0".parse()?)
+        .listen("127.0.0.1:0")
         .add_service(service)
         .start()?;
     println!("listening on {}", server.bound()[0].address);

@@ -123,7 +123,7 @@ pub(crate) struct Content {
 
 /// Returns true if the group or others have any permission on this file. For a secret, this
 /// deserves a warning. Returns false if the permissions cannot be read.
-pub fn readable_by_others(path: &Path) -> bool {
+pub fn readable_by_others(path: impl AsRef<Path>) -> bool {
     fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o077 != 0)
 }
 

@@ -52,8 +52,8 @@ impl Token {
     ///
     /// # Errors
     /// [`FileError`] if the file cannot be read, has no token, or has a malformed line.
-    pub fn from_file(path: &Path) -> Result<Token, FileError> {
-        let file = Source::new(FileRole::Tokens, path).read()?;
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Token, FileError> {
+        let file = Source::new(FileRole::Tokens, path.as_ref()).read()?;
         at_least_one(&file).map(|mut all| all.swap_remove(0))
     }
 

@@ -11,7 +11,7 @@ use grpcio::{RpcContext, RpcStatus};
 
 use super::check::Check;
 use super::{Drained, Server, ServerConfig, Service, Signals, StartError};
-use crate::address::Address;
+use crate::address::{Address, AddressError};
 use crate::engine::{Observer, StreamsConfig, WorkersConfig};
 #[cfg(feature = "tls")]
 use crate::security::ServerTls;
@@ -34,11 +34,11 @@ use crate::security::ServerTls;
 ///     }))
 /// });
 /// let server = Server::builder()
-///     .listen("127.0.0.1:0".parse()?)
+///     .listen("127.0.0.1:0")
 ///     .add_service(greeter)
 ///     .start()?;
 ///
-/// let client = Client::connect(&ClientConfig::new(server.bound()[0].address.clone()))?;
+/// let client = Client::connect(&ClientConfig::new(server.address().clone()))?;
 /// let mut request = Request::new();
 /// request.set_id(7);
 /// for response in client.call(&FETCH_RESPONSE, request) {
@@ -52,6 +52,8 @@ use crate::security::ServerTls;
 #[derive(Default)]
 pub struct ServerBuilder {
     pub(super) config: ServerConfig,
+    /// The first text that is not an address, for [`ServerBuilder::start`].
+    bad_address: Option<AddressError>,
     pub(super) services: Vec<Service>,
     pub(super) checks: Vec<Arc<Check>>,
     pub(super) observers: Vec<Arc<dyn Observer>>,
@@ -63,12 +65,19 @@ impl ServerBuilder {
     /// Replaces the whole configuration, including values set earlier.
     pub fn config(mut self, config: ServerConfig) -> ServerBuilder {
         self.config = config;
+        self.bad_address = None;
         self
     }
 
-    /// Adds an address to listen on. Port 0 lets the system choose one: see [`Server::bound`].
-    pub fn listen(mut self, address: Address) -> ServerBuilder {
-        self.config.listen.push(address);
+    /// Adds an address to listen on: an [`Address`] or a text such as `"localhost:50005"`. Port 0 lets
+    /// the system choose one: see [`Server::address`]. [`ServerBuilder::start`] returns an error if the
+    /// text is not an address.
+    pub fn listen(
+        mut self,
+        address: impl TryInto<Address, Error: Into<AddressError>>,
+    ) -> ServerBuilder {
+        let address = self.parse(address);
+        self.config.listen.extend(address);
         self
     }
 
@@ -104,10 +113,14 @@ impl ServerBuilder {
         self
     }
 
-    /// Serves metrics, health and readiness over HTTP at this TCP address.
+    /// Serves metrics, health and readiness over HTTP at this TCP address, which may be a text as for
+    /// [`ServerBuilder::listen`].
     #[cfg(feature = "metrics")]
-    pub fn metrics(mut self, address: Address) -> ServerBuilder {
-        self.config.metrics = Some(address);
+    pub fn metrics(
+        mut self,
+        address: impl TryInto<Address, Error: Into<AddressError>>,
+    ) -> ServerBuilder {
+        self.config.metrics = self.parse(address);
         self
     }
 
@@ -160,7 +173,10 @@ impl ServerBuilder {
     /// # Errors
     /// [`StartError`], for example if a file is unusable, an address is taken, two services have
     /// the same method, or no thread can be started.
-    pub fn start(self) -> Result<Server, StartError> {
+    pub fn start(mut self) -> Result<Server, StartError> {
+        if let Some(error) = self.bad_address.take() {
+            return Err(error.into());
+        }
         let mut seen = HashSet::new();
         let methods = self.services.iter().flat_map(Service::methods);
         for method in methods {
@@ -186,6 +202,19 @@ impl ServerBuilder {
         let server = self.start()?;
         signals.wait_reloading(|| server.reload());
         Ok(server.shutdown(grace))
+    }
+
+    fn parse(
+        &mut self,
+        address: impl TryInto<Address, Error: Into<AddressError>>,
+    ) -> Option<Address> {
+        match address.try_into() {
+            Ok(address) => Some(address),
+            Err(error) => {
+                self.bad_address.get_or_insert(error.into());
+                None
+            }
+        }
     }
 }
 

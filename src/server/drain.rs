@@ -10,12 +10,14 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use grpcio::{RpcStatus, RpcStatusCode, ShutdownFuture};
 
-use super::Server;
+use super::{Running, Server};
 use crate::engine::thread_waker::ThreadWaker;
 
 /// Time for clients to read the status of aborted streams before connections are closed.
@@ -42,29 +44,102 @@ impl Server {
     /// Drains and stops the server: reports NOT_SERVING, refuses new calls, lets open streams
     /// finish within `grace`, then ends the others with UNAVAILABLE. Blocks for at most `grace`,
     /// plus half a second if clients do not read, plus 5 s if connections do not close.
-    pub fn shutdown(mut self, grace: Duration) -> Drained {
+    pub fn shutdown(self, grace: Duration) -> Drained {
+        self.running.shut_down(grace)
+    }
+}
+
+/// How far the shutdown of a server is.
+#[derive(Default)]
+pub(super) struct Progress {
+    step: Mutex<Step>,
+    stopped: Condvar,
+    /// Streams that the shutdown has ended.
+    aborted: AtomicUsize,
+}
+
+#[derive(Clone, Copy, Default)]
+enum Step {
+    #[default]
+    Serving,
+    Draining,
+    Stopped(Drained),
+}
+
+impl Progress {
+    /// Blocks until the server has stopped.
+    pub(super) fn wait(&self) -> Drained {
+        let mut step = lock(&self.step);
+        loop {
+            match *step {
+                Step::Stopped(drained) => return drained,
+                Step::Serving | Step::Draining => {
+                    step = self
+                        .stopped
+                        .wait(step)
+                        .unwrap_or_else(PoisonError::into_inner);
+                }
+            }
+        }
+    }
+
+    fn stop(&self, clean: bool) -> Drained {
+        let aborted = self.aborted.load(Ordering::Relaxed);
+        let drained = Drained { aborted, clean };
+        *lock(&self.step) = Step::Stopped(drained);
+        self.stopped.notify_all();
+        drained
+    }
+}
+
+impl Running {
+    /// As [`Server::shutdown`]. The first call stops the server; further ones end streams earlier if
+    /// their grace is over earlier, and wait for the first.
+    pub(super) fn shut_down(&self, grace: Duration) -> Drained {
+        let stopping = self.announce();
+        if !self.streams.wait_until_none(grace) {
+            let status = unavailable("the server is shutting down; call again");
+            let aborted = self.streams.abort_all(&status);
+            self.progress.aborted.fetch_add(aborted, Ordering::Relaxed);
+            self.streams.wait_until_none(STATUS_TIMEOUT);
+        }
+        match stopping {
+            Some(stopping) => self.close(stopping),
+            None => self.progress.wait(),
+        }
+    }
+
+    /// Refuses new calls. `None` if an earlier call has done so.
+    fn announce(&self) -> Option<ShutdownFuture> {
+        // Held until new calls are refused, since later callers abort those that are open.
+        let mut step = lock(&self.progress.step);
+        let Step::Serving = *step else {
+            return None;
+        };
+        *step = Step::Draining;
         #[cfg(feature = "metrics")]
         self.ready.set(false);
-        // Watch calls of slow readers end with the other calls below.
+        // Watch calls of slow readers end with the other calls.
         #[cfg(feature = "services")]
         self.health.shut_down(HEALTH_TIMEOUT);
         self.streams.refuse(unavailable("the server is draining"));
-        let mut stopped = self.server.shutdown();
-        let mut aborted = 0;
-        if !self.streams.wait_until_none(grace) {
-            let status = unavailable("the server is shutting down; call again");
-            aborted = self.streams.abort_all(&status);
-            self.streams.wait_until_none(STATUS_TIMEOUT);
-        }
+        Some(lock(&self.core).shutdown())
+    }
+
+    fn close(&self, mut stopping: ShutdownFuture) -> Drained {
         // Closes idle connections and those whose clients have not read their status.
-        self.server.cancel_all_calls();
-        let clean = wait_for(&mut stopped, CLOSE_TIMEOUT);
+        lock(&self.core).cancel_all_calls();
+        let clean = wait_for(&mut stopping, CLOSE_TIMEOUT);
         #[cfg(feature = "otlp")]
         if let Some(spans) = &self.spans {
             spans.shut_down();
         }
-        Drained { aborted, clean }
+        self.progress.stop(clean)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn unavailable(message: &str) -> RpcStatus {

@@ -5,6 +5,7 @@ use std::io;
 use super::listen::ListenError;
 #[cfg(feature = "metrics")]
 use crate::address::Address;
+use crate::address::AddressError;
 use crate::engine::grpcio_error::Words;
 #[cfg(feature = "tls")]
 use crate::security::FileError;
@@ -20,6 +21,9 @@ pub enum StartError {
     /// No address is configured.
     #[error("no address to listen on")]
     NoAddress,
+    /// A text is not an address.
+    #[error(transparent)]
+    Address(#[from] AddressError),
     /// An address cannot be bound.
     #[error(transparent)]
     Listen(#[from] ListenError),

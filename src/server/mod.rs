@@ -9,6 +9,7 @@ mod config;
 pub mod connections;
 mod drain;
 mod error;
+mod handle;
 pub mod listen;
 mod memory;
 mod observers;
@@ -23,16 +24,18 @@ pub use builtin_services::ServicesConfig;
 pub use config::ServerConfig;
 pub use drain::Drained;
 pub use error::StartError;
+pub use handle::ServerHandle;
 pub use service::Service;
 pub use signals::Signals;
 
 use std::ffi::CStr;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use grpcio::{ChannelBuilder, EnvBuilder, Environment, ServerBuilder as Core, ServerCredentials};
 
+use crate::address::Address;
 use crate::c_core::{redirect_log, warn_if_unpatched};
 use crate::engine::{frames, Observer, Streams, Workers};
 use crate::gzip;
@@ -47,6 +50,7 @@ use crate::services::{Health, MAX_REQUEST_BYTES};
 use crate::telemetry::Spans;
 use crate::telemetry::{Telemetry, Traces};
 use check::Checker;
+use drain::Progress;
 use listen::{bind, Bound};
 use observers::Observers;
 
@@ -68,9 +72,15 @@ const WRITE_BEFORE_POLL: &CStr = c"fanstream.write_before_poll";
 
 /// A running server, made by [`Server::builder`].
 ///
-/// Dropping it without [`Server::shutdown`] ends all calls at once.
+/// Dropping it without a shutdown ends all calls at once.
 pub struct Server {
-    server: grpcio::Server,
+    running: Arc<Running>,
+}
+
+/// The parts of a running server, for [`Server`] and [`ServerHandle`].
+struct Running {
+    core: Mutex<grpcio::Server>,
+    progress: Progress,
     streams: Streams,
     bound: Vec<Bound>,
     #[cfg(feature = "services")]
@@ -177,8 +187,9 @@ impl Server {
         server.start();
         #[cfg(feature = "metrics")]
         ready.set(true);
-        Ok(Server {
-            server,
+        let running = Running {
+            core: Mutex::new(server),
+            progress: Progress::default(),
             bound,
             #[cfg(feature = "services")]
             health,
@@ -192,37 +203,46 @@ impl Server {
             watcher: security.watcher,
             streams,
             _env: env,
+        };
+        Ok(Server {
+            running: Arc::new(running),
         })
     }
 
-    /// Returns the bound addresses, in the order of the configuration.
+    /// Returns the first bound address, with the port that the system chose for port 0. For a client
+    /// in the same process, such as in a test.
+    pub fn address(&self) -> &Address {
+        &self.running.bound[0].address
+    }
+
+    /// Returns the bound addresses, in the order of the configuration. There is at least one.
     pub fn bound(&self) -> &[Bound] {
-        &self.bound
+        &self.running.bound
     }
 
     /// Returns the address of the metrics, if they are enabled.
     #[cfg(feature = "metrics")]
     pub fn metrics_address(&self) -> Option<std::net::SocketAddr> {
-        self.metrics.as_ref().map(Metrics::address)
+        self.running.metrics.as_ref().map(Metrics::address)
     }
 
     /// Returns its streams, for example to count or abort them.
     pub fn streams(&self) -> &Streams {
-        &self.streams
+        &self.running.streams
     }
 
     /// Returns its health. At the start, the server (`""`) and each service are SERVING.
     #[cfg(feature = "services")]
     pub fn health(&self) -> &Health {
-        &self.health
+        &self.running.health
     }
 }
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server")
-            .field("bound", &self.bound)
-            .field("streams", &self.streams)
+            .field("bound", &self.running.bound)
+            .field("streams", &self.running.streams)
             .finish_non_exhaustive()
     }
 }

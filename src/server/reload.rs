@@ -10,7 +10,7 @@ impl Server {
     /// The server reloads changed files by itself too, within a second.
     pub fn reload(&self) {
         #[cfg(feature = "tls")]
-        self.watcher.look_now();
+        self.running.watcher.look_now();
         #[cfg(not(feature = "tls"))]
         tracing::info!("nothing to reload: this server is built without TLS and tokens");
     }

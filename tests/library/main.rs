@@ -13,6 +13,7 @@ mod errors;
 mod foreign_peers;
 mod framed_responses;
 mod half_open_calls;
+mod handle;
 mod keepalive;
 mod malformed_responses;
 mod memory_quota;

@@ -94,6 +94,23 @@ fn a_server_needs_an_address() {
 }
 
 #[test]
+fn a_text_is_an_address_if_it_has_a_port() {
+    let listen = |text: &str| Server::builder().listen(text).add_service(echo()).start();
+    let server = listen("127.0.0.1:0").unwrap();
+    assert_ne!(server.address().port(), Some(0));
+    let answer = connect(server.address()).unary(&ECHO, request(5)).unwrap();
+    assert_eq!(answer.result, "5");
+    let error = listen("127.0.0.1").unwrap_err();
+    assert!(matches!(error, StartError::Address(_)));
+    assert!(
+        error.to_string().contains("`127.0.0.1` has no port"),
+        "{error}"
+    );
+    let server = builder().metrics(String::from("nowhere")).start();
+    assert!(matches!(server.unwrap_err(), StartError::Address(_)));
+}
+
+#[test]
 fn several_listeners() {
     let directory = tempfile::tempdir().unwrap();
     let socket = Address::Unix(directory.path().join("socket"));

@@ -47,7 +47,7 @@ impl Host {
             ..WorkersConfig::default()
         };
         let server = Server::builder()
-            .listen("127.0.0.1:0".parse().unwrap())
+            .listen("127.0.0.1:0")
             .workers(workers)
             .add_service(service)
             .start()

@@ -83,7 +83,7 @@ fn certificates_change_under_200_streams_that_lose_nothing() {
         size: Some(4096),
     };
     let server = Server::builder()
-        .listen("127.0.0.1:0".parse().unwrap())
+        .listen("127.0.0.1:0")
         .streams(StreamsConfig {
             capacity: Capacity::messages(4),
             ..StreamsConfig::default()

@@ -22,7 +22,7 @@ fn server(responses: u32, step: Duration) -> Server {
         step,
         size: None,
     };
-    let builder = Server::builder().listen("127.0.0.1:0".parse().unwrap());
+    let builder = Server::builder().listen("127.0.0.1:0");
     builder.add_service(service(tutorial)).start().unwrap()
 }
 

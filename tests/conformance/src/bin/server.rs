@@ -59,7 +59,7 @@ fn builder(
     };
     let mut builder = Server::builder()
         .config(config)
-        .listen("127.0.0.1:0".parse()?)
+        .listen("127.0.0.1:0")
         .add_service(service);
     if request.message_receive_limit > 0 {
         builder = builder.max_request_bytes(request.message_receive_limit as usize);

@@ -29,9 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             &METHOD_TEST_SERVICE_STREAMING_OUTPUT_CALL,
             streaming_output_call,
         );
-    let mut builder = Server::builder()
-        .listen("127.0.0.1:0".parse()?)
-        .add_service(service);
+    let mut builder = Server::builder().listen("127.0.0.1:0").add_service(service);
     let files: Vec<String> = std::env::args().skip(1).collect();
     match &files[..] {
         [] => {}

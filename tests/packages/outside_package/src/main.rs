@@ -33,10 +33,11 @@ fn serve(tls: ServerTls) -> Result<(), Box<dyn Error>> {
         }))
     });
     let mut signals = Signals::register()?;
-    let (address, metrics) = ("localhost:0".parse()?, "127.0.0.1:0".parse()?);
-    let builder = Server::builder().listen(address).metrics(metrics).tls(tls);
-    let server = builder.add_service(ticker).start()?;
-    println!("{}", server.bound()[0].address);
+    let builder = Server::builder()
+        .listen("localhost:0")
+        .metrics("127.0.0.1:0");
+    let server = builder.tls(tls).add_service(ticker).start()?;
+    println!("{}", server.address());
     println!("{}", server.metrics_address().ok_or("no metrics")?);
     signals.wait();
     println!("{:?}", server.shutdown(Duration::from_secs(10)));
