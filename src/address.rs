@@ -42,6 +42,7 @@ impl Address {
 
 /// A text is not an [`Address`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum AddressError {
     /// The port is missing.
     #[error("`{0}` has no port: an address is HOST:PORT, [IPV6]:PORT or unix:PATH")]

@@ -10,6 +10,7 @@ use crate::address::Address;
 
 /// The client cannot connect.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConnectError {
     /// The server cannot be reached, and no retry is left.
     #[error("cannot connect to {address}: {reason}")]

@@ -13,6 +13,7 @@ use crate::engine::{CallStatus, ReceiveError};
 
 /// The response of a unary call with its metadata.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct UnaryResponse<T> {
     /// The server's headers (initial metadata).
     pub headers: Metadata,

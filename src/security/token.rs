@@ -19,6 +19,7 @@ pub struct Token(String);
 
 /// A text is not a [`Token`]. The error does not contain the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum TokenError {
     /// The text is empty.
     #[error("a token cannot be empty")]

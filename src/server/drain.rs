@@ -32,6 +32,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Outcome of a shutdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Drained {
     /// Streams still open at the end of the grace period. They ended with UNAVAILABLE.
     pub aborted: usize,

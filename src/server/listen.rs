@@ -20,6 +20,7 @@ const MAX_PORT_ATTEMPTS: u32 = 16;
 
 /// An address cannot be bound.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ListenError {
     /// The host name cannot be resolved.
     #[error("cannot resolve `{host}`: {reason}")]
@@ -41,6 +42,7 @@ pub enum ListenError {
 
 /// A bound address.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Bound {
     /// The configured address. A port 0 is replaced by the chosen port.
     pub address: Address,

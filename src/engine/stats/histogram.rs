@@ -20,6 +20,7 @@ pub(in crate::engine) struct Histogram {
 
 /// A histogram at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct HistogramSnapshot {
     /// Durations up to the bound of the same index and above the previous bound. The last bucket,
     /// beyond [`BOUNDS`], counts all longer ones.

@@ -96,6 +96,7 @@ fn add(counter: &AtomicU64, n: u64) {
 
 /// The counters of one call at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Counts {
     /// Messages handed to the sink.
     pub messages: u64,
@@ -202,6 +203,7 @@ impl Methods {
 
 /// The calls of one method. Counts never go down from one snapshot to the next.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct MethodSnapshot {
     /// `/package.Service/Method`.
     pub name: String,
@@ -243,6 +245,7 @@ impl MethodSnapshot {
 
 /// The streams of a server.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct StreamsSnapshot {
     /// By method.
     pub methods: Vec<MethodSnapshot>,

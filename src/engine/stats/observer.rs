@@ -24,6 +24,7 @@ pub trait CallObserver: Send {
 
 /// The outcome of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CallEnd {
     /// The status; CANCELLED or DEADLINE_EXCEEDED if the client or its connection was lost.
     pub code: RpcStatusCode,

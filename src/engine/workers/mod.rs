@@ -80,6 +80,7 @@ impl Default for WorkersConfig {
 
 /// A snapshot of the pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct WorkersStatus {
     /// Worker threads, busy or idle; the clock thread is not one of them.
     pub threads: usize,
