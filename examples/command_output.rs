@@ -8,7 +8,6 @@ use std::{error::Error, sync::mpsc, thread, time::Duration};
 
 use fanstream::client::{Client, ClientConfig};
 use fanstream::engine::{CallContext, Job, StreamSender};
-use fanstream::grpcio::{RpcStatus, RpcStatusCode as Code};
 use fanstream::server::{Server, Service};
 use proto::lines::{Line, Nothing};
 use proto::lines_grpc::METHOD_LINES_OF_COMMAND;
@@ -41,8 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let of_command = move |call: &CallContext, _: Nothing| {
         let (call, ended) = (call.clone(), ended.clone());
         Ok(Job::push(move |lines| {
-            let internal = |e: io::Error| RpcStatus::with_message(Code::INTERNAL, e.to_string());
-            let _ = ended.send(run(&call, lines).map_err(internal)?);
+            let _ = ended.send(run(&call, lines)?);
             Ok(())
         }))
     };

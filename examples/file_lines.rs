@@ -10,7 +10,6 @@ use std::path::Path;
 use fanstream::client::{Client, ClientConfig};
 use fanstream::engine::CallContext;
 use fanstream::server::{Server, Service};
-use fanstream::Status;
 use proto::lines::{self, Line};
 use proto::lines_grpc::METHOD_LINES_OF_FILE;
 
@@ -23,10 +22,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR"));
         // Only the last part of the name, so that clients cannot read other directories.
         let name = Path::new(&file.name).file_name().unwrap_or_default();
-        let file = File::open(directory.join(name)).map_err(Status::from)?;
+        let file = File::open(directory.join(name))?;
         Ok(BufReader::new(file).lines().map(|text| {
             let mut line = Line::new();
-            line.set_text(text.map_err(Status::from)?);
+            line.set_text(text?);
             Ok(line)
         }))
     };

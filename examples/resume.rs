@@ -6,8 +6,9 @@ use std::{error::Error, thread::sleep, time::Duration};
 
 use fanstream::client::{Client, ClientConfig};
 use fanstream::engine::CallContext;
-use fanstream::grpcio::{RpcStatus, RpcStatusCode as Code};
+use fanstream::grpcio::RpcStatusCode as Code;
 use fanstream::server::{Server, Service};
+use fanstream::Status;
 use proto::counter::{CountRequest, Number};
 use proto::counter_grpc::METHOD_COUNTER_COUNT;
 
@@ -24,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             message.set_value(value);
             Ok(message)
         });
-        let broken = RpcStatus::with_message(Code::UNAVAILABLE, "out of order".into());
+        let broken = Status::unavailable("out of order");
         Ok(numbers.chain((end < 11).then_some(Err(broken))))
     };
     let server = Server::builder()

@@ -12,7 +12,7 @@ use crate::names::status_name;
 /// An error with a gRPC code and a text for the client.
 ///
 /// It converts from an [`io::Error`], from the errors of this crate's client and senders, and from and
-/// into grpcio's `RpcStatus`, which a handler returns. It is as small as a pointer. `Display` writes the code's name and the text,
+/// into grpcio's `RpcStatus`. Handlers, producers and checks return it. It is as small as a pointer. `Display` writes the code's name and the text,
 /// such as `NOT_FOUND: no such file`.
 ///
 /// ```
@@ -43,9 +43,9 @@ struct Parts {
 impl Status {
     /// A status with this code and text. With the code OK a call ends with INTERNAL: a failure cannot
     /// be OK.
-    pub fn new(code: RpcStatusCode, message: impl Into<String>) -> Status {
+    pub fn new(code: impl Into<RpcStatusCode>, message: impl Into<String>) -> Status {
         Status(Box::new(Parts {
-            code,
+            code: code.into(),
             message: message.into(),
             details: Vec::new(),
             source: None,

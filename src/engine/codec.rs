@@ -10,11 +10,12 @@ use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 
-use grpcio::{GrpcSlice, Marshaller, MessageReader, Method, MethodType, RpcStatus, RpcStatusCode};
+use grpcio::{GrpcSlice, Marshaller, MessageReader, Method, MethodType};
 use protobuf::{CodedOutputStream, Message, ProtobufResult};
 
 use super::channel::Joining;
 use super::frames;
+use crate::Status;
 
 /// A method of any kind with grpcio's own codec, as in generated code, by its full name
 /// (`/package.Service/Method`). For clients, and for services without generated code.
@@ -119,7 +120,7 @@ impl<M: Message> Encoded<M> {
     /// # Errors
     /// INTERNAL if it cannot be encoded, such as a message beyond 4 GiB.
     #[inline]
-    pub fn new(message: &M) -> Result<Encoded<M>, RpcStatus> {
+    pub fn new(message: &M) -> Result<Encoded<M>, Status> {
         let len = message.compute_size() as usize;
         let encoded = match len <= SMALL {
             true => small(message, len).map_err(|error| error.to_string()),
@@ -133,7 +134,7 @@ impl<M: Message> Encoded<M> {
         };
         let bytes = encoded.map_err(|error| {
             let text = format!("the response cannot be encoded: {error}");
-            RpcStatus::with_message(RpcStatusCode::INTERNAL, text)
+            Status::internal(text)
         })?;
         Ok(Encoded {
             len,
@@ -194,15 +195,12 @@ impl<M: Message> Raw<M> {
     /// # Errors
     /// RESOURCE_EXHAUSTED, with the C-core's text, if it is larger; INTERNAL if it is not an `M`.
     /// gRPC prescribes both codes.
-    pub fn decode(self, limit: usize) -> Result<M, RpcStatus> {
+    pub fn decode(self, limit: usize) -> Result<M, Status> {
         let len = self.0.len();
         let name = M::descriptor_static().full_name();
         if len > limit {
             let text = format!("Received message larger than max ({len} vs. {limit})");
-            return Err(RpcStatus::with_message(
-                RpcStatusCode::RESOURCE_EXHAUSTED,
-                text,
-            ));
+            return Err(Status::resource_exhausted(text));
         }
         grpcio::pb_de(self.0).map_err(|error| {
             let why = match error {
@@ -210,7 +208,7 @@ impl<M: Message> Raw<M> {
                 other => other.to_string(),
             };
             let text = format!("the request is no {name}: {why}");
-            RpcStatus::with_message(RpcStatusCode::INTERNAL, text)
+            Status::internal(text)
         })
     }
 }

@@ -23,6 +23,7 @@ use super::status::{failure, sendable};
 use super::termination::Termination;
 use super::workers::Workers;
 use super::yielding::yield_briefly;
+use crate::Status;
 
 /// Configuration of a server's [`Streams`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,7 +153,7 @@ impl Streams {
     pub fn serve<T, F>(&self, ctx: &RpcContext<'_>, sink: ServerStreamingSink<T>, open: F)
     where
         T: Payload,
-        F: FnOnce(&CallContext) -> Result<Jobs<T>, RpcStatus> + Send + 'static,
+        F: FnOnce(&CallContext) -> Result<Jobs<T>, Status> + Send + 'static,
     {
         self.serve_call(ctx, sink, None, open);
     }
@@ -165,7 +166,7 @@ impl Streams {
         open: F,
     ) where
         M: 'static,
-        F: FnOnce(&CallContext) -> Result<Jobs<Encoded<M>>, RpcStatus> + Send + 'static,
+        F: FnOnce(&CallContext) -> Result<Jobs<Encoded<M>>, Status> + Send + 'static,
     {
         let joining = self.is_framed.then_some(Encoded::JOINING);
         self.serve_call(ctx, sink, joining, open);
@@ -179,7 +180,7 @@ impl Streams {
         open: F,
     ) where
         T: Payload,
-        F: FnOnce(&CallContext) -> Result<Jobs<T>, RpcStatus> + Send + 'static,
+        F: FnOnce(&CallContext) -> Result<Jobs<T>, Status> + Send + 'static,
     {
         let capacity = self.shared.config.capacity;
         let (sender, messages) = bounded_joined(capacity, T::encoded_len, joining);

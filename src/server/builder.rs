@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use grpcio::{RpcContext, RpcStatus};
+use grpcio::RpcContext;
 
 use super::check::Check;
 use super::{Drained, Server, ServerConfig, Service, Signals, StartError};
@@ -15,6 +15,7 @@ use crate::address::{Address, AddressError};
 use crate::engine::{Observer, StreamsConfig, WorkersConfig};
 #[cfg(feature = "tls")]
 use crate::security::ServerTls;
+use crate::Status;
 
 /// Builds a [`Server`].
 ///
@@ -139,7 +140,7 @@ impl ServerBuilder {
     /// INTERNAL. A call of an unknown method ends with UNIMPLEMENTED before any check.
     pub fn check(
         mut self,
-        check: impl Fn(&RpcContext<'_>) -> Result<(), RpcStatus> + Send + Sync + 'static,
+        check: impl Fn(&RpcContext<'_>) -> Result<(), Status> + Send + Sync + 'static,
     ) -> ServerBuilder {
         self.checks.push(Arc::new(check));
         self

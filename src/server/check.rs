@@ -8,8 +8,9 @@ use grpcio::{CheckResult, RpcContext, RpcStatus, RpcStatusCode, ServerChecker};
 use crate::engine::panic::run_caught;
 use crate::engine::status::{failure, sendable};
 use crate::engine::Streams;
+use crate::Status;
 
-pub(super) type Check = dyn Fn(&RpcContext<'_>) -> Result<(), RpcStatus> + Send + Sync;
+pub(super) type Check = dyn Fn(&RpcContext<'_>) -> Result<(), Status> + Send + Sync;
 
 /// Runs a check and counts the refused calls.
 #[derive(Clone)]
@@ -20,7 +21,7 @@ impl ServerChecker for Checker {
         let checked = run_caught("a check", || (self.0)(ctx));
         let refused = match checked {
             Some(Ok(())) => return CheckResult::Continue,
-            Some(Err(status)) => sendable(failure(status, "a check")),
+            Some(Err(status)) => sendable(failure(status.into(), "a check")),
             None => internal("the server panicked"),
         };
         self.1.count_refusal("check");

@@ -4,13 +4,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use grpcio::{Method, RpcContext, RpcStatus, ServiceBuilder};
+use grpcio::{Method, RpcContext, ServiceBuilder};
 use protobuf::Message;
 
 use crate::engine::codec::{server_streaming, Encoded, Raw};
 use crate::engine::{CallContext, IntoEncoded, IntoJobs, Job, Jobs, Streams};
 #[cfg(feature = "services")]
 use crate::names::split_method;
+use crate::Status;
 
 /// Methods of one or several gRPC services. Handlers and their producers run on worker threads and
 /// may block. If one panics, its call ends with INTERNAL.
@@ -74,14 +75,15 @@ impl Service {
 
     /// Adds a server streaming method. `handler` returns the producers of the responses, as an
     /// iterator, one or several [`Job`]s, or [`Jobs`]: see [`IntoJobs`]. If it returns an error, the
-    /// call ends with that status.
+    /// call ends with that status, and so it does if a producer returns one. `?` makes a [`Status`] of
+    /// an I/O error and others.
     ///
     /// The worker that produces a response also encodes it. To encode responses itself, a handler
     /// returns jobs of [`Encoded`].
     pub fn server_streaming<Req, Resp, R>(
         self,
         method: &Method<Req, Resp>,
-        handler: impl Fn(&CallContext, Req) -> Result<R, RpcStatus> + Send + Sync + 'static,
+        handler: impl Fn(&CallContext, Req) -> Result<R, Status> + Send + Sync + 'static,
     ) -> Service
     where
         Req: Message,
@@ -103,7 +105,7 @@ impl Service {
     pub fn unary<Req, Resp>(
         self,
         method: &Method<Req, Resp>,
-        handler: impl Fn(&CallContext, Req) -> Result<Resp, RpcStatus> + Send + Sync + 'static,
+        handler: impl Fn(&CallContext, Req) -> Result<Resp, Status> + Send + Sync + 'static,
     ) -> Service
     where
         Req: Message,
@@ -154,10 +156,7 @@ impl Service {
         mut self,
         name: &'static str,
         is_unary: bool,
-        open: impl Fn(&CallContext, Req) -> Result<Jobs<Encoded<Resp>>, RpcStatus>
-            + Send
-            + Sync
-            + 'static,
+        open: impl Fn(&CallContext, Req) -> Result<Jobs<Encoded<Resp>>, Status> + Send + Sync + 'static,
     ) -> Service {
         let open = Arc::new(open);
         let add = move |service: ServiceBuilder, streams: &Streams, max_request_bytes| {

@@ -324,7 +324,7 @@ async fn converse(
                 }
             }
             Err(status) => {
-                let _ = sink.fail(status).await; // fails if the client has disconnected
+                let _ = sink.fail(status.into()).await; // fails if the client has disconnected
                 return;
             }
         }

@@ -13,6 +13,7 @@ use fanstream::engine::{
 };
 use fanstream::proto::stream::{Request, Response};
 use fanstream::proto::stream_grpc::{create_stream_service, StreamService, StreamServiceClient};
+use fanstream::Status;
 use grpcio::{
     CallOption, Channel, ChannelBuilder, Client, EnvBuilder, RpcContext, RpcStatus, RpcStatusCode,
     Server, ServerBuilder, ServerStreamingSink,
@@ -23,7 +24,7 @@ use super::transport::{Transport, TransportSetup};
 /// The deadline of every wait: a test that reaches it hangs, even on a busy machine.
 pub const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-type Opened = Result<Jobs<Response>, RpcStatus>;
+type Opened = Result<Jobs<Response>, Status>;
 type Open = Arc<dyn Fn(i32, &CallContext) -> Opened + Send + Sync>;
 
 /// A server on a free port with one poll thread, and a channel to it.
@@ -243,5 +244,5 @@ pub fn blocked(gate: &Receiver<()>) -> impl Iterator<Item = Produced<Response>> 
 
 /// The item of a producer that fails.
 pub fn failing(code: RpcStatusCode, why: &str) -> Produced<Response> {
-    Err(RpcStatus::with_message(code, why.into()))
+    Err(Status::new(code, why))
 }

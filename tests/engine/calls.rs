@@ -10,7 +10,8 @@ use crate::common::transport::Transport::{self, Clear, MutualTls, Tls};
 use crossbeam_channel::{bounded, Receiver};
 use fanstream::engine::{Capacity, Elapsed, Job, Jobs, Produced, StreamsConfig, WorkersConfig};
 use fanstream::proto::stream::Response;
-use grpcio::{RpcStatus, RpcStatusCode};
+use fanstream::Status;
+use grpcio::RpcStatusCode;
 use rstest::rstest;
 
 #[rstest]
@@ -105,7 +106,7 @@ fn a_failure_ends_the_call_at_once(#[values(Clear, Tls, MutualTls)] transport: T
 fn a_request_can_be_refused(#[values(Clear, Tls, MutualTls)] transport: Transport) {
     let server = Harness::start(transport, |id, _| {
         let message = format!("there is no {id}");
-        Err(RpcStatus::with_message(RpcStatusCode::NOT_FOUND, message))
+        Err(Status::not_found(message))
     });
     let (texts, status) = failure(&mut server.call(7));
     assert!(texts.is_empty());

@@ -10,6 +10,7 @@ use fanstream::engine::{
     WorkersConfig,
 };
 use fanstream::proto::stream::{Request, Response};
+use fanstream::Status;
 use grpcio::{
     ChannelBuilder, EnvBuilder, Marshaller, Method, MethodType, RpcContext, RpcStatus,
     RpcStatusCode, Server, ServerBuilder, ServerCredentials, ServerStreamingSink, ServiceBuilder,
@@ -42,7 +43,7 @@ fn an_error_with_code_ok_is_internal_and_loses_no_response(
     #[values(Clear, Tls, MutualTls)] transport: Transport,
 ) {
     let server = Harness::start(transport, |_, _| {
-        Ok(Job::now(counting("a", 5).chain([Err(RpcStatus::ok())])).into())
+        Ok(Job::now(counting("a", 5).chain([Err(Status::new(RpcStatusCode::OK, ""))])).into())
     });
     let (texts, status) = failure(&mut server.call(1));
     assert_eq!(texts.len(), 5);
@@ -57,7 +58,7 @@ fn a_panic_in_drop_ends_only_its_call(#[values(Clear, Tls, MutualTls)] transport
         Ok(match id {
             0 => Job::now(counting("b", 3)).into(),
             1 => Jobs::from(vec![
-                Job::now([Err(RpcStatus::new(RpcStatusCode::ABORTED))].into_iter()),
+                Job::now([Err(Status::aborted(""))].into_iter()),
                 Job::after(HOUR, bad(&gate)),
                 Job::after(HOUR, bad(&gate)),
             ]),

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{bounded, unbounded};
 use fanstream::engine::{Capacity, Job, Jobs, Produced, StreamsConfig, WorkersConfig};
 use fanstream::proto::stream::Response;
-use grpcio::{CallOption, RpcStatus, RpcStatusCode};
+use fanstream::Status;
+use grpcio::{CallOption, RpcStatusCode};
 use rstest::rstest;
 
 use crate::common::harness::{
@@ -143,10 +144,7 @@ fn nothing_follows_a_failed_push_job(#[values(Clear)] transport: Transport) {
     let server = Harness::start(transport, |_, _| {
         let fails = Job::push(|sender| {
             sender.send(response("0:0")).unwrap();
-            Err(RpcStatus::with_message(
-                RpcStatusCode::DATA_LOSS,
-                "it fails".into(),
-            ))
+            Err(Status::data_loss("it fails"))
         });
         let jobs = vec![fails, Job::now(job(1, 2)), Job::now(job(2, 2))];
         Ok(Jobs::from(jobs).ordered())

@@ -11,6 +11,7 @@ use fanstream::engine::{
     Capacity, IntoJobs, Job, Jobs, StreamSender, StreamsConfig, WorkersConfig,
 };
 use fanstream::proto::stream::Response;
+use fanstream::Status;
 use grpcio::{CallOption, RpcStatus, RpcStatusCode};
 use rstest::rstest;
 
@@ -144,7 +145,7 @@ fn a_blocked_sender_ends_with_its_call(
 #[rstest]
 fn a_failure_follows_all_earlier_messages(#[values(Clear, Tls, MutualTls)] transport: Transport) {
     let server = Harness::start(transport, |id, _| {
-        let status = RpcStatus::with_message(RpcStatusCode::DATA_LOSS, "gone".into());
+        let status = Status::data_loss("gone");
         let push = Job::push(move |sender| {
             send_counting(&sender, 3);
             match id {

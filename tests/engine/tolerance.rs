@@ -6,7 +6,8 @@ use std::thread;
 use crossbeam_channel::{bounded, unbounded};
 use fanstream::engine::{Job, Jobs, StreamSender};
 use fanstream::proto::stream::Response;
-use grpcio::{RpcStatus, RpcStatusCode};
+use fanstream::Status;
+use grpcio::RpcStatusCode;
 use rstest::rstest;
 
 use crate::common::harness::{
@@ -14,8 +15,8 @@ use crate::common::harness::{
 };
 use crate::common::transport::Transport::{self, Clear, MutualTls, Tls};
 
-fn lost(what: &str) -> RpcStatus {
-    RpcStatus::with_message(RpcStatusCode::DATA_LOSS, what.into())
+fn lost(what: &str) -> Status {
+    Status::data_loss(what)
 }
 
 #[rstest]

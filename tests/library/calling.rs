@@ -7,7 +7,8 @@ use fanstream::client::{Client, ClientConfig, Header};
 use fanstream::engine::codec::method;
 use fanstream::proto::stream::{Request, Response};
 use fanstream::server::{Server, ServerConfig, Service};
-use grpcio::{Method, MethodType, RpcStatus, RpcStatusCode};
+use fanstream::Status;
+use grpcio::{Method, MethodType, RpcStatusCode};
 
 use crate::common::process::eventually;
 use crate::common::proxy::Proxy;
@@ -87,7 +88,7 @@ fn gzip_compresses_requests_and_responses() {
 fn an_ok_without_a_response_is_an_error() {
     let server = builder()
         .add_service(Service::new().server_streaming(&COUNT, |_, _| {
-            Ok(std::iter::empty::<Result<Response, RpcStatus>>())
+            Ok(std::iter::empty::<Result<Response, Status>>())
         }))
         .start()
         .unwrap();

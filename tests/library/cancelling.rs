@@ -7,10 +7,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fanstream::client::{CallSettings, Client};
-use fanstream::engine::{Elapsed, ReceiveError, ReceiveTimeouts};
+use fanstream::engine::{Elapsed, Job, ReceiveError, ReceiveTimeouts};
 use fanstream::proto::stream::{Request, Response};
 use fanstream::server::{Server, Service};
-use grpcio::{RpcStatus, RpcStatusCode};
+use fanstream::Status;
+use grpcio::RpcStatusCode;
 use rstest::rstest;
 
 use crate::common::process::eventually;
@@ -31,8 +32,7 @@ fn gated(gate: Receiver<()>) -> Server {
 /// A server that is never available.
 fn unavailable() -> Server {
     let service = Service::new().server_streaming(&COUNT, |_, _: Request| {
-        let busy = RpcStatus::with_message(RpcStatusCode::UNAVAILABLE, "busy".into());
-        Err::<[Result<Response, RpcStatus>; 0], _>(busy)
+        Err::<Job<Response>, _>(Status::unavailable("busy"))
     });
     builder().add_service(service).start().unwrap()
 }

@@ -1,9 +1,12 @@
 //! Errors of what a handler calls: they become the status of its own call.
 
+use std::fs;
+
 use fanstream::engine::{Job, StreamSender};
 use fanstream::proto::stream::{Request, Response};
 use fanstream::server::Service;
-use grpcio::{RpcStatus, RpcStatusCode};
+use fanstream::Status;
+use grpcio::RpcStatusCode;
 
 use crate::common::process::eventually;
 use crate::{builder, client, echo, request, response, COUNT, ECHO, FAIL};
@@ -11,7 +14,7 @@ use crate::{builder, client, echo, request, response, COUNT, ECHO, FAIL};
 /// A server whose stream has two messages and a failure with details.
 fn broken_off() -> Service {
     Service::new().server_streaming(&COUNT, |_, _: Request| {
-        let lost = RpcStatus::with_details(RpcStatusCode::DATA_LOSS, "gone".into(), vec![1, 2]);
+        let lost = Status::data_loss("gone").with_details([1, 2]);
         Ok((0..2).map(|n| Ok(response(n))).chain([Err(lost)]))
     })
 }
@@ -49,6 +52,29 @@ fn a_proxy_passes_on_messages_and_statuses() {
     assert_eq!(client.unary(&ECHO, request(7)).unwrap().result, "7");
     let error = client.unary(&FAIL, request(7)).unwrap_err();
     assert_eq!(error.to_string(), "NOT_FOUND: as asked");
+}
+
+#[test]
+fn an_error_of_io_is_the_status_of_its_call() {
+    const MISSING: &str = "/no/such/file";
+    let service = Service::new()
+        .unary(&ECHO, |_, _| Ok(response(fs::read_to_string(MISSING)?)))
+        .server_streaming(&COUNT, |_, _: Request| {
+            Ok((0..2).map(|n| {
+                let text = fs::read_to_string(["/dev/null", MISSING][n])?;
+                Ok(response(text))
+            }))
+        });
+    let server = builder().add_service(service).start().unwrap();
+    let client = client(&server);
+    let mut stream = client.call(&COUNT, request(1));
+    assert!(stream.next().unwrap().is_ok());
+    let of_stream = stream.next().unwrap().unwrap_err();
+    let of_unary = client.unary(&ECHO, request(1)).unwrap_err();
+    for error in [of_stream, of_unary] {
+        assert_eq!(error.code(), RpcStatusCode::NOT_FOUND);
+        assert!(!error.to_string().contains(MISSING), "{error}");
+    }
 }
 
 #[test]

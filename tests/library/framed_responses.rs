@@ -13,9 +13,10 @@ use fanstream::engine::{receive, Capacity, Job, Jobs, ReceiveError, ReceiveTimeo
 use fanstream::proto::stream::{Request, Response};
 use fanstream::proto::stream_grpc::create_stream_service;
 use fanstream::server::{Server, ServerConfig, Service};
+use fanstream::Status;
 use grpcio::{
     channelz, CallOption, ChannelBuilder, Environment, Marshaller, MessageReader, Method,
-    MethodType, RpcStatus,
+    MethodType,
 };
 use protobuf::Message;
 use rstest::rstest;
@@ -338,7 +339,7 @@ fn an_idle_timeout_counts_from_the_last_frame() {
             while !call.is_over() {
                 thread::sleep(Duration::from_millis(5));
             }
-            None::<Result<Response, RpcStatus>>
+            None::<Result<Response, Status>>
         });
         Ok((0..request.id).map(|n| Ok(response(n))).chain(silent))
     });
@@ -414,7 +415,7 @@ fn small_messages_leave_together(#[case] size: usize, #[case] together: bool) {
     const MESSAGES: u64 = 5_000;
     let service = Service::new().server_streaming(&COUNT, move |_, _: Request| {
         let message = sized(Response::default(), size);
-        Ok((0..MESSAGES).map(move |_| Ok::<_, RpcStatus>(message.clone())))
+        Ok((0..MESSAGES).map(move |_| Ok::<_, Status>(message.clone())))
     });
     let mut config = ServerConfig::default();
     config.services.channelz = true;

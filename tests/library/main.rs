@@ -33,7 +33,8 @@ use fanstream::engine::codec::method;
 use fanstream::engine::ReceiveError;
 use fanstream::proto::stream::{Request, Response};
 use fanstream::server::{Server, ServerBuilder, Service};
-use grpcio::{Method, MethodType, RpcStatus, RpcStatusCode};
+use fanstream::Status;
+use grpcio::{Method, MethodType, RpcStatusCode};
 
 const ECHO: Method<Request, Response> = method(MethodType::Unary, "/test.Echo/Echo");
 const FAIL: Method<Request, Response> = method(MethodType::Unary, "/test.Echo/Fail");
@@ -57,8 +58,8 @@ fn response(text: impl ToString) -> Response {
     response
 }
 
-fn status(code: RpcStatusCode, message: &str) -> RpcStatus {
-    RpcStatus::with_message(code, message.into())
+fn status(code: RpcStatusCode, message: &str) -> Status {
+    Status::new(code, message)
 }
 
 fn echo() -> Service {

@@ -15,8 +15,9 @@ use fanstream::proto::DESCRIPTORS;
 use fanstream::server::{Server, Service, StartError};
 use fanstream::services::ServingStatus;
 use fanstream::tutorial::FETCH_RESPONSE;
+use fanstream::Status;
 use futures::FutureExt;
-use grpcio::{RpcContext, RpcStatus, RpcStatusCode, ServerStreamingSink, WriteFlags};
+use grpcio::{RpcContext, RpcStatusCode, ServerStreamingSink, WriteFlags};
 use protobuf::Message;
 
 use crate::common::process::eventually;
@@ -169,7 +170,7 @@ fn a_check_runs_for_every_call_and_can_refuse_it() {
             match (named("x-admit"), named("x-panic"), named("x-ok")) {
                 (true, ..) => Ok(()),
                 (_, true, _) => panic!("as asked"),
-                (_, _, true) => Err(RpcStatus::ok()),
+                (_, _, true) => Err(Status::new(RpcStatusCode::OK, "")),
                 _ => Err(status(RpcStatusCode::PERMISSION_DENIED, "not you")),
             }
         })

@@ -5,7 +5,8 @@ use fanstream::client::{Client, UnaryResponse};
 use fanstream::engine::{CallContext, CallStatus, ReceiveError, StatusOrigin};
 use fanstream::proto::stream::{Request, Response};
 use fanstream::server::{Server, Service};
-use grpcio::{ChannelBuilder, Environment, Metadata, MetadataBuilder, RpcStatus, RpcStatusCode};
+use fanstream::Status;
+use grpcio::{ChannelBuilder, Environment, Metadata, MetadataBuilder, RpcStatusCode};
 use rstest::rstest;
 
 use super::{builder, client, local, request, response, status, COUNT, ECHO};
@@ -32,7 +33,7 @@ fn assert_has(metadata: &Metadata, name: &str, value: &str) {
 }
 
 /// A server whose calls fail with this status after `id` messages; OK for no status.
-fn ends_with(end: Option<RpcStatus>) -> Server {
+fn ends_with(end: Option<Status>) -> Server {
     let of_unary = end.clone();
     let service = Service::new()
         .server_streaming(&COUNT, move |call, request: Request| {
@@ -84,7 +85,7 @@ fn headers_and_trailers_of_a_stream(#[values(0, 1, 300)] id: i32) {
         None,
         Some(status(RpcStatusCode::NOT_FOUND, "no such thing")),
     ] {
-        let code = end.as_ref().map_or(RpcStatusCode::OK, RpcStatus::code);
+        let code = end.as_ref().map_or(RpcStatusCode::OK, Status::code);
         let server = ends_with(end);
         let (messages, end, headers) = stream(&client(&server), id);
         assert_eq!(messages, id as usize);
@@ -110,7 +111,7 @@ fn headers_and_trailers_of_a_unary_call() {
     assert_has(&headers, "x-head", "1");
     assert_has(&trailers, "x-tail", "2");
 
-    let server = ends_with(Some(RpcStatus::with_details(5, "why".into(), vec![0, 255])));
+    let server = ends_with(Some(Status::not_found("why").with_details([0, 255])));
     let ReceiveError::Status(end) = client(&server).unary(&ECHO, request(1)).unwrap_err() else {
         panic!("no status");
     };
@@ -123,7 +124,7 @@ fn headers_and_trailers_of_a_unary_call() {
 /// Trailers cost a call nothing that has none, and a client of generated code sees none.
 #[test]
 fn a_client_that_does_not_ask_gets_a_plain_status() {
-    let server = ends_with(Some(RpcStatus::with_details(5, "why".into(), vec![7])));
+    let server = ends_with(Some(Status::not_found("why").with_details([7])));
     let builder = ChannelBuilder::new(std::sync::Arc::new(Environment::new(1)));
     let core = grpcio::Client::new(builder.connect(&server.bound()[0].address.to_string()));
     let failed = core.unary_call(&ECHO, &request(1), grpcio::CallOption::default());
@@ -164,7 +165,7 @@ fn a_long_text_reaches_every_client(#[case] text: String) {
 
 #[rstest]
 fn a_code_that_grpc_does_not_know_is_unknown(#[values(-5, -1, 17, 99, i32::MAX)] code: i32) {
-    let server = ends_with(Some(RpcStatus::with_message(code, "odd".into())));
+    let server = ends_with(Some(Status::new(code, "odd")));
     let (_, end, _) = stream(&client(&server), 1);
     let end = end.unwrap();
     assert_eq!((end.code(), end.message()), (RpcStatusCode::UNKNOWN, "odd"));
@@ -176,7 +177,7 @@ fn a_code_that_grpc_does_not_know_is_unknown(#[values(-5, -1, 17, 99, i32::MAX)]
 fn a_check_refuses_with_what_every_client_takes() {
     let server = builder()
         .listen(local())
-        .check(|_| Err(RpcStatus::with_message(99, "x".repeat(20_000))))
+        .check(|_| Err(Status::new(99, "x".repeat(20_000))))
         .add_service(Service::new().unary(&ECHO, |_, _| Ok(Response::new())))
         .start()
         .unwrap();

@@ -11,6 +11,7 @@ use fanstream::engine::{
     ReceiveTimeouts, Responses, Streams, StreamsConfig, Workers, WorkersConfig,
 };
 pub use fanstream::engine::{CallContext, Job, Jobs, Payload, Produced};
+pub use fanstream::Status;
 use futures::executor::block_on;
 use futures::FutureExt;
 use grpcio::{

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use grpcio::{RpcStatus, RpcStatusCode};
+use grpcio::RpcStatusCode;
 
-use super::adapter::{CallContext, Job, Jobs, Produced};
+use super::adapter::{CallContext, Job, Jobs, Produced, Status};
 use super::message::Message;
 use super::probe::{Held, Probe, OPENING};
 use super::scenario::{DropPlan, JobEnd, OpenOutcome};
@@ -15,7 +15,7 @@ use super::scenario::{DropPlan, JobEnd, OpenOutcome};
 /// Turns the plan into jobs; for the engine to call on a worker.
 pub fn opening(
     probe: Arc<Probe>,
-) -> impl FnOnce(&CallContext) -> Result<Jobs<Message>, RpcStatus> + Send + 'static {
+) -> impl FnOnce(&CallContext) -> Result<Jobs<Message>, Status> + Send + 'static {
     let held = Held::new(&probe, OPENING);
     move |context| {
         let _held = held;
@@ -26,7 +26,7 @@ pub fn opening(
             OpenOutcome::Fails(code) => {
                 let message = format!("call {} is not opened", probe.id);
                 probe.fail(None, Some((*code, message.clone())));
-                Err(RpcStatus::with_message(*code, message))
+                Err(Status::new(*code, message))
             }
             OpenOutcome::Panics => {
                 probe.fail(None, None);
@@ -156,13 +156,13 @@ impl Iterator for Scripted {
             JobEnd::Fails(code) => {
                 let message = format!("job {job} of call {} fails", probe.id);
                 probe.fail(Some(job), Some((code, message.clone())));
-                Some(Err(RpcStatus::with_message(code, message)))
+                Some(Err(Status::new(code, message)))
             }
             JobEnd::FailsWithOk => {
                 // Either a failure, which then is INTERNAL or UNKNOWN, or the end of the producer.
                 probe.fail(Some(job), None);
                 seen.ended.store(true, SeqCst);
-                Some(Err(RpcStatus::new(RpcStatusCode::OK)))
+                Some(Err(Status::new(RpcStatusCode::OK, "")))
             }
             JobEnd::Panics => {
                 probe.fail(Some(job), None);

@@ -8,6 +8,7 @@ use fanstream::address::Address;
 use fanstream::engine::codec::Encoded;
 use fanstream::engine::{CallContext, WorkersConfig};
 use fanstream::server::{Server, ServerConfig, Service};
+use fanstream::Status;
 use grpcio::{RpcStatus, RpcStatusCode};
 
 use crate::config::{self, cores};
@@ -111,12 +112,12 @@ impl Subject for BenchmarkServer {
 fn streaming_from_server(
     _: &CallContext,
     request: SimpleRequest,
-) -> Result<impl Iterator<Item = Result<Encoded<SimpleResponse>, RpcStatus>>, RpcStatus> {
+) -> Result<impl Iterator<Item = Result<Encoded<SimpleResponse>, Status>>, Status> {
     let response = response(&request)?;
     Ok(iter::repeat_with(move || Encoded::new(&response)))
 }
 
-fn response(request: &SimpleRequest) -> Result<SimpleResponse, RpcStatus> {
+fn response(request: &SimpleRequest) -> Result<SimpleResponse, Status> {
     let mut response = SimpleResponse::new();
     match usize::try_from(request.response_size) {
         Ok(0) => {}
@@ -125,7 +126,8 @@ fn response(request: &SimpleRequest) -> Result<SimpleResponse, RpcStatus> {
             return Err(config::invalid(
                 "response_size",
                 format!("{} is negative", request.response_size),
-            ))
+            )
+            .into())
         }
     }
     Ok(response)

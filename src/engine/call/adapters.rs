@@ -6,13 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::time::Instant;
 
-use grpcio::RpcStatus;
-
 use super::super::channel::{SendError, TrySendError};
 use super::super::panic::drop_caught;
 use super::super::workers::Workers;
 use super::body::{Body, Produced};
 use super::stream_sender::{Push, StreamSender};
+use crate::Status;
 
 /// Converts each message of a producer; a failure of `convert` is a failure of the producer.
 pub(super) fn map<T, U>(body: Body<T>, convert: fn(&T) -> Produced<U>) -> Body<U>
@@ -65,7 +64,7 @@ impl<T, U> Push<T> for Converting<T, U> {
         })
     }
 
-    fn fail(&self, status: RpcStatus) {
+    fn fail(&self, status: Status) {
         self.inner.fail(status);
     }
 
@@ -87,7 +86,7 @@ impl<T, U> Push<T> for Converting<T, U> {
 }
 
 /// Receives the failures of a call.
-pub(super) type OnFailure = Arc<Mutex<dyn FnMut(RpcStatus) + Send>>;
+pub(super) type OnFailure = Arc<Mutex<dyn FnMut(Status) + Send>>;
 
 /// Makes a producer end instead of failing.
 pub(super) fn tolerate<T: Send + 'static>(body: Body<T>, on_failure: OnFailure) -> Body<T> {
@@ -113,7 +112,7 @@ pub(super) fn tolerate<T: Send + 'static>(body: Body<T>, on_failure: OnFailure) 
     }
 }
 
-fn report(on_failure: &OnFailure, status: RpcStatus) {
+fn report(on_failure: &OnFailure, status: Status) {
     let mut on_failure = on_failure.lock().unwrap_or_else(|e| e.into_inner());
     (*on_failure)(status);
 }
@@ -140,7 +139,7 @@ impl<T> Push<T> for Tolerant<T> {
         }
     }
 
-    fn fail(&self, status: RpcStatus) {
+    fn fail(&self, status: Status) {
         if let (false, Some(on_failure)) = (self.is_closed(), &self.on_failure) {
             if !self.has_failed.swap(true, Ordering::AcqRel) {
                 report(on_failure, status);

@@ -1,13 +1,12 @@
 //! What a job runs. Data only; nothing runs here.
 
-use grpcio::RpcStatus;
-
 use super::stream_sender::PushFn;
+use crate::Status;
 
 /// An item of a producer: a message, or the status that ends the call.
 ///
 /// An `Err` with the code OK ends the call with INTERNAL: a failure cannot be OK.
-pub type Produced<T> = Result<T, RpcStatus>;
+pub type Produced<T> = Result<T, Status>;
 
 /// Makes messages, in order; may block in `next`. Implemented by every iterator with this item.
 ///

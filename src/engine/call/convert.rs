@@ -12,7 +12,7 @@ use super::job::{Job, Jobs};
 ///
 /// | implemented by | as |
 /// | --- | --- |
-/// | each iterator or collection of `Result<T, RpcStatus>` | one producer, due at once |
+/// | each iterator or collection of `Result<T, Status>` | one producer, due at once |
 /// | [`Job`] | one job |
 /// | `Vec<Job>`, `[Job; N]`, `Option<Job>` | these jobs; those with the same delay in their order |
 /// | [`Jobs`] | itself |
@@ -71,7 +71,7 @@ where
 /// not an iterator.
 #[diagnostic::on_unimplemented(
     message = "a handler cannot return `{Self}` in this collection or iterator",
-    note = "it can return an iterator of `Result<_, RpcStatus>`, or an array, a vector or an option of `Job`"
+    note = "it can return an iterator of `Result<_, Status>`, or an array, a vector or an option of `Job`"
 )]
 pub trait Element<C> {
     type Message;

@@ -5,14 +5,13 @@ use std::iter::Once;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use grpcio::RpcStatus;
-
 use super::adapters;
 use super::body::{Body, Producer};
 use super::heartbeat::{Heartbeat, MakeMessage};
 use super::order::Order;
 use super::schedule::{AtDelays, FromIterator, MapBodies, Schedule};
 use super::stream_sender::StreamSender;
+use crate::Status;
 
 /// A producer and its delay from the arrival of the request. Waiting takes no thread.
 pub struct Job<T> {
@@ -62,7 +61,7 @@ impl<T> Job<T> {
     /// # drop(job);
     /// ```
     pub fn push(
-        push: impl FnOnce(StreamSender<T>) -> Result<(), RpcStatus> + Send + 'static,
+        push: impl FnOnce(StreamSender<T>) -> Result<(), Status> + Send + 'static,
     ) -> Job<T> {
         Job::push_after(Duration::ZERO, push)
     }
@@ -70,7 +69,7 @@ impl<T> Job<T> {
     /// As [`Job::push`], due `delay` after the request came.
     pub fn push_after(
         delay: Duration,
-        push: impl FnOnce(StreamSender<T>) -> Result<(), RpcStatus> + Send + 'static,
+        push: impl FnOnce(StreamSender<T>) -> Result<(), Status> + Send + 'static,
     ) -> Job<T> {
         Job {
             delay,
@@ -188,7 +187,7 @@ impl<T: 'static> Jobs<T> {
     /// `on_failure` runs on the thread of the failure: a worker, or the caller of
     /// [`StreamSender::fail`], which refuses further messages of its job. It runs once at a time
     /// and may block; other failures of the call then wait. A worker drops it.
-    pub fn tolerate_failures(self, on_failure: impl FnMut(RpcStatus) + Send + 'static) -> Jobs<T>
+    pub fn tolerate_failures(self, on_failure: impl FnMut(Status) + Send + 'static) -> Jobs<T>
     where
         T: Send,
     {

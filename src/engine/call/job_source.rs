@@ -11,16 +11,15 @@
 
 use std::time::Instant;
 
-use grpcio::RpcStatus;
-
 use super::super::panic::drop_caught;
 use super::super::workers::MAX_DELAY;
 use super::body::Body;
 use super::context::CallContext;
 use super::job::{Extras, Jobs};
+use crate::Status;
 
 /// Turns the request, which it holds, into jobs. Runs on a worker thread and may block.
-pub(crate) type OpenFn<T> = Box<dyn FnOnce(&CallContext) -> Result<Jobs<T>, RpcStatus> + Send>;
+pub(crate) type OpenFn<T> = Box<dyn FnOnce(&CallContext) -> Result<Jobs<T>, Status> + Send>;
 
 pub(super) enum JobSource<T> {
     Unopened(OpenFn<T>),
@@ -63,7 +62,7 @@ impl<T: 'static> JobSource<T> {
         context: &CallContext,
         arrived: Instant,
         extras: &mut Option<Box<Extras<T>>>,
-    ) -> Result<Option<Body<T>>, RpcStatus> {
+    ) -> Result<Option<Body<T>>, Status> {
         if let JobSource::Unopened(_) = self {
             if let JobSource::Unopened(open) = std::mem::replace(self, JobSource::Taken) {
                 let mut jobs = open(context)?;

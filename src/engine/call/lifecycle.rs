@@ -5,8 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
-use grpcio::RpcStatus;
-
 use super::super::channel::{Receiver, Sender};
 use super::super::limits::{OpenStream, Permit};
 use super::super::stats::{CallCounters, CallEnd, Counts, MethodMetrics};
@@ -17,6 +15,7 @@ use super::context::CallContext;
 use super::job_source::OpenFn;
 use super::state::{Next, QueueState, State};
 use super::strand::{internal, Port};
+use crate::Status;
 
 /// One call. The workers and the response writer share it.
 pub(in crate::engine) struct Call<T> {
@@ -71,27 +70,28 @@ impl<T: Send + 'static> Call<T> {
     }
 
     /// Fails the call with `status`, after the messages in its channel. An earlier failure stays.
-    pub(super) fn fail(&self, status: RpcStatus) {
+    pub(super) fn fail(&self, status: Status) {
         self.close_with(status, |_| true);
     }
 
     /// Closes the channel. Fails the call with `status` if `counts` returns true; its argument
     /// tells whether the channel was open.
-    fn close_with(&self, status: RpcStatus, counts: impl FnOnce(bool) -> bool) {
+    fn close_with(&self, status: Status, counts: impl FnOnce(bool) -> bool) {
         self.mark_failed(status, counts);
         self.port.sender.wake_both();
     }
 
     /// As [`Call::close_with`], without the wake-up, which the caller owes.
-    fn mark_failed(&self, status: RpcStatus, counts: impl FnOnce(bool) -> bool) {
+    fn mark_failed(&self, status: Status, counts: impl FnOnce(bool) -> bool) {
         let close = || counts(self.port.sender.mark_closed());
-        self.terminator.fail(failure(status, "the call"), close);
+        self.terminator
+            .fail(failure(status.into(), "the call"), close);
     }
 
     /// The response writer could not send a message. This failure replaces an earlier one, since
     /// not all messages before that one arrive.
     pub(in crate::engine) fn fail_writing(&self, message: &str) {
-        self.terminator.fail_anew(internal(message));
+        self.terminator.fail_anew(internal(message).into());
         self.port.sender.close();
     }
 
@@ -133,7 +133,7 @@ impl<T: Send + 'static> Call<T> {
     pub(super) fn settle(
         self: &Arc<Self>,
         mut state: MutexGuard<'_, State<T>>,
-        failure: Option<RpcStatus>,
+        failure: Option<Status>,
     ) {
         let mut closes = failure.is_some();
         if let Some(status) = failure {
@@ -211,9 +211,9 @@ impl<T: Send + 'static> OpenStream for Call<T> {
     fn terminate(&self, termination: Termination) {
         match termination {
             // If the channel is closed, the producers have ended or the call has failed.
-            Termination::Graceful(status) => self.close_with(status, |was_open| was_open),
+            Termination::Graceful(status) => self.close_with(status.into(), |was_open| was_open),
             Termination::Abort(status) => {
-                self.fail(status);
+                self.fail(status.into());
                 self.terminator.raise(Level::Abort);
             }
             Termination::Cut => self.terminator.raise(Level::Cut),

@@ -12,10 +12,9 @@
 
 use std::collections::BTreeMap;
 
-use grpcio::RpcStatus;
-
 use super::body::Body;
 use super::strand::{Place, Strand};
+use crate::Status;
 
 /// The strands of an ordered call, numbered as they start.
 pub(super) struct Order<T> {
@@ -29,7 +28,7 @@ pub(super) struct Order<T> {
 
 enum Waiting<T> {
     Started(Strand<T>),
-    Ended(Result<(), RpcStatus>),
+    Ended(Result<(), Status>),
 }
 
 /// The consequence of a strand's end.
@@ -39,7 +38,7 @@ pub(super) enum Next<T> {
     /// This strand is first now.
     Ready(Strand<T>),
     /// The turn of a failed strand has come.
-    Failed(RpcStatus),
+    Failed(Status),
 }
 
 impl<T> Default for Order<T> {
@@ -85,7 +84,7 @@ impl<T> Order<T> {
     }
 
     /// Records the end of a strand.
-    pub(super) fn end(&mut self, number: u64, end: Result<(), RpcStatus>) -> Next<T> {
+    pub(super) fn end(&mut self, number: u64, end: Result<(), Status>) -> Next<T> {
         self.waiting.insert(number, Waiting::Ended(end));
         loop {
             match self.waiting.remove(&self.first) {

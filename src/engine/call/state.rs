@@ -13,8 +13,6 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use grpcio::RpcStatus;
-
 use super::super::channel::Receiver;
 use super::super::limits::Permit;
 use super::super::panic::drop_caught;
@@ -25,6 +23,7 @@ use super::job::Extras;
 use super::job_source::{JobSource, OpenFn};
 use super::order::{self, Order};
 use super::strand::{Pause, Strand};
+use crate::Status;
 
 /// The most strands of one call. Without a bound, jobs that start faster than they end would take
 /// ever more memory.
@@ -167,7 +166,7 @@ impl<T: 'static> State<T> {
     }
 
     /// Ends a turn. Returns the failure that now ends the call.
-    pub(super) fn put_back(&mut self, pause: Option<Pause<T>>) -> Option<RpcStatus> {
+    pub(super) fn put_back(&mut self, pause: Option<Pause<T>>) -> Option<Status> {
         self.running -= 1;
         self.out -= u32::from(!matches!(pause, Some(Pause::Senders)));
         match pause? {
@@ -188,13 +187,13 @@ impl<T: 'static> State<T> {
     }
 
     /// The last sender of a push job was dropped. Returns the failure that now ends the call.
-    pub(super) fn end_push(&mut self, number: Option<u64>) -> Option<RpcStatus> {
+    pub(super) fn end_push(&mut self, number: Option<u64>) -> Option<Status> {
         self.out -= 1;
         self.end(number?, Ok(()))
     }
 
     /// The end of a strand of an ordered call.
-    fn end(&mut self, number: u64, end: Result<(), RpcStatus>) -> Option<RpcStatus> {
+    fn end(&mut self, number: u64, end: Result<(), Status>) -> Option<Status> {
         match self.order()?.end(number, end) {
             order::Next::Nothing => None,
             order::Next::Failed(status) => Some(status),

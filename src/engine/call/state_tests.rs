@@ -61,7 +61,7 @@ impl Driver {
         self.state.source_ran_last = false;
     }
 
-    fn put_back(&mut self, pause: impl FnOnce(Strand<u32>) -> Pause<u32>) -> Option<RpcStatus> {
+    fn put_back(&mut self, pause: impl FnOnce(Strand<u32>) -> Pause<u32>) -> Option<Status> {
         let strand = self.out.pop().unwrap();
         self.state.put_back(Some(pause(strand)))
     }
@@ -83,10 +83,7 @@ fn ended(strand: Strand<u32>) -> Pause<u32> {
 }
 
 fn failed(strand: Strand<u32>) -> Pause<u32> {
-    Pause::Ended(
-        strand.number(),
-        Err(RpcStatus::new(grpcio::RpcStatusCode::ABORTED)),
-    )
+    Pause::Ended(strand.number(), Err(Status::aborted("")))
 }
 
 #[test]

@@ -3,14 +3,13 @@
 
 use std::time::{Duration, Instant};
 
-use grpcio::{RpcStatus, RpcStatusCode};
-
 use super::super::channel::{SendError, Sender};
 use super::super::panic::{drop_caught, run_caught};
 use super::super::workers::{Hold, Workers};
 use super::body::{Body, Producer};
 use super::context::CallContext;
 use super::stream_sender::StreamSender;
+use crate::Status;
 
 /// Messages of one slice, after which a producer lets waiting calls run.
 const SLICE_MESSAGES: u32 = 128;
@@ -56,7 +55,7 @@ pub(super) enum Pause<T> {
     /// The function of a push job has returned. The job ends with its last sender.
     Senders,
     /// It has ended; with its number in an ordered call.
-    Ended(Option<u64>, Result<(), RpcStatus>),
+    Ended(Option<u64>, Result<(), Status>),
 }
 
 /// How a slice ended that no failure ended.
@@ -157,7 +156,7 @@ impl<T: Send + 'static> Strand<T> {
 fn produce<T: Send + 'static>(
     port: &Port<T>,
     producer: &mut dyn Producer<T>,
-) -> Result<Stop, RpcStatus> {
+) -> Result<Stop, Status> {
     let Port {
         workers, sender, ..
     } = port;
@@ -202,11 +201,11 @@ fn produce<T: Send + 'static>(
 /// clients do not get it.
 pub(super) fn run_user_code<R>(
     name: &str,
-    run: impl FnOnce() -> Result<R, RpcStatus>,
-) -> Result<R, RpcStatus> {
+    run: impl FnOnce() -> Result<R, Status>,
+) -> Result<R, Status> {
     run_caught(name, run).unwrap_or_else(|| Err(internal("the producer panicked")))
 }
 
-pub(super) fn internal(message: &str) -> RpcStatus {
-    RpcStatus::with_message(RpcStatusCode::INTERNAL, message.into())
+pub(super) fn internal(message: &str) -> Status {
+    Status::internal(message)
 }

@@ -18,7 +18,7 @@ use super::super::workers::Workers;
 use crate::Status;
 
 /// The function of a push job.
-pub(super) type PushFn<T> = Box<dyn FnOnce(StreamSender<T>) -> Result<(), RpcStatus> + Send>;
+pub(super) type PushFn<T> = Box<dyn FnOnce(StreamSender<T>) -> Result<(), Status> + Send>;
 
 /// Sends the messages of a [push job](crate::engine::Job::push). Clones send for the same job.
 ///
@@ -61,8 +61,8 @@ impl<T> StreamSender<T> {
     /// Ends the call with `status`, after the messages that were sent before. Other producers of
     /// the call are not called again. Without effect if the call has failed before or is over. An
     /// OK status becomes INTERNAL: a failure cannot be OK. Never blocks.
-    pub fn fail(&self, status: RpcStatus) {
-        self.0.fail(status);
+    pub fn fail(&self, status: impl Into<Status>) {
+        self.0.fail(status.into());
     }
 
     /// True once the call takes no more messages. A sender that waits for something else should
@@ -169,7 +169,7 @@ impl<T> fmt::Debug for StreamSender<T> {
 pub(super) trait Push<T>: Send + Sync {
     fn send(&self, message: T) -> Result<(), SendError<T>>;
     fn try_send(&self, message: T) -> Result<(), TrySendError<T>>;
-    fn fail(&self, status: RpcStatus);
+    fn fail(&self, status: Status);
     fn is_closed(&self) -> bool;
     fn wake_on_close(&self, waker: &Waker);
     fn wait_until_closed(&self, deadline: Option<Instant>) -> bool;

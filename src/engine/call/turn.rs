@@ -6,8 +6,6 @@ use std::sync::{Arc, Weak};
 use std::task::{Wake, Waker};
 use std::time::Instant;
 
-use grpcio::RpcStatus;
-
 use super::super::channel::{SendError, TrySendError};
 use super::super::limits::Permit;
 use super::super::panic::drop_caught;
@@ -18,6 +16,7 @@ use super::lifecycle::Call;
 use super::state::{QueueState, Work};
 use super::strand::{run_user_code, Pause, Strand};
 use super::stream_sender::{Push, StreamSender};
+use crate::Status;
 
 /// A worker's turn.
 struct Turn<'a, T: Send + 'static> {
@@ -262,7 +261,7 @@ impl<T: Send + 'static> Push<T> for CallSender<T> {
         self.call.port.sender.try_send(message)
     }
 
-    fn fail(&self, status: RpcStatus) {
+    fn fail(&self, status: Status) {
         self.call.fail(status);
         // A worker can drop the call's other user code before the reader is done.
         self.call.settle(self.call.lock(), None);

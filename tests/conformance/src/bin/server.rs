@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use fanstream::address::Address;
 use fanstream::engine::CallContext;
-use fanstream::grpcio::{RpcStatus, RpcStatusCode};
 use fanstream::protobuf::well_known_types::Any;
 use fanstream::protobuf::Message;
 use fanstream::security::ServerTls;
 use fanstream::server::{Server, ServerBuilder, ServerConfig, Service, Signals};
+use fanstream::Status;
 use fanstream_conformance::server_compat::{ServerCompatRequest, ServerCompatResponse};
 use fanstream_conformance::service::{
     ConformancePayload, ConformancePayload_RequestInfo as RequestInfo, Header, ServerStreamRequest,
@@ -78,7 +78,7 @@ fn builder(
     Ok(builder)
 }
 
-fn unary(call: &CallContext, request: UnaryRequest) -> Result<UnaryResponse, RpcStatus> {
+fn unary(call: &CallContext, request: UnaryRequest) -> Result<UnaryResponse, Status> {
     let info = request_info(call, &request)?;
     let mut payload = ConformancePayload::new();
     let definition = request.response_definition.unwrap_or_default();
@@ -91,7 +91,7 @@ fn unary(call: &CallContext, request: UnaryRequest) -> Result<UnaryResponse, Rpc
     match definition.response {
         Some(UnaryResponseDefinition_oneof_response::error(mut error)) => {
             error.details.push(any(&info)?);
-            return Err(status_from(&error));
+            return Err(status_from(&error).into());
         }
         Some(UnaryResponseDefinition_oneof_response::response_data(data)) => payload.data = data,
         None => {}
@@ -106,7 +106,7 @@ fn unary(call: &CallContext, request: UnaryRequest) -> Result<UnaryResponse, Rpc
 fn server_stream(
     call: &CallContext,
     request: ServerStreamRequest,
-) -> Result<impl Iterator<Item = Result<ServerStreamResponse, RpcStatus>> + Send, RpcStatus> {
+) -> Result<impl Iterator<Item = Result<ServerStreamResponse, Status>> + Send, Status> {
     let mut info = Some(request_info(call, &request)?);
     let definition = request.response_definition.unwrap_or_default();
     set_metadata(
@@ -130,10 +130,10 @@ fn server_stream(
         response.set_payload(payload);
         Ok(response)
     });
-    Ok(responses.chain(error.map(|error| Err(status_from(&error)))))
+    Ok(responses.chain(error.map(|error| Err(status_from(&error).into()))))
 }
 
-fn request_info(call: &CallContext, request: &impl Message) -> Result<RequestInfo, RpcStatus> {
+fn request_info(call: &CallContext, request: &impl Message) -> Result<RequestInfo, Status> {
     let mut info = RequestInfo::new();
     if let Some(headers) = call.headers() {
         info.request_headers = headers_from(headers);
@@ -145,22 +145,15 @@ fn request_info(call: &CallContext, request: &impl Message) -> Result<RequestInf
     Ok(info)
 }
 
-fn set_metadata(
-    call: &CallContext,
-    headers: &[Header],
-    trailers: &[Header],
-) -> Result<(), RpcStatus> {
+fn set_metadata(call: &CallContext, headers: &[Header], trailers: &[Header]) -> Result<(), Status> {
     let metadata = |headers| {
-        metadata_from(headers).map_err(|error| {
-            RpcStatus::with_message(RpcStatusCode::INVALID_ARGUMENT, error.to_string())
-        })
+        metadata_from(headers).map_err(|error| Status::invalid_argument(error.to_string()))
     };
     call.set_response_headers(metadata(headers)?);
     call.set_response_trailers(metadata(trailers)?);
     Ok(())
 }
 
-fn any(message: &impl Message) -> Result<Any, RpcStatus> {
-    Any::pack(message)
-        .map_err(|error| RpcStatus::with_message(RpcStatusCode::INTERNAL, error.to_string()))
+fn any(message: &impl Message) -> Result<Any, Status> {
+    Any::pack(message).map_err(|error| Status::internal(error.to_string()))
 }

@@ -7,9 +7,9 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use fanstream::engine::CallContext;
-use fanstream::grpcio::{RpcStatus, RpcStatusCode};
 use fanstream::security::ServerTls;
 use fanstream::server::{Server, Service, Signals};
+use fanstream::Status;
 use fanstream_interop::test::{
     EchoStatus, Empty, Payload, SimpleRequest, SimpleResponse, StreamingOutputCallRequest,
     StreamingOutputCallResponse,
@@ -46,7 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn unary_call(_: &CallContext, request: SimpleRequest) -> Result<SimpleResponse, RpcStatus> {
+fn unary_call(_: &CallContext, request: SimpleRequest) -> Result<SimpleResponse, Status> {
     check_status(request.response_status.as_ref())?;
     let mut response = SimpleResponse::new();
     response.set_payload(payload(request.response_size)?);
@@ -60,8 +60,7 @@ fn unary_call(_: &CallContext, request: SimpleRequest) -> Result<SimpleResponse,
 fn streaming_output_call(
     _: &CallContext,
     request: StreamingOutputCallRequest,
-) -> Result<impl Iterator<Item = Result<StreamingOutputCallResponse, RpcStatus>> + Send, RpcStatus>
-{
+) -> Result<impl Iterator<Item = Result<StreamingOutputCallResponse, Status>> + Send, Status> {
     let failure = check_status(request.response_status.as_ref()).err();
     let responses = request.response_parameters.into_iter().map(|parameters| {
         let interval = parameters.interval_us.try_into().unwrap_or(0);
@@ -73,22 +72,17 @@ fn streaming_output_call(
     Ok(responses.chain(failure.map(Err)))
 }
 
-fn check_status(status: Option<&EchoStatus>) -> Result<(), RpcStatus> {
+fn check_status(status: Option<&EchoStatus>) -> Result<(), Status> {
     match status {
-        Some(status) if status.code != 0 => {
-            Err(RpcStatus::with_message(status.code, status.message.clone()))
-        }
+        Some(status) if status.code != 0 => Err(Status::new(status.code, status.message.clone())),
         _ => Ok(()),
     }
 }
 
-fn payload(size: i32) -> Result<Payload, RpcStatus> {
+fn payload(size: i32) -> Result<Payload, Status> {
     let Ok(size) = size.try_into() else {
         let text = format!("a payload cannot have {size} bytes");
-        return Err(RpcStatus::with_message(
-            RpcStatusCode::INVALID_ARGUMENT,
-            text,
-        ));
+        return Err(Status::invalid_argument(text));
     };
     let mut payload = Payload::new();
     payload.body = vec![0; size];
