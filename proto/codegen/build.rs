@@ -1,7 +1,7 @@
 //! Lists the toolchain file and the patches of the C-core for `src/c_core/files.rs`. In the
 //! repository, `ccore.cmake` and `ccore` are links into `scripts`; the published package has copies.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::{env, fs, io};
 
 const TOOLCHAIN: &str = "ccore.cmake";
@@ -20,18 +20,16 @@ fn main() -> io::Result<()> {
         ));
     }
     names.sort();
-    let package = variable("CARGO_MANIFEST_DIR")?;
-    let files = names.iter().map(|name| listed(&package, name));
-    let source = format!("&[{}]", files.collect::<String>());
-    fs::write(variable("OUT_DIR")?.join("c_core_files.rs"), source)
+    let source = format!("&[{}]", names.iter().map(listed).collect::<String>());
+    let directory = env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("OUT_DIR is not set"))?;
+    fs::write(Path::new(&directory).join("c_core_files.rs"), source)
 }
 
-/// A pair of the file's name and its content, in Rust.
-fn listed(package: &Path, name: &str) -> String {
-    format!("({name:?}, include_bytes!({:?})),\n", package.join(name))
-}
-
-fn variable(name: &str) -> io::Result<PathBuf> {
-    let value = env::var_os(name).ok_or_else(|| io::Error::other(format!("{name} is not set")))?;
-    Ok(value.into())
+/// A pair of the file's name and its content, in Rust. rustc, not this script, looks where the package
+/// is: checkouts may share a target directory.
+fn listed(name: &String) -> String {
+    format!(
+        "({name:?}, include_bytes!(concat!(env!(\"CARGO_MANIFEST_DIR\"), {:?}))),\n",
+        format!("/{name}")
+    )
 }
