@@ -14,10 +14,9 @@ use super::codec::Encoded;
 use super::limits::{LimitEnforcer, Limits, Peer, Permit, Refusal, Registration, StreamTable};
 use super::panic::drop_caught;
 use super::payload::Payload;
-use super::send::{Report, ResponseWriter};
+use super::send::ResponseWriter;
 use super::stats::{
-    arrived, ended, CallEnd, Counts, MethodMetrics, Observation, Observer, Observers,
-    StreamsSnapshot,
+    arrived, ended, CallEnd, Counts, Observation, Observer, Observers, StreamsSnapshot,
 };
 use super::status::{failure, sendable};
 use super::termination::Termination;
@@ -203,16 +202,12 @@ impl Streams {
                 if admitted.is_alone && !self.is_direct {
                     yield_briefly();
                 }
-                let report = Report {
-                    metrics: admitted.metrics,
-                    observation,
-                };
                 let deadline = ctx.deadline();
-                let writer = ResponseWriter::new(call, messages, sink, deadline, report);
+                let writer = ResponseWriter::new(call, messages, sink, deadline, observation);
                 ctx.spawn(writer);
             }
-            Err((refusal, metrics)) => {
-                let status = refuse(refusal, call.arrived(), &metrics, observation);
+            Err((refusal, method)) => {
+                let status = self.refuse_call(refusal, call.arrived(), method, observation);
                 drop_caught((call, messages));
                 ctx.spawn(sink.fail(status).map(|_| ()));
             }
@@ -324,57 +319,51 @@ impl Streams {
         method: &[u8],
         call: &Arc<Call<T>>,
         peer: Option<Peer>,
-    ) -> Result<Admitted, (Refusal, Arc<MethodMetrics>)> {
+    ) -> Result<Admitted, (Refusal, usize)> {
         let enforcer = self.shared.enforcer.as_ref();
         let ends = enforcer.and_then(|enforcer| enforcer.max_age_deadline());
         let mut registry = self.shared.table.lock();
-        let (index, metrics) = registry.methods.of(method);
-        metrics.started();
-        let peer = match registry.admit(self.shared.config.max_streams, peer) {
-            Ok(peer) => peer,
-            Err(refusal) => {
-                registry.count_refusal(refusal.reason());
-                return Err((refusal, metrics));
-            }
-        };
-        let registration = registry.add(call.clone(), index, ends, peer);
+        let method = registry.methods.of(method);
+        registry.methods.get(method).started += 1;
+        let admitted = registry.admit(self.shared.config.max_streams, peer);
+        let peer = admitted.map_err(|refusal| (refusal, method))?;
+        let registration = registry.add(call.clone(), method, ends, peer);
         if let Some(enforcer) = enforcer {
             enforcer.schedule(&self.shared.workers, &mut registry);
         }
         Ok(Admitted {
             registration,
-            metrics,
             is_alone: registry.len() == 1,
         })
+    }
+
+    /// Reports a refused call; returns its status.
+    fn refuse_call(
+        &self,
+        refusal: Refusal,
+        arrived: Instant,
+        method: usize,
+        observation: Observation,
+    ) -> RpcStatus {
+        let reason = refusal.reason();
+        let status = sendable(failure(refusal.status(), "a refusal"));
+        let end = CallEnd {
+            code: status.code(),
+            counts: Counts::default(),
+            lasted: arrived.elapsed(),
+            subject: None,
+            refused: Some(reason),
+        };
+        self.shared.table.lock().refuse(method, reason, &end);
+        ended(observation, &end);
+        status
     }
 }
 
 struct Admitted {
     registration: Registration,
-    metrics: Arc<MethodMetrics>,
     /// No other stream is registered.
     is_alone: bool,
-}
-
-/// Reports a refused call; returns its status.
-fn refuse(
-    refusal: Refusal,
-    arrived: Instant,
-    metrics: &MethodMetrics,
-    observation: Observation,
-) -> RpcStatus {
-    let reason = refusal.reason();
-    let status = sendable(failure(refusal.status(), "a refusal"));
-    let end = CallEnd {
-        code: status.code(),
-        counts: Counts::default(),
-        lasted: arrived.elapsed(),
-        subject: None,
-        refused: Some(reason),
-    };
-    metrics.handled(end.code, &end.counts, end.lasted);
-    ended(observation, &end);
-    status
 }
 
 /// The permit of a call, which counts for its peer until the permit is dropped. See

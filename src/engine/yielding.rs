@@ -33,27 +33,27 @@ const PAUSE_FACTOR: u32 = 100;
 
 thread_local! {
     static NEXT_YIELD: Cell<Option<Instant>> = const { Cell::new(None) };
-    static READING: Cell<Option<Reading>> = const { Cell::new(None) };
+    static READING: Cell<Option<CpuReading>> = const { Cell::new(None) };
 }
 
 /// A time, and the CPU time of the process then.
 #[derive(Clone, Copy)]
-struct Reading {
+pub(super) struct CpuReading {
     at: Instant,
     cpu: Duration,
 }
 
-impl Reading {
-    fn take(at: Instant) -> Reading {
+impl CpuReading {
+    pub(super) fn take(at: Instant) -> CpuReading {
         let cpu = ClockId::CLOCK_PROCESS_CPUTIME_ID.now();
         let cpu = cpu.map_or(Duration::ZERO, Duration::from);
-        Reading { at, cpu }
+        CpuReading { at, cpu }
     }
 
-    /// Whether this process used little of a processor until `later`.
-    fn others_ran(self, later: Reading) -> bool {
-        let own = later.cpu.saturating_sub(self.cpu);
-        own < later.at.duration_since(self.at).mul_f64(OWN_SHARE)
+    /// The processors that this process has used until `later`.
+    pub(super) fn processors_until(self, later: CpuReading) -> f64 {
+        let own = later.cpu.saturating_sub(self.cpu).as_secs_f64();
+        own / later.at.duration_since(self.at).as_secs_f64().max(1e-6)
     }
 }
 
@@ -67,11 +67,12 @@ pub(super) fn yield_briefly() -> bool {
     let recent = READING
         .get()
         .filter(|reading| began.duration_since(reading.at) < READING_AGE);
-    let before = recent.unwrap_or_else(|| Reading::take(began));
+    let before = recent.unwrap_or_else(|| CpuReading::take(began));
     READING.set(Some(before));
     thread::yield_now();
     let took = began.elapsed();
-    if took > LONG_YIELD && before.others_ran(Reading::take(began + took)) {
+    let is_others = || before.processors_until(CpuReading::take(began + took)) < OWN_SHARE;
+    if took > LONG_YIELD && is_others() {
         NEXT_YIELD.set(Some(began + took * PAUSE_FACTOR));
     }
     true
@@ -82,14 +83,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn another_process_has_run_if_this_one_has_not() {
+    fn two_readings_tell_the_processors_that_were_used() {
         let at = Instant::now();
-        let reading = |wall, cpu| Reading {
+        let reading = |wall, cpu| CpuReading {
             at: at + Duration::from_millis(wall),
             cpu: Duration::from_millis(cpu),
         };
-        assert!(reading(0, 5).others_ran(reading(10, 10)));
-        assert!(!reading(0, 5).others_ran(reading(10, 14)));
+        assert_eq!(reading(0, 5).processors_until(reading(10, 10)), 0.5);
+        assert_eq!(reading(0, 5).processors_until(reading(10, 25)), 2.0);
     }
 
     #[test]

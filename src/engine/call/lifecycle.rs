@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::super::channel::{Receiver, Sender};
 use super::super::limits::{OpenStream, Permit};
-use super::super::stats::{CallCounters, CallEnd, Counts, MethodMetrics};
+use super::super::stats::{CallCounters, CallEnd, Counts};
 use super::super::status::failure;
 use super::super::termination::{Level, Termination, Terminator};
 use super::super::workers::Workers;
@@ -117,9 +117,9 @@ impl<T: Send + 'static> Call<T> {
     }
 
     /// Reports the end of the stream for its client to the table of streams.
-    pub(in crate::engine) fn report_end(&self, metrics: &MethodMetrics, end: &CallEnd) {
+    pub(in crate::engine) fn report_end(&self, end: &CallEnd) {
         if let Some(permit) = &self.lock().permit {
-            permit.end(metrics, end);
+            permit.end(end);
         }
     }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use grpcio::RpcStatus;
 
-use super::super::stats::{CallEnd, Counts, MethodMetrics, MethodSnapshot, Methods};
+use super::super::stats::{CallEnd, Counts, MethodSnapshot, Methods};
 use super::super::termination::Termination;
 use super::super::workers::Timer;
 use super::peers::{Peer, Peers};
@@ -153,6 +153,13 @@ impl Registry {
         *self.refused.entry(reason).or_default() += 1;
     }
 
+    /// Records that a call of the method ended at once, for a reason.
+    pub(in crate::engine) fn refuse(&mut self, method: usize, reason: &'static str, end: &CallEnd) {
+        self.count_refusal(reason);
+        let method = self.methods.get(method);
+        method.add_ended(end.code, &end.counts, end.lasted);
+    }
+
     /// Refused calls, by reason.
     pub(in crate::engine) fn refused(&self) -> Vec<(&'static str, u64)> {
         self.refused.iter().map(|(why, n)| (*why, *n)).collect()
@@ -183,18 +190,14 @@ impl Registry {
 
     /// Records that the stream has ended for its client. It stays registered until
     /// [`Registry::remove`].
-    pub(in crate::engine) fn end(
-        &mut self,
-        registration: &Registration,
-        metrics: &MethodMetrics,
-        end: &CallEnd,
-    ) {
+    pub(in crate::engine) fn end(&mut self, registration: &Registration, end: &CallEnd) {
         let Some(entry) = self.streams.get_mut(&registration.number) else {
             return;
         };
         entry.has_ended = true;
         self.open -= 1;
-        metrics.handled(end.code, &end.counts, end.lasted);
+        let method = self.methods.get(entry.method);
+        method.add_ended(end.code, &end.counts, end.lasted);
         if let Some(ends) = registration.ends {
             self.due
                 .remove(&(ends, registration.number, Step::Graceful));

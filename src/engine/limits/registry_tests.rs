@@ -25,13 +25,12 @@ impl OpenStream for Stream {
 }
 
 fn add(registry: &mut Registry, ends: Option<Instant>, messages: u64) -> Registration {
-    let (method, _) = registry.methods.of(b"/p.S/M");
+    let method = registry.methods.of(b"/p.S/M");
     registry.add(Arc::new(Stream(messages)), method, ends, None)
 }
 
 fn end(registry: &mut Registry, registration: &Registration, messages: u64) {
-    let (_, metrics) = registry.methods.of(b"/p.S/M");
-    registry.end(registration, &metrics, &call_end(messages));
+    registry.end(registration, &call_end(messages));
 }
 
 fn call_end(messages: u64) -> CallEnd {

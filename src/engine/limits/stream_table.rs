@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use grpcio::RpcStatus;
 
-use super::super::stats::{CallEnd, MethodMetrics};
+use super::super::stats::CallEnd;
 use super::peers::Peers;
 use super::registry::{Registration, Registry};
 use super::Limits;
@@ -49,9 +49,9 @@ impl StreamTable {
         self.registry.lock().unwrap_or_else(|e| e.into_inner())
     }
 
-    fn end(&self, registration: &Registration, metrics: &MethodMetrics, end: &CallEnd) {
+    fn end(&self, registration: &Registration, end: &CallEnd) {
         let mut registry = self.lock();
-        registry.end(registration, metrics, end);
+        registry.end(registration, end);
         // A notification is a system call, also where no thread waits.
         let is_awaited = registry.open() == 0 && self.waiting.load(Ordering::Relaxed) > 0;
         drop(registry);
@@ -82,8 +82,8 @@ pub(in crate::engine) struct Permit {
 
 impl Permit {
     /// The stream has ended for its client.
-    pub(in crate::engine) fn end(&self, metrics: &MethodMetrics, end: &CallEnd) {
-        self.table.end(&self.registration, metrics, end);
+    pub(in crate::engine) fn end(&self, end: &CallEnd) {
+        self.table.end(&self.registration, end);
     }
 }
 

@@ -3,4 +3,4 @@
 
 mod response_writer;
 
-pub(super) use response_writer::{Report, ResponseWriter};
+pub(super) use response_writer::ResponseWriter;

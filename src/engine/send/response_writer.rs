@@ -25,7 +25,7 @@ use grpcio::{Deadline, RpcStatus, RpcStatusCode, ServerStreamingSink, WriteFlags
 use super::super::call::Call;
 use super::super::channel::{Receiver, TryRecvError};
 use super::super::panic::{drop_caught, run_caught};
-use super::super::stats::{ended, CallEnd, MethodMetrics, Observation};
+use super::super::stats::{ended, CallEnd, Observation};
 use super::super::status::{has_metadata, known, sendable, with_metadata};
 use super::super::termination::Level;
 use super::super::yielding::yield_briefly;
@@ -44,13 +44,7 @@ pub(in crate::engine) struct ResponseWriter<T: Send + 'static> {
     code: RpcStatusCode,
     /// True until the first message is sent.
     awaits_first: bool,
-    report: Report,
-}
-
-/// The receivers of the report of the call's end.
-pub(in crate::engine) struct Report {
-    pub(in crate::engine) metrics: Arc<MethodMetrics>,
-    pub(in crate::engine) observation: Observation,
+    observation: Observation,
 }
 
 enum Phase<T: Send + 'static> {
@@ -73,7 +67,7 @@ impl<T: Send + 'static> ResponseWriter<T> {
         messages: Receiver<T>,
         sink: ServerStreamingSink<T>,
         deadline: Deadline,
-        report: Report,
+        observation: Observation,
     ) -> ResponseWriter<T> {
         ResponseWriter {
             call,
@@ -83,7 +77,7 @@ impl<T: Send + 'static> ResponseWriter<T> {
             deadline,
             code: RpcStatusCode::CANCELLED,
             awaits_first: true,
-            report,
+            observation,
         }
     }
 
@@ -151,7 +145,6 @@ impl<T: Send + 'static> ResponseWriter<T> {
                 self.awaits_first = false;
                 let after = self.call.arrived().elapsed();
                 self.call.counters().first_after(after);
-                self.report.metrics.first_after(after);
             }
             self.taken = self.taken.wrapping_add(1).max(1);
         }
@@ -330,8 +323,8 @@ impl<T: Send + 'static> Drop for ResponseWriter<T> {
             subject: self.call.context().subject(),
             refused: None,
         };
-        self.call.report_end(&self.report.metrics, &end);
-        ended(self.report.observation.take(), &end);
+        self.call.report_end(&end);
+        ended(self.observation.take(), &end);
         self.call.writer_dropped();
         drop_caught(std::mem::replace(&mut self.phase, Phase::Over));
     }

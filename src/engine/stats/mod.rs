@@ -9,7 +9,6 @@ mod histogram;
 mod observer;
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::Arc;
 use std::time::Duration;
 
 use grpcio::RpcStatusCode;
@@ -17,7 +16,6 @@ use grpcio::RpcStatusCode;
 pub use histogram::{HistogramSnapshot, BOUNDS};
 pub use observer::{CallEnd, CallObserver, Observer};
 
-pub(super) use histogram::Histogram;
 pub(super) use observer::{arrived, ended, Observation, Observers};
 
 /// The status codes of gRPC, 0 (OK) to 16 (UNAUTHENTICATED).
@@ -113,96 +111,35 @@ pub struct Counts {
     pub first_after: Option<Duration>,
 }
 
-/// The sums over the ended calls of one method.
-#[derive(Debug)]
-pub(super) struct MethodMetrics {
-    name: String,
-    started: AtomicU64,
-    handled: [AtomicU64; CODES],
-    messages: AtomicU64,
-    bytes: AtomicU64,
-    stalls: AtomicU64,
-    first: Histogram,
-    handling: Histogram,
-}
-
-impl MethodMetrics {
-    fn new(name: String) -> MethodMetrics {
-        MethodMetrics {
-            name,
-            started: AtomicU64::new(0),
-            handled: Default::default(),
-            messages: AtomicU64::new(0),
-            bytes: AtomicU64::new(0),
-            stalls: AtomicU64::new(0),
-            first: Histogram::default(),
-            handling: Histogram::default(),
-        }
-    }
-
-    pub(super) fn started(&self) {
-        self.started.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn first_after(&self, duration: Duration) {
-        self.first.record(duration);
-    }
-
-    /// Counts an ended call. The caller holds the registry's lock, so that a snapshot counts the
-    /// call once.
-    pub(super) fn handled(&self, code: RpcStatusCode, counts: &Counts, lasted: Duration) {
-        // gRPC treats an unknown code as UNKNOWN.
-        let code = usize::try_from(i32::from(code)).unwrap_or(CODES);
-        let code = if code < CODES { code } else { 2 };
-        self.handled[code].fetch_add(1, Ordering::Relaxed);
-        self.messages.fetch_add(counts.messages, Ordering::Relaxed);
-        self.bytes.fetch_add(counts.bytes, Ordering::Relaxed);
-        self.stalls.fetch_add(counts.stalls, Ordering::Relaxed);
-        self.handling.record(lasted);
-    }
-
-    fn snapshot(&self) -> MethodSnapshot {
-        MethodSnapshot {
-            name: self.name.clone(),
-            started: self.started.load(Ordering::Relaxed),
-            handled: std::array::from_fn(|code| self.handled[code].load(Ordering::Relaxed)),
-            messages: self.messages.load(Ordering::Relaxed),
-            bytes: self.bytes.load(Ordering::Relaxed),
-            stalls: self.stalls.load(Ordering::Relaxed),
-            open: 0,
-            lingering: 0,
-            parked: 0,
-            slots: 0,
-            first: self.first.snapshot(),
-            handling: self.handling.snapshot(),
-        }
-    }
-}
-
-/// The methods seen so far: at most the server's registered methods, so the list is short.
+/// The methods seen so far: at most the server's registered methods, so the list is short. They
+/// count ended calls; a snapshot adds the open ones.
 #[derive(Debug, Default)]
-pub(super) struct Methods(Vec<Arc<MethodMetrics>>);
+pub(super) struct Methods(Vec<MethodSnapshot>);
 
 impl Methods {
-    /// The metrics of a method, and their index in [`Methods::snapshot`].
-    pub(super) fn of(&mut self, name: &[u8]) -> (usize, Arc<MethodMetrics>) {
+    /// The index of a method, also in [`Methods::snapshot`].
+    pub(super) fn of(&mut self, name: &[u8]) -> usize {
         let known = self.0.iter().position(|m| m.name.as_bytes() == name);
-        let index = known.unwrap_or_else(|| {
-            let name = String::from_utf8_lossy(name).into_owned();
-            self.0.push(Arc::new(MethodMetrics::new(name)));
+        known.unwrap_or_else(|| {
+            self.0.push(MethodSnapshot {
+                name: String::from_utf8_lossy(name).into_owned(),
+                ..MethodSnapshot::default()
+            });
             self.0.len() - 1
-        });
-        (index, self.0[index].clone())
+        })
     }
 
-    /// A snapshot of ended calls; the caller adds the open ones.
+    pub(super) fn get(&mut self, index: usize) -> &mut MethodSnapshot {
+        &mut self.0[index]
+    }
+
     pub(super) fn snapshot(&self) -> Vec<MethodSnapshot> {
-        self.0.iter().map(|method| method.snapshot()).collect()
+        self.0.clone()
     }
 }
 
 /// The calls of one method. Counts never go down from one snapshot to the next.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct MethodSnapshot {
     /// `/package.Service/Method`.
@@ -233,13 +170,30 @@ pub struct MethodSnapshot {
 }
 
 impl MethodSnapshot {
+    /// Adds an ended call.
+    pub(super) fn add_ended(&mut self, code: RpcStatusCode, counts: &Counts, lasted: Duration) {
+        // gRPC treats an unknown code as UNKNOWN.
+        let code = usize::try_from(i32::from(code)).unwrap_or(CODES);
+        self.handled[if code < CODES { code } else { 2 }] += 1;
+        self.handling.record(lasted);
+        self.add(counts);
+    }
+
+    /// Adds an open call.
     pub(super) fn add_open(&mut self, counts: &Counts) {
-        self.messages += counts.messages;
-        self.bytes += counts.bytes;
-        self.stalls += counts.stalls;
         self.open += 1;
         self.parked += counts.parked;
         self.slots += counts.slots;
+        self.add(counts);
+    }
+
+    fn add(&mut self, counts: &Counts) {
+        self.messages += counts.messages;
+        self.bytes += counts.bytes;
+        self.stalls += counts.stalls;
+        if let Some(after) = counts.first_after {
+            self.first.record(after);
+        }
     }
 }
 
@@ -260,21 +214,19 @@ mod tests {
     #[test]
     fn a_method_is_known_by_its_name() {
         let mut methods = Methods::default();
-        let (a, first) = methods.of(b"/p.S/A");
-        let (b, _) = methods.of(b"/p.S/B");
-        let (again, _) = methods.of(b"/p.S/A");
-        assert_eq!((a, b, again), (0, 1, 0));
-        first.started();
+        let indices = [b"/p.S/A", b"/p.S/B", b"/p.S/A"].map(|name| methods.of(name));
+        assert_eq!(indices, [0, 1, 0]);
+        methods.get(0).started += 1;
         assert_eq!(methods.snapshot()[0].started, 1);
     }
 
     #[test]
     fn a_code_that_grpc_does_not_know_is_unknown() {
-        let meter = MethodMetrics::new("/p.S/A".into());
+        let mut method = MethodSnapshot::default();
         for code in [0, 5, 16, 17, 99, -1] {
-            meter.handled(code.into(), &Counts::default(), Duration::ZERO);
+            method.add_ended(code.into(), &Counts::default(), Duration::ZERO);
         }
-        let handled = meter.snapshot().handled;
+        let handled = method.handled;
         assert_eq!((handled[0], handled[5], handled[16]), (1, 1, 1));
         assert_eq!(handled[2], 3);
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::super::panic::run_caught;
-use super::growth::{Growth, Load, PATIENCE};
+use super::growth::PATIENCE;
 use super::pool::{Pool, Wakes};
 use super::state::State;
 use super::watch::TICK;
@@ -15,54 +15,44 @@ use super::Task;
 /// 30 µs.
 const DUE_BATCH: usize = 16;
 
-/// The longest time between two checks while no task waits, but more threads may be busy than
-/// processors exist.
-const MAX_INTERVAL: Duration = Duration::from_millis(640);
+/// The time between two checks while the limit can neither rise nor fall.
+const CALM_INTERVAL: Duration = Duration::from_millis(640);
 
 /// A full pool is logged after this time, once until it is no longer full.
 const FULL_IS_LOGGED_AFTER: Duration = Duration::from_secs(1);
 
-/// The schedule of the load checks: none while no task waits and the limit is at its least.
+/// The checks of the load.
+#[derive(Default)]
 struct Checks {
+    /// `None` while no task waits and the limit is at its least.
     next: Option<Instant>,
-    interval: Duration,
-    /// The interval is the shortest, since the limit changes or may rise.
-    is_fast: bool,
-    growth: Growth,
-    full: Full,
+    is_full_logged: bool,
+    /// The number of tasks that wait for a full pool, to be logged outside the lock.
+    to_log: Option<usize>,
 }
 
 impl Pool {
     /// Runs the clock thread.
     pub(super) fn run_clock(self: Arc<Self>) {
-        let mut checks = Checks {
-            next: None,
-            interval: PATIENCE,
-            is_fast: false,
-            growth: Growth::default(),
-            full: Full::No,
-        };
+        let mut checks = Checks::default();
         let mut looked = Instant::now();
+        let mut idle_ticks = 0;
         let mut state = self.lock();
         while !state.stopping {
             if self.watch.is_on() && looked.elapsed() >= TICK {
                 drop(state);
-                self.watch.look();
+                self.watch.look(&mut idle_ticks);
                 looked = Instant::now();
                 state = self.lock();
             }
             let now = Instant::now();
-            let mut wakes = Wakes::default();
-            let mut brief = Vec::new();
+            let (mut wakes, mut brief) = (Wakes::default(), Vec::new());
             let more = self.release_due(&mut state, now, &mut brief, &mut wakes);
-            let next_due = state.scheduled.first_key_value();
-            let next_due = next_due.map(|(timer, _)| timer.due);
             let starts = self.check(&mut state, &mut checks, now, &mut wakes);
-            let is_full = matches!(checks.full, Full::ToLog(_));
-            if more || starts > 0 || !brief.is_empty() || wakes.is_any() || is_full {
+            let to_log = checks.to_log.take();
+            if more || starts > 0 || !brief.is_empty() || wakes.is_any() || to_log.is_some() {
                 drop(state);
-                if let Full::ToLog(waiting) = checks.full {
-                    checks.full = Full::Logged;
+                if let Some(waiting) = to_log {
                     let threads = self.max_threads;
                     tracing::warn!(
                         threads,
@@ -83,6 +73,8 @@ impl Pool {
                 }
                 continue;
             }
+            let next_due = state.scheduled.first_key_value();
+            let next_due = next_due.map(|(timer, _)| timer.due);
             let look = self.watch.is_on().then_some(looked + TICK);
             let until = next_due.into_iter().chain(checks.next).chain(look).min();
             state = match until {
@@ -129,34 +121,25 @@ impl Pool {
         now: Instant,
         wakes: &mut Wakes,
     ) -> usize {
-        let may_rise = state.wants_check && state.limit < self.max_threads;
-        if may_rise && !checks.is_fast {
+        let soon = now + PATIENCE;
+        let is_far = |next| next > soon && state.limit < self.max_threads;
+        if state.wants_check && checks.next.is_none_or(is_far) {
             // The first task that waits: the busy threads may make it wait for long.
-            checks.is_fast = true;
             state.load();
-            checks.next = Some(now + PATIENCE);
+            checks.next = Some(soon);
         }
         let is_due = checks.next.is_some_and(|next| next <= now);
         if is_due {
-            let load = state.load();
             let before = state.limit;
-            let limit = checks
-                .growth
-                .limit(load, self.core_threads, self.max_threads);
-            state.limit = limit;
-            state.wants_check = load.ready > 0;
-            let may_rise = state.wants_check && limit < self.max_threads;
-            checks.is_fast = may_rise || limit != before;
-            checks.interval = match checks.is_fast {
-                true => PATIENCE,
-                false => (2 * checks.interval).min(MAX_INTERVAL),
+            state.limit = state.load().new_limit(self.core_threads, self.max_threads);
+            state.wants_check = state.ready > 0;
+            let may_rise = state.wants_check && state.limit < self.max_threads;
+            let is_needed = state.wants_check || state.limit > self.core_threads;
+            checks.next = match may_rise || state.limit != before {
+                true => Some(soon),
+                false => is_needed.then_some(now + CALM_INTERVAL),
             };
-            checks.next = None;
-            checks.watch_full(state, load, now, self.max_threads);
-        }
-        let is_needed = state.wants_check || state.limit > self.core_threads;
-        if checks.next.is_none() && is_needed {
-            checks.next = Some(now + checks.interval);
+            checks.watch_full(state, now, self.max_threads);
         }
         match is_due || state.lacks_threads {
             true => self.fill_limit(state, wakes),
@@ -167,23 +150,16 @@ impl Pool {
 
 impl Checks {
     /// Notes since when the pool has been full, and whether to log it now.
-    fn watch_full(&mut self, state: &mut State, load: Load, now: Instant, max_threads: usize) {
-        if load.ready == 0 || state.busy < max_threads {
+    fn watch_full(&mut self, state: &mut State, now: Instant, max_threads: usize) {
+        if state.ready == 0 || state.busy < max_threads {
             state.full_since = None;
-            self.full = Full::No;
+            self.is_full_logged = false;
             return;
         }
         let since = *state.full_since.get_or_insert(now);
-        if matches!(self.full, Full::No) && now.duration_since(since) >= FULL_IS_LOGGED_AFTER {
-            self.full = Full::ToLog(load.ready);
+        if !self.is_full_logged && now.duration_since(since) >= FULL_IS_LOGGED_AFTER {
+            self.is_full_logged = true;
+            self.to_log = Some(state.ready);
         }
     }
-}
-
-/// Whether the log says that the pool is full.
-enum Full {
-    No,
-    /// To be logged, with the number of tasks that wait.
-    ToLog(usize),
-    Logged,
 }

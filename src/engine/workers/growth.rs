@@ -1,6 +1,5 @@
-//! The limit on busy threads, decided from the age of the oldest waiting task. It must not know why
-//! a thread is busy: a thread that computes for seconds and one that is blocked keep others waiting
-//! alike.
+//! The limit on busy threads, decided from the tasks that wait in vain. It must not know why a thread
+//! is busy: a thread that computes for seconds and one that is blocked keep others waiting alike.
 
 use std::time::Duration;
 
@@ -8,9 +7,13 @@ use std::time::Duration;
 /// while tasks wait.
 pub(super) const PATIENCE: Duration = Duration::from_millis(10);
 
-/// Slices a check for each thread that is not stuck. Threads that end more make progress: their
-/// tasks wait for processors, which more threads would not give them.
+/// Slices a check for each thread that is not stuck. Threads that end more get on: their tasks wait
+/// for processors, which more threads would not give them.
 const BRISK: usize = 4;
+
+/// The processors are full if the process uses this share of them. Then a stuck thread may only wait
+/// for one of them, and a few slices a check are enough to get on.
+const FULL: f64 = 0.9;
 
 /// The pool since the last check.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,8 +21,8 @@ pub(super) struct Load {
     pub(super) limit: usize,
     /// Tasks that wait.
     pub(super) ready: usize,
-    /// The time that one of the oldest of them has waited.
-    pub(super) oldest: Duration,
+    /// Those that have waited since the last check.
+    pub(super) old: usize,
     /// Threads that have been in one slice all the time.
     pub(super) stuck: usize,
     /// Slices that ended.
@@ -28,75 +31,27 @@ pub(super) struct Load {
     pub(super) processors: f64,
 }
 
-/// The processors are full if the process uses this share of them. Then a stuck thread may only wait
-/// for one of them.
-const FULL: f64 = 0.9;
-
-/// Checks after the last rise, after which another is tried though it may not help: in between, the
-/// limit falls to a fifth.
-const TRIED_AFTER: u32 = 12;
-
-/// Finds the limit.
-#[derive(Default)]
-pub(super) struct Growth {
-    /// The limit before its last change, and the slices that ended between two checks.
-    before: Option<(usize, usize)>,
-    /// Checks since the last rise.
-    calm: u32,
-}
-
-impl Growth {
-    /// The new limit: a thread for each processor beside those that are stuck. While tasks wait in
-    /// vain, it doubles if more threads help or nearly all are blocked. Otherwise it falls by an
-    /// eighth.
-    pub(super) fn limit(&mut self, load: Load, core_threads: usize, max_threads: usize) -> usize {
-        let Load {
-            limit,
-            ready,
-            stuck,
-            ended,
-            ..
-        } = load;
-        let is_full = load.processors >= FULL * core_threads as f64;
-        let moving = limit.saturating_sub(stuck).max(1);
-        let waits_in_vain = load.oldest >= PATIENCE && ended < BRISK * moving;
-        if ready == 0 {
-            self.before = None;
-        }
-        self.calm += 1;
-        let may_help = self.calm >= TRIED_AFTER || self.helps(limit, ended);
-        let are_blocked = !is_full && 10 * stuck >= 9 * limit;
-        let wanted = if waits_in_vain && (may_help || are_blocked) {
-            self.calm = 0;
-            (2 * limit).min(limit + ready)
-        } else {
-            limit - limit / 8 - 1
+impl Load {
+    /// The new limit: a thread for each processor beside those that are stuck. It doubles while tasks
+    /// wait and the threads do not get on. Otherwise it falls by an eighth.
+    pub(super) fn new_limit(self, core_threads: usize, max_threads: usize) -> usize {
+        let limit = self.limit;
+        let is_full = self.processors >= FULL * core_threads as f64;
+        let moving = limit.saturating_sub(self.stuck).max(1);
+        let gets_on = match is_full {
+            true => self.ended >= core_threads,
+            false => self.ended >= BRISK * moving,
         };
-        // Threads that compute share the processors with those that wait for one, as long as all get
-        // on.
-        let beside = match is_full && ended >= core_threads {
+        let wanted = match self.old > 0 && !gets_on {
+            true => (2 * limit).min(limit + self.ready),
+            false => limit - limit / 8 - 1,
+        };
+        let beside = match is_full && gets_on {
             true => 0,
-            false => stuck,
+            false => self.stuck,
         };
         let least = (core_threads + beside).min(max_threads);
-        let wanted = wanted.clamp(least, max_threads);
-        if wanted != limit {
-            self.before = Some((limit, ended));
-        }
-        wanted
-    }
-
-    /// Whether the number of slices that end has changed by more than half of the change of the
-    /// limit. It does if they block, and not if they compute. True if nothing is known.
-    fn helps(&self, limit: usize, ended: usize) -> bool {
-        let now = (limit, ended);
-        match self.before {
-            None => true,
-            Some(before) => {
-                let (low, high) = (now.min(before), now.max(before));
-                low.0 < high.0 && 2 * low.0 * high.1 > low.1 * (low.0 + high.0)
-            }
-        }
+        wanted.clamp(least, max_threads)
     }
 }
 
@@ -105,7 +60,7 @@ mod tests {
     use super::*;
 
     fn after(load: Load) -> usize {
-        Growth::default().limit(load, 2, 64)
+        load.new_limit(2, 64)
     }
 
     /// Tasks wait in vain.
@@ -113,7 +68,7 @@ mod tests {
         Load {
             limit,
             ready: 100,
-            oldest: PATIENCE,
+            old: 100,
             ended: limit,
             ..Load::default()
         }
@@ -142,32 +97,29 @@ mod tests {
             ..waiting(8)
         };
         assert_eq!(after(brisk), 6);
+        let new = Load {
+            old: 0,
+            ..waiting(8)
+        };
+        assert_eq!(after(new), 6);
     }
 
     #[test]
-    fn a_rise_that_does_not_pay_is_taken_back() {
-        let mut growth = Growth::default();
-        let mut limits = Vec::new();
-        let mut limit = 2;
-        for _ in 0..50 {
-            // They compute for 3 ms each: seven in a check, however many threads there are.
-            let load = Load {
-                ended: 7,
-                ..waiting(limit)
-            };
-            limit = growth.limit(load, 2, 64);
-            limits.push(limit);
-        }
-        assert!(limits.iter().all(|limit| *limit <= 8), "{limits:?}");
-        // They block: with each thread come more.
-        for _ in 0..60 {
-            let load = Load {
-                ended: 3 * limit,
-                ..waiting(limit)
-            };
-            limit = growth.limit(load, 2, 64);
-        }
-        assert_eq!(limit, 64);
+    fn tasks_that_compute_do_not_raise_the_limit() {
+        // For 3 ms each: seven in a check, however many threads there are.
+        let computing = |limit| Load {
+            ended: 7,
+            processors: 2.0,
+            stuck: limit - 2,
+            ..waiting(limit)
+        };
+        assert_eq!([2, 10].map(|limit| after(computing(limit))), [2, 8]);
+        // Unless nothing gets on.
+        let endless = Load {
+            ended: 0,
+            ..computing(10)
+        };
+        assert_eq!(after(endless), 20);
     }
 
     #[test]
@@ -178,20 +130,6 @@ mod tests {
             ..Load::default()
         };
         assert_eq!([0, 2, 70].map(|n| after(stuck(n))), [2, 4, 64]);
-    }
-
-    #[test]
-    fn threads_that_wait_for_a_processor_do_not_raise_the_limit() {
-        let preempted = |ended| Load {
-            limit: 10,
-            stuck: 8,
-            ended,
-            processors: 2.0,
-            ..waiting(10)
-        };
-        assert_eq!(after(preempted(10)), 8);
-        // Unless nothing gets on.
-        assert_eq!(after(preempted(0)), 20);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The queue of the pool and the loop of a worker thread. It obeys the limit on busy threads that
 //! [`growth`](super::growth) sets.
 //!
-//! Poll threads take the lock to submit, so its holders must be quick: they start and wake threads,
-//! read clocks and drop tasks outside it, and the queue grows by blocks instead of moving 100,000
+//! Poll threads take the lock to submit, so its holders must be quick: they start and wake threads
+//! and drop tasks outside it, and the queue grows by blocks instead of moving 100,000
 //! tasks.
 
 use std::io;
@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::super::panic::{drop_caught, run_caught};
-use super::super::stats::{Histogram, HistogramSnapshot};
+use super::super::stats::HistogramSnapshot;
 use super::super::yielding::yield_briefly;
 use super::state::State;
 use super::watch::{Hold, Watch};
@@ -41,9 +41,9 @@ pub(super) struct Pool {
     pub(super) core_threads: usize,
     pub(super) max_threads: usize,
     keep_alive: Duration,
-    queue_delay: Histogram,
     pub(super) watch: Watch,
 }
+
 /// Threads to wake once the lock is released: a thread woken earlier would wait for the lock.
 #[derive(Default)]
 pub(super) struct Wakes {
@@ -61,7 +61,6 @@ impl Wakes {
 /// A task that left the queue.
 pub(super) struct Taken {
     task: Arc<dyn Task>,
-    queued_at: Option<Instant>,
     /// The epoch of the pool then.
     epoch: u32,
     is_urgent: bool,
@@ -80,7 +79,6 @@ impl Pool {
             core_threads,
             max_threads,
             keep_alive: config.keep_alive,
-            queue_delay: Histogram::default(),
             watch: Watch::default(),
         }
     }
@@ -224,7 +222,7 @@ impl Pool {
     }
 
     pub(super) fn queue_delay(&self) -> HistogramSnapshot {
-        self.queue_delay.snapshot()
+        self.lock().queue_delay.clone()
     }
 
     /// Ends the threads and drops all waiting tasks.
@@ -263,9 +261,6 @@ impl Pool {
             if let Some(taken) = self.take(&mut state, &mut wakes) {
                 drop(state);
                 self.wake(wakes);
-                if let Some(queued_at) = taken.queued_at {
-                    self.queue_delay.record(queued_at.elapsed());
-                }
                 run_caught("a task", || taken.task.run());
                 state = self.lock();
                 state.busy -= 1;
@@ -318,10 +313,6 @@ impl Pool {
         }
         Some(Taken {
             task,
-            queued_at: match is_urgent {
-                true => None,
-                false => state.sample_leaves(),
-            },
             epoch: state.epoch,
             is_urgent,
         })

@@ -2,27 +2,30 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crossbeam_channel::{unbounded, Receiver, Sender};
-use nix::time::ClockId;
 
+use super::super::stats::HistogramSnapshot;
+use super::super::yielding::CpuReading;
 use super::growth::Load;
 use super::{Task, Timer};
 
-type Waiting = Arc<dyn Task>;
-
 /// One lock protects all fields.
+#[derive(Default)]
 pub(super) struct State {
-    /// The tasks that wait, on a queue that grows by blocks: a `VecDeque` of 100,000 would move
-    /// them all under the lock.
-    queue: (Sender<Waiting>, Receiver<Waiting>),
+    /// The tasks that wait.
+    backlog: Backlog,
     /// Their number.
     pub(super) ready: usize,
+    /// The number of those that have waited since the last check of the load.
+    old: usize,
     /// Ready tasks that come before all others; see [`Task::is_urgent`].
     pub(super) urgent: VecDeque<Arc<dyn Task>>,
-    /// The task whose delay is measured, if any is ready.
-    sample: Option<Sample>,
+    /// A ready task whose delay is measured: the number of tasks before it, and the time of its
+    /// queueing.
+    sample: Option<(usize, Instant)>,
+    pub(super) queue_delay: HistogramSnapshot,
     pub(super) scheduled: BTreeMap<Timer, Arc<dyn Task>>,
     pub(super) next_sequence: u64,
     /// Worker threads, including those that are starting.
@@ -43,10 +46,10 @@ pub(super) struct State {
     pub(super) epoch: u32,
     /// Busy threads whose slice began after the last check.
     pub(super) young: usize,
-    /// The last check, and the CPU time of the process then.
-    load_at: (Instant, Duration),
     /// Slices that ended since the last check.
     pub(super) ended: usize,
+    /// The CPU time of the process at the last check.
+    cpu: Option<CpuReading>,
     /// All threads that the pool may have are busy since then, and tasks wait.
     pub(super) full_since: Option<Instant>,
     /// The limit may be too low, so the clock thread must check soon.
@@ -56,80 +59,62 @@ pub(super) struct State {
     pub(super) stopping: bool,
 }
 
+/// Grows by blocks: a `VecDeque` of 100,000 tasks would move them all under the lock.
+struct Backlog(Sender<Arc<dyn Task>>, Receiver<Arc<dyn Task>>);
+
+impl Default for Backlog {
+    fn default() -> Backlog {
+        let (sender, receiver) = unbounded();
+        Backlog(sender, receiver)
+    }
+}
+
 impl State {
-    pub(super) fn new(core_threads: usize) -> State {
+    pub(super) fn new(limit: usize) -> State {
         State {
-            queue: unbounded(),
-            ready: 0,
-            urgent: VecDeque::new(),
-            sample: None,
-            scheduled: BTreeMap::new(),
-            next_sequence: 0,
-            threads: 0,
-            busy: 0,
-            busy_urgent: 0,
-            limit: core_threads,
-            idle_core: 0,
-            idle_surplus: 0,
-            yielding: false,
-            epoch: 0,
-            young: 0,
-            load_at: (Instant::now(), Duration::ZERO),
-            ended: 0,
-            full_since: None,
-            wants_check: false,
-            lacks_threads: false,
-            stopping: false,
+            limit,
+            ..State::default()
         }
     }
 
     /// The load since the last check; begins the next one.
     pub(super) fn load(&mut self) -> Load {
+        let cpu = CpuReading::take(Instant::now());
+        let before = self.cpu.replace(cpu);
         let load = Load {
             limit: self.limit,
             ready: self.ready,
-            oldest: self.oldest_wait(),
+            old: self.old,
             stuck: self.busy.saturating_sub(self.young),
             ended: self.ended,
-            processors: self.use_of_processors(),
+            processors: before.map_or(0.0, |before| before.processors_until(cpu)),
         };
+        self.old = self.ready;
         self.epoch = self.epoch.wrapping_add(1);
         self.young = 0;
         self.ended = 0;
         load
     }
 
-    /// The processors that the process has used since the last call.
-    fn use_of_processors(&mut self) -> f64 {
-        let cpu = ClockId::CLOCK_PROCESS_CPUTIME_ID.now();
-        let now = (Instant::now(), cpu.map_or(Duration::ZERO, Duration::from));
-        let before = std::mem::replace(&mut self.load_at, now);
-        let passed = now.0.duration_since(before.0).as_secs_f64().max(1e-6);
-        now.1.saturating_sub(before.1).as_secs_f64() / passed
-    }
-
-    /// The time that the sampled task has waited: at most that of the oldest one, and of the same
-    /// order.
-    fn oldest_wait(&self) -> Duration {
-        let sample = self.sample.as_ref();
-        sample.map_or(Duration::ZERO, |sample| sample.since.elapsed())
-    }
-
     /// Adds a task to the queue.
     pub(super) fn push(&mut self, task: Arc<dyn Task>) {
-        let before = self.ready;
-        self.sample.get_or_insert_with(|| Sample {
-            before,
-            since: Instant::now(),
-            is_exact: true,
-        });
+        self.sample
+            .get_or_insert_with(|| (self.ready, Instant::now()));
         // Both halves are here, so it cannot fail.
-        self.ready += usize::from(self.queue.0.send(task).is_ok());
+        self.ready += usize::from(self.backlog.0.send(task).is_ok());
     }
 
     pub(super) fn pop(&mut self) -> Option<Arc<dyn Task>> {
-        let task = self.queue.1.try_recv().ok()?;
+        let task = self.backlog.1.try_recv().ok()?;
         self.ready -= 1;
+        self.old = self.old.saturating_sub(1);
+        self.sample = match self.sample.take() {
+            Some((0, since)) => {
+                self.queue_delay.record(since.elapsed());
+                None
+            }
+            sample => sample.map(|(before, since)| (before - 1, since)),
+        };
         Some(task)
     }
 
@@ -142,30 +127,4 @@ impl State {
     pub(super) fn idle(&self) -> usize {
         usize::from(self.yielding) + self.idle_core + self.idle_surplus
     }
-
-    /// Counts a task that left the queue; returns its time of queueing if its delay is measured.
-    pub(super) fn sample_leaves(&mut self) -> Option<Instant> {
-        let sample = self.sample.as_mut()?;
-        if let Some(before) = sample.before.checked_sub(1) {
-            sample.before = before;
-            return None;
-        }
-        let left = self.sample.take()?;
-        // Tasks that came meanwhile wait unseen. The last one has waited least.
-        self.sample = self.ready.checked_sub(1).map(|before| Sample {
-            before,
-            since: Instant::now(),
-            is_exact: false,
-        });
-        left.is_exact.then_some(left.since)
-    }
-}
-
-/// A ready task whose delay is measured.
-struct Sample {
-    /// The number of ready tasks before it.
-    before: usize,
-    /// Its time of queueing, or a later one.
-    since: Instant,
-    is_exact: bool,
 }

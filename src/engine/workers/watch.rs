@@ -25,8 +25,6 @@ pub(super) struct Watch {
     posts: Mutex<Vec<Arc<Post>>>,
     /// The clock thread looks, or is about to.
     is_on: AtomicBool,
-    /// Looks in a row without such a slice. Only the clock thread uses it.
-    idle_ticks: Mutex<u32>,
 }
 
 /// The slice of one worker thread.
@@ -84,9 +82,8 @@ impl Watch {
         self.is_on.load(Ordering::Acquire)
     }
 
-    /// The look of the clock thread.
-    pub(super) fn look(&self) {
-        let mut idle_ticks = lock(&self.idle_ticks);
+    /// The look of the clock thread, which keeps the number of looks in a row without such a slice.
+    pub(super) fn look(&self, idle_ticks: &mut u32) {
         *idle_ticks = if self.catch() { 0 } else { *idle_ticks + 1 };
         if *idle_ticks >= IDLE_TICKS {
             *idle_ticks = 0;
@@ -151,7 +148,7 @@ mod tests {
         watch.join();
         let (hold, begins) = watch.hold(waker.clone()).unwrap();
         assert!(begins && watch.is_on());
-        watch.look();
+        watch.look(&mut 0);
         assert!(!hold.is_caught());
         assert_eq!(woken.get(), 0);
         drop(hold);
@@ -165,11 +162,12 @@ mod tests {
         let (woken, waker) = Count::new();
         watch.join();
         let (hold, _) = watch.hold(waker.clone()).unwrap();
-        watch.look();
-        watch.look();
+        let mut idle_ticks = 0;
+        watch.look(&mut idle_ticks);
+        watch.look(&mut idle_ticks);
         assert!(hold.is_caught());
         // The slice blocks on, which costs nobody anything.
-        (0..IDLE_TICKS).for_each(|_| watch.look());
+        (0..IDLE_TICKS).for_each(|_| watch.look(&mut idle_ticks));
         assert!(!watch.is_on());
         drop(hold);
         assert_eq!(woken.get(), 1);
@@ -184,9 +182,10 @@ mod tests {
         let watch = Watch::default();
         watch.join();
         drop(watch.hold(Waker::noop().clone()).unwrap());
+        let mut idle_ticks = 0;
         for _ in 0..IDLE_TICKS {
             assert!(watch.is_on());
-            watch.look();
+            watch.look(&mut idle_ticks);
         }
         assert!(!watch.is_on());
         assert!(watch.hold(Waker::noop().clone()).unwrap().1, "again");
