@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use grpcio::{Metadata, MetadataBuilder, RpcStatus, RpcStatusCode};
+use grpcio::{Metadata, RpcStatus, RpcStatusCode};
 
 use super::status::{has_metadata, received, Received};
 use crate::names::status_name;
@@ -11,14 +11,7 @@ use crate::names::status_name;
 ///
 /// `Display` writes the code's name and the text, such as `NOT_FOUND: no such file`.
 #[derive(Clone)]
-pub struct CallStatus(Box<Parts>);
-
-#[derive(Clone)]
-struct Parts {
-    status: RpcStatus,
-    headers: Metadata,
-    trailers: Metadata,
-}
+pub struct CallStatus(Box<Received>);
 
 /// The origin of a status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,17 +114,7 @@ impl CallStatus {
 impl From<RpcStatus> for CallStatus {
     /// The status that grpcio has received.
     fn from(status: RpcStatus) -> CallStatus {
-        let Received { status, metadata } = received(status);
-        let empty = || MetadataBuilder::new().build();
-        let (headers, trailers) = match metadata {
-            Some(metadata) => (metadata.headers, metadata.trailers),
-            None => (empty(), empty()),
-        };
-        CallStatus(Box::new(Parts {
-            status,
-            headers,
-            trailers,
-        }))
+        CallStatus(Box::new(received(status)))
     }
 }
 

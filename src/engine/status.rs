@@ -126,34 +126,31 @@ fn append(kind: u8, key: &str, value: &[u8], packed: &mut Vec<u8>) {
     packed.extend_from_slice(value);
 }
 
-/// A status as a client gets it.
-pub(crate) struct Received {
-    pub(crate) status: RpcStatus,
-    /// `None` if the call was not asked to report it, as for calls of generated code.
-    pub(crate) metadata: Option<ReceivedMetadata>,
-}
-
-/// The metadata of a call that has ended.
-pub(crate) struct ReceivedMetadata {
+/// A status as a client gets it. Calls of generated code do not ask for the metadata.
+#[derive(Clone)]
+pub(super) struct Received {
+    pub(super) status: RpcStatus,
     /// Only after a failure.
-    pub(crate) headers: Metadata,
-    pub(crate) trailers: Metadata,
+    pub(super) headers: Metadata,
+    pub(super) trailers: Metadata,
 }
 
 /// Takes the metadata out of a status that grpcio has received.
-pub(crate) fn received(status: RpcStatus) -> Received {
+pub(super) fn received(status: RpcStatus) -> Received {
+    let (mut headers, mut trailers) = (MetadataBuilder::new(), MetadataBuilder::new());
     let packed = status.details().strip_prefix(MARK);
     let Some(packed) = packed.filter(|_| has_metadata()) else {
         let code = known(status.code());
-        let status = match code == status.code() {
-            true => status,
-            false => renamed(&status, code, status.details().to_vec()),
+        return Received {
+            status: match code == status.code() {
+                true => status,
+                false => renamed(&status, code, status.details().to_vec()),
+            },
+            headers: headers.build(),
+            trailers: trailers.build(),
         };
-        let metadata = None;
-        return Received { status, metadata };
     };
     let mut details = Vec::new();
-    let (mut headers, mut trailers) = (MetadataBuilder::new(), MetadataBuilder::new());
     for (kind, key, value) in entries(packed) {
         if key == DETAILS {
             details = value.to_vec();
@@ -173,10 +170,8 @@ pub(crate) fn received(status: RpcStatus) -> Received {
     };
     Received {
         status: renamed(&status, code, details),
-        metadata: Some(ReceivedMetadata {
-            headers: headers.build(),
-            trailers: trailers.build(),
-        }),
+        headers: headers.build(),
+        trailers: trailers.build(),
     }
 }
 

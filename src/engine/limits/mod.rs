@@ -2,17 +2,14 @@
 //! stream sends.
 //!
 //! `stream_table` and `registry` hold the open streams and admit new ones; `peers` counts by peer.
-//! `stream_age` ends streams that are too old, and `write_stall` streams whose readers stall;
-//! `enforcer` runs both.
+//! `enforcer` ends streams that are too old, and streams whose readers stall.
 
 mod enforcer;
 mod peers;
 mod registry;
 #[cfg(test)]
 mod registry_tests;
-mod stream_age;
 mod stream_table;
-mod write_stall;
 
 use std::fmt;
 use std::time::Duration;

@@ -35,7 +35,7 @@ pub(in crate::engine) trait OpenStream: Send + Sync {
 /// A stream and its number.
 type Numbered = (Arc<dyn OpenStream>, u64);
 
-/// A termination step of a stream. The steps follow one another; see `stream_age`.
+/// A termination step of a stream. The steps follow one another; see `enforcer`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Step {
     Graceful,
@@ -231,25 +231,21 @@ impl Registry {
 
     /// Adds one batch of streams to the snapshot. Returns the snapshot after the last batch.
     pub(in crate::engine) fn continue_snapshot(&mut self) -> Option<Vec<MethodSnapshot>> {
-        let partial = self.snapshot.as_mut()?;
-        let mut seen = 0;
-        for (number, entry) in self
-            .streams
-            .range(partial.next..partial.end)
-            .take(BATCH_STREAMS)
-        {
-            seen += 1;
-            partial.next = number + 1;
+        let mut partial = self.snapshot.take()?;
+        let next = self.visit(partial.next, |number, entry| {
             let method = &mut partial.methods[entry.method];
-            if !entry.has_ended {
-                method.add_open(&entry.stream.counts());
-            } else {
-                method.lingering += 1;
+            match entry.has_ended {
+                _ if number >= partial.end => {}
+                true => method.lingering += 1,
+                false => method.add_open(&entry.stream.counts()),
             }
-        }
-        match seen < BATCH_STREAMS {
-            true => self.snapshot.take().map(|partial| partial.methods),
-            false => None,
+        });
+        match next.filter(|next| *next < partial.end) {
+            None => Some(partial.methods),
+            Some(next) => {
+                self.snapshot = Some(PartialSnapshot { next, ..partial });
+                None
+            }
         }
     }
 
