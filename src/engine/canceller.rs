@@ -3,10 +3,10 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::Waker;
 
-use super::sync::lock;
+use futures::task::AtomicWaker;
 
 /// Cancels a stream from any thread, also while another one blocks in its `next`. Clones cancel the
 /// same stream. Dropping one has no effect.
@@ -17,7 +17,7 @@ pub struct Canceller(Arc<Cancellation>);
 struct Cancellation {
     is_cancelled: AtomicBool,
     /// Ends what the stream's owner may wait for: an attempt, or the pause before the next one.
-    waker: Mutex<Option<Waker>>,
+    waker: AtomicWaker,
 }
 
 impl Canceller {
@@ -25,7 +25,7 @@ impl Canceller {
     /// ended. Never blocks.
     pub fn cancel(&self) {
         self.0.is_cancelled.store(true, Ordering::Release);
-        self.wake();
+        self.0.waker.wake();
     }
 
     /// True once [`Canceller::cancel`] was called.
@@ -35,16 +35,9 @@ impl Canceller {
 
     /// Has the cancellation wake `waker`, instead of an earlier one. At once if it came before.
     pub(crate) fn set_waker(&self, waker: Waker) {
-        *lock(&self.0.waker) = Some(waker);
+        self.0.waker.register(&waker);
         if self.is_cancelled() {
-            self.wake();
-        }
-    }
-
-    fn wake(&self) {
-        let waker = lock(&self.0.waker).take();
-        if let Some(waker) = waker {
-            waker.wake();
+            self.0.waker.wake();
         }
     }
 }

@@ -13,7 +13,7 @@ use grpcio::{Client, ClientSStreamReceiver, MessageReader, Metadata, RpcStatusCo
 
 use super::call_status::CallStatus;
 use super::canceller::Canceller;
-use super::channel::{Capacity, Receiver, RecvTimeoutError};
+use super::channel::{Capacity, Receiver, RecvError};
 use super::forward::{decoding_panicked, forward, Outcome};
 use super::frames::Frames;
 use super::grpcio_error::copy;
@@ -80,9 +80,9 @@ enum Incoming<T> {
 
 impl<T> Incoming<T> {
     /// The next message, decoded. Blocks while there is none, at most for `timeout`.
-    fn recv(&mut self, timeout: Option<Duration>) -> Result<grpcio::Result<T>, RecvTimeoutError> {
+    fn recv(&mut self, timeout: Option<Duration>) -> Result<grpcio::Result<T>, RecvError> {
         match self {
-            Incoming::Messages(messages) => recv_within(messages, timeout).map(Ok),
+            Incoming::Messages(messages) => messages.recv(timeout).map(Ok),
             Incoming::Frames {
                 frames,
                 current,
@@ -91,7 +91,7 @@ impl<T> Incoming<T> {
                 // A marshaller is user code: a panic ends its call as an error does.
                 match run_caught("decoding a response", || current.next(*decode)) {
                     Some(Some(message)) => return Ok(message),
-                    Some(None) => *current = recv_within(frames, timeout)?,
+                    Some(None) => *current = frames.recv(timeout)?,
                     None => return Ok(Err(decoding_panicked())),
                 }
             },
@@ -116,16 +116,6 @@ impl<T> Incoming<T> {
                 frames, current, ..
             } => current.is_empty() && frames.is_empty(),
         }
-    }
-}
-
-fn recv_within<T>(
-    receiver: &Receiver<T>,
-    timeout: Option<Duration>,
-) -> Result<T, RecvTimeoutError> {
-    match timeout {
-        Some(timeout) => receiver.recv_timeout(timeout),
-        None => receiver.recv().ok_or(RecvTimeoutError::Closed),
     }
 }
 
@@ -181,7 +171,7 @@ impl<T> Responses<T> {
             return Ok(None);
         };
         match incoming.recv(Some(timeout)) {
-            Err(RecvTimeoutError::Timeout) => Err(Elapsed),
+            Err(RecvError::Empty) => Err(Elapsed),
             received => Ok(self.received(received)),
         }
     }
@@ -214,7 +204,7 @@ impl<T> Responses<T> {
     #[inline]
     fn received(
         &mut self,
-        received: Result<grpcio::Result<T>, RecvTimeoutError>,
+        received: Result<grpcio::Result<T>, RecvError>,
     ) -> Option<Result<T, ReceiveError>> {
         match received {
             Ok(Ok(message)) => {
@@ -226,7 +216,7 @@ impl<T> Responses<T> {
                 self.cancel();
                 Some(Err(ReceiveError::Broken(error)))
             }
-            Err(RecvTimeoutError::Timeout) => {
+            Err(RecvError::Empty) => {
                 self.cancel();
                 let timeout = self.timeout().unwrap_or_default();
                 Some(Err(match self.started {
@@ -234,7 +224,7 @@ impl<T> Responses<T> {
                     false => ReceiveError::FirstTimeout(timeout),
                 }))
             }
-            Err(RecvTimeoutError::Closed) => {
+            Err(RecvError::Closed) => {
                 self.incoming = None;
                 match self.is_cancelled() {
                     true => None,

@@ -11,7 +11,7 @@ use futures::Stream;
 use grpcio::{Client, ClientSStreamReceiver, Metadata, RpcStatus};
 
 use super::call_status::CallStatus;
-use super::channel::{bounded_by_size, Capacity, Receiver, Sender, TrySendError};
+use super::channel::{bounded, Capacity, Receiver, Sender};
 use super::panic::run_caught;
 use super::payload::Payload;
 
@@ -35,12 +35,11 @@ pub(super) fn forward<T: Payload>(
     stream: ClientSStreamReceiver<T>,
     capacity: Capacity,
 ) -> (Receiver<T>, Arc<Outcome>) {
-    let (sender, messages) = bounded_by_size(capacity, T::encoded_len);
+    let (sender, messages) = bounded(capacity, T::encoded_len, None);
     let outcome = Arc::new(Outcome::default());
     client.spawn(Forward {
         stream,
         sender,
-        held: None,
         has_status: false,
         outcome: outcome.clone(),
         listening: false,
@@ -52,8 +51,6 @@ pub(super) fn forward<T: Payload>(
 struct Forward<T> {
     stream: ClientSStreamReceiver<T>,
     sender: Sender<T>,
-    /// A message that the full channel refused.
-    held: Option<T>,
     /// The status is known, and the outcome is set. Messages before it are still read.
     has_status: bool,
     outcome: Arc<Outcome>,
@@ -64,15 +61,8 @@ impl<T> Forward<T> {
     /// Forwards messages; ready when the call is over.
     fn poll_messages(&mut self, cx: &mut Context<'_>) -> Poll<Result<CallStatus, grpcio::Error>> {
         loop {
-            if let Some(message) = self.held.take() {
-                match self.sender.send_or_wake(message, cx.waker()) {
-                    Ok(()) => {}
-                    Err(TrySendError::Full(message)) => {
-                        self.held = Some(message);
-                        return Poll::Pending;
-                    }
-                    Err(TrySendError::Closed(_)) => return Poll::Ready(self.give_up()),
-                }
+            if !self.sender.has_free_slot_or_wake(cx.waker()) {
+                return Poll::Pending;
             }
             let next = Pin::new(&mut self.stream).poll_next(cx);
             if next.is_pending() && self.has_status {
@@ -82,7 +72,9 @@ impl<T> Forward<T> {
             match ready!(next) {
                 Some(Ok(message)) => {
                     self.keep_headers(cx);
-                    self.held = Some(message);
+                    if self.sender.send_ignoring_capacity(message).is_err() {
+                        return Poll::Ready(self.give_up());
+                    }
                 }
                 // The status can arrive before the last messages are read: read on.
                 Some(Err(grpcio::Error::RpcFailure(status))) if !self.has_status => {

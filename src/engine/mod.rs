@@ -2,7 +2,7 @@
 //! iterator. Generic over the messages; it knows nothing of any service.
 //!
 //! A service hands each call to [`Streams::serve`] with a function that turns the request into
-//! [`Jobs`]. The jobs' producers run on the [`Workers`] and push into the call's [channel]; a
+//! [`Jobs`]. The jobs' producers run on the [`Workers`] and push into the call's channel; a
 //! future on the call's poll thread, the response writer, moves the messages from there to the
 //! sink. A client's [`Responses`] are the mirror image: a future on the poll thread fills a
 //! channel, and a blocking caller iterates it.
@@ -10,7 +10,7 @@
 mod call;
 mod call_status;
 mod canceller;
-pub mod channel;
+mod channel;
 mod client_stream;
 pub mod codec;
 mod forward;
@@ -37,7 +37,7 @@ mod yielding;
 pub use call::{CallContext, IntoEncoded, IntoJobs, Job, Jobs, Produced, Producer, StreamSender};
 pub use call_status::{CallStatus, StatusOrigin};
 pub use canceller::Canceller;
-pub use channel::Capacity;
+pub use channel::{Capacity, SendError, TrySendError};
 pub(crate) use client_stream::receive_frames;
 pub use client_stream::{receive, Responses};
 #[cfg(feature = "services")]

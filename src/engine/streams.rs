@@ -9,7 +9,7 @@ use futures::FutureExt;
 use grpcio::{RpcContext, RpcStatus, ServerStreamingSink};
 
 use super::call::{Call, CallContext, Jobs};
-use super::channel::{bounded_joined, Capacity, Joining};
+use super::channel::{bounded, Capacity, Joining};
 use super::codec::Encoded;
 use super::limits::{LimitEnforcer, Limits, Peer, Permit, Refusal, Registration, StreamTable};
 use super::panic::drop_caught;
@@ -182,7 +182,7 @@ impl Streams {
         F: FnOnce(&CallContext) -> Result<Jobs<T>, Status> + Send + 'static,
     {
         let capacity = self.shared.config.capacity;
-        let (sender, messages) = bounded_joined(capacity, T::encoded_len, joining);
+        let (sender, messages) = bounded(capacity, T::encoded_len, joining);
         let workers = Workers::clone(&self.shared.workers);
         let call = Call::new(workers, self.context(ctx), sender, Box::new(open));
         let peer = self.peer(ctx);

@@ -48,11 +48,11 @@ pub(crate) struct Terminator {
     level: AtomicU8,
     /// See [`Terminator::wait_for_reader`].
     waiting_at: AtomicU32,
-    state: Mutex<State>,
+    state: Mutex<Ending>,
 }
 
 #[derive(Default)]
-struct State {
+struct Ending {
     /// The first failure; `None` is OK.
     failure: Option<Box<RpcStatus>>,
     /// The writer has taken the status; later failures have no effect.

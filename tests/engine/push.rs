@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::bounded;
-use fanstream::engine::channel::TrySendError;
+use fanstream::engine::TrySendError;
 use fanstream::engine::{
     Capacity, IntoJobs, Job, Jobs, StreamSender, StreamsConfig, WorkersConfig,
 };

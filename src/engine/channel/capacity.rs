@@ -5,10 +5,8 @@
 pub struct Capacity {
     /// The most messages in the channel. At least 1.
     pub messages: usize,
-    /// The most bytes in the channel, if it knows the size of its messages (see
-    /// [`bounded_by_size`](crate::engine::channel::bounded_by_size)). They are divided into
-    /// `messages` slots; a message takes one slot, and one more for each further slot's worth of
-    /// bytes. At least 1.
+    /// The most bytes in the channel. They are divided into `messages` slots; a message takes one
+    /// slot, and one more for each further slot's worth of bytes. At least 1.
     pub bytes: usize,
 }
 

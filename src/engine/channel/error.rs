@@ -1,4 +1,4 @@
-//! Errors of sending and receiving, one type for each operation. Data only.
+//! Errors of sending and receiving. Data only.
 
 use std::fmt;
 
@@ -33,25 +33,12 @@ impl<T> fmt::Debug for SendError<T> {
     }
 }
 
-/// Error of a non-blocking receive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TryRecvError {
-    /// The channel is empty.
-    #[error("the channel is empty")]
+/// Why there is no message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum RecvError {
+    /// The channel is empty, or stayed so for the whole timeout.
     Empty,
     /// The channel is closed and empty.
-    #[error("the channel is closed and empty")]
-    Closed,
-}
-
-/// Error of [`Receiver::recv_timeout`](super::Receiver::recv_timeout).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RecvTimeoutError {
-    /// No message arrived in time.
-    #[error("no message arrived in time")]
-    Timeout,
-    /// The channel is closed and empty.
-    #[error("the channel is closed and empty")]
     Closed,
 }
 

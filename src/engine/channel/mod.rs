@@ -1,4 +1,4 @@
-//! The channel of one call: many senders, one receiver, bounded, on crossbeam's queue.
+//! The channel of one call: many sending threads, one receiver, bounded, on crossbeam's queue.
 //!
 //! crossbeam carries the messages. A poll thread needs three things more: each half can wait as a
 //! `Waker` instead of a blocked thread, senders are woken at a low-water mark instead of at every
@@ -6,18 +6,6 @@
 //! workers or calls.
 //!
 //! `Slots` bounds the queue, in which small messages of a server wait joined; see `queue`.
-//!
-//! ```
-//! use fanstream::engine::channel::{bounded, TrySendError};
-//! use fanstream::engine::Capacity;
-//!
-//! let (sender, receiver) = bounded(Capacity::messages(2));
-//! sender.send(1).unwrap();
-//! sender.send(2).unwrap();
-//! assert_eq!(sender.try_send(3), Err(TrySendError::Full(3)));
-//! drop(sender); // the last one: queued messages still arrive, then comes the end
-//! assert_eq!(receiver.collect::<Vec<_>>(), [1, 2]);
-//! ```
 
 mod capacity;
 mod error;
@@ -26,44 +14,34 @@ mod receiver;
 mod sender;
 mod wake;
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Wake;
 use std::time::Instant;
 
 pub use capacity::Capacity;
-pub use error::{RecvTimeoutError, SendError, TryRecvError, TrySendError};
-pub use receiver::Receiver;
-pub use sender::Sender;
+pub(super) use error::RecvError;
+pub use error::{SendError, TrySendError};
+pub(super) use receiver::Receiver;
+pub(super) use sender::Sender;
 
 use super::sync;
 pub(super) use queue::Joining;
 use queue::Queue;
 use wake::{Slots, WaitList};
 
-/// A channel bounded by the number of its messages.
-pub fn bounded<T>(capacity: Capacity) -> (Sender<T>, Receiver<T>) {
-    bounded_by_size(capacity, |_| 0)
-}
-
 /// A channel bounded by the number of its messages and by their size in bytes. The sender calls
-/// `size` once for each message.
-pub fn bounded_by_size<T>(capacity: Capacity, size: fn(&T) -> usize) -> (Sender<T>, Receiver<T>) {
-    bounded_joined(capacity, size, None)
-}
-
-/// As [`bounded_by_size`]; the receiver gets small messages joined if `joining` tells how.
-pub(super) fn bounded_joined<T>(
+/// `size` once for each message. The receiver gets small messages joined if `joining` tells how.
+pub(super) fn bounded<T>(
     capacity: Capacity,
     size: fn(&T) -> usize,
     joining: Option<Joining<T>>,
 ) -> (Sender<T>, Receiver<T>) {
     let slots = capacity.messages.max(1);
-    let shared = Arc::new(Shared {
+    let channel = Arc::new(Channel {
         slots: Slots::new(slots, slots / 2),
         size,
         slot_bytes: capacity.slot_bytes(),
-        senders: AtomicUsize::new(1),
         closed: AtomicBool::new(false),
         disconnected: AtomicBool::new(false),
         queue: Queue::new(joining),
@@ -72,9 +50,9 @@ pub(super) fn bounded_joined<T>(
         close_waiters: WaitList::default(),
     });
     let sender = Sender {
-        shared: shared.clone(),
+        channel: channel.clone(),
     };
-    (sender, Receiver { shared })
+    (sender, Receiver { channel })
 }
 
 /// A message in the channel, or several joined ones.
@@ -89,12 +67,10 @@ pub(super) struct Queued<T> {
 }
 
 /// The state that both halves share.
-struct Shared<T> {
+struct Channel<T> {
     slots: Slots,
     size: fn(&T) -> usize,
     slot_bytes: usize,
-    /// The number of [`Sender`]s; the drop of the last one closes the channel.
-    senders: AtomicUsize,
     /// No more messages will be sent. Set before the receiver is woken; never reset.
     closed: AtomicBool,
     /// The receiver takes no more messages. Set before the senders are woken; never reset.
@@ -108,13 +84,13 @@ struct Shared<T> {
     close_waiters: WaitList,
 }
 
-impl<T: Send + 'static> Wake for Shared<T> {
+impl<T: Send + 'static> Wake for Channel<T> {
     fn wake(self: Arc<Self>) {
         self.receiver.wake();
     }
 }
 
-impl<T> Shared<T> {
+impl<T> Channel<T> {
     #[inline]
     fn queued(&self, message: T) -> Queued<T> {
         let size = (self.size)(&message);

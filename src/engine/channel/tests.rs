@@ -5,12 +5,23 @@ use std::time::Duration;
 use super::super::testing::{eventually, Count, DEADLINE};
 use super::*;
 
-fn channel(messages: usize) -> (Sender<u32>, Receiver<u32>) {
-    bounded(Capacity::messages(messages))
+fn channel<T>(messages: usize) -> (Sender<T>, Receiver<T>) {
+    bounded(Capacity::messages(messages), |_| 0, None)
 }
 
-fn poll(receiver: &Receiver<u32>, waker: &Waker) -> Poll<Option<u32>> {
-    receiver.poll_recv(&mut Context::from_waker(waker))
+fn poll<T>(receiver: &Receiver<T>, waker: &Waker) -> Poll<Option<T>> {
+    let next = receiver.poll_recv(&mut Context::from_waker(waker));
+    next.map(|next| next.map(|queued| queued.message))
+}
+
+/// The next message; blocks. `None` at the end.
+fn next<T>(receiver: &Receiver<T>) -> Option<T> {
+    receiver.recv(None).ok()
+}
+
+/// All messages to the end.
+fn rest<T>(receiver: Receiver<T>) -> impl Iterator<Item = T> {
+    std::iter::from_fn(move || next(&receiver))
 }
 
 #[test]
@@ -20,17 +31,15 @@ fn messages_arrive_in_order_then_the_end() {
         sender.try_send(n).unwrap();
     }
     drop(sender);
-    assert_eq!(receiver.collect::<Vec<_>>(), [0, 1, 2]);
+    assert_eq!(rest(receiver).collect::<Vec<_>>(), [0, 1, 2]);
 }
 
 #[test]
-fn the_end_comes_with_the_last_sender() {
-    let (sender, receiver) = channel(4);
-    let other = sender.clone();
+fn the_end_comes_with_the_drop_of_the_sender() {
+    let (sender, receiver) = channel::<u32>(4);
+    assert!(matches!(receiver.try_recv(), Err(RecvError::Empty)));
     drop(sender);
-    assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
-    drop(other);
-    assert_eq!(receiver.try_recv(), Err(TryRecvError::Closed));
+    assert!(matches!(receiver.try_recv(), Err(RecvError::Closed)));
 }
 
 #[test]
@@ -39,7 +48,7 @@ fn a_full_channel_returns_the_message() {
     sender.try_send(1).unwrap();
     sender.try_send(2).unwrap();
     assert_eq!(sender.try_send(3), Err(TrySendError::Full(3)));
-    assert_eq!(receiver.recv(), Some(1));
+    assert_eq!(next(&receiver), Some(1));
     sender.try_send(3).unwrap();
 }
 
@@ -64,15 +73,15 @@ fn a_sender_is_woken_at_the_low_water_mark_and_not_before() {
     for n in 0..8 {
         sender.try_send(n).unwrap();
     }
-    assert_eq!(sender.send_or_wake(8, &waker), Err(TrySendError::Full(8)));
+    assert!(!sender.has_free_slot_or_wake(&waker));
     for left in (5..8).rev() {
-        receiver.recv().unwrap();
+        next(&receiver).unwrap();
         assert_eq!(count.get(), 0, "{left} messages are left");
     }
-    receiver.recv().unwrap();
+    next(&receiver).unwrap();
     assert_eq!(count.get(), 1);
     for _ in 0..4 {
-        receiver.recv().unwrap();
+        next(&receiver).unwrap();
     }
     assert_eq!(count.get(), 1, "woken once");
 }
@@ -80,11 +89,10 @@ fn a_sender_is_woken_at_the_low_water_mark_and_not_before() {
 #[test]
 fn a_closed_channel_refuses_sends_and_delivers_its_queue() {
     let (sender, receiver) = channel(4);
-    let other = sender.clone();
     let (count, waker) = Count::new();
     sender.try_send(1).unwrap();
     sender.close();
-    assert_eq!(other.try_send(2), Err(TrySendError::Closed(2)));
+    assert_eq!(sender.try_send(2), Err(TrySendError::Closed(2)));
     assert_eq!(poll(&receiver, &waker), Poll::Ready(Some(1)));
     assert_eq!(poll(&receiver, &waker), Poll::Ready(None));
     assert_eq!(count.get(), 0);
@@ -92,8 +100,7 @@ fn a_closed_channel_refuses_sends_and_delivers_its_queue() {
 
 #[test]
 fn closing_wakes_a_sleeping_receiver() {
-    let (sender, receiver) = channel(4);
-    let _other = sender.clone();
+    let (sender, receiver) = channel::<u32>(4);
     let (count, waker) = Count::new();
     assert_eq!(poll(&receiver, &waker), Poll::Pending);
     sender.close();
@@ -103,15 +110,13 @@ fn closing_wakes_a_sleeping_receiver() {
 
 #[test]
 fn dropping_the_receiver_wakes_all_and_frees_the_queue() {
-    let (sender, receiver) = bounded(Capacity::messages(2));
+    let (sender, receiver) = channel(2);
     let queued = Arc::new(());
     sender.try_send(queued.clone()).unwrap();
     sender.try_send(queued.clone()).unwrap();
     let (full, full_waker) = Count::new();
     let (listening, listening_waker) = Count::new();
-    let refused = sender.send_or_wake(queued.clone(), &full_waker);
-    assert!(matches!(refused, Err(TrySendError::Full(_))));
-    drop(refused);
+    assert!(!sender.has_free_slot_or_wake(&full_waker));
     sender.wake_on_close(&listening_waker);
     drop(receiver);
     assert_eq!((full.get(), listening.get()), (1, 1));
@@ -129,11 +134,11 @@ fn large_messages_take_more_slots() {
         messages: 4,
         bytes: 4000,
     };
-    let (sender, receiver) = bounded_by_size(capacity, |size: &usize| *size);
+    let (sender, receiver) = bounded(capacity, |size: &usize| *size, None);
     sender.try_send(999).unwrap();
     sender.try_send(2000).unwrap();
     assert_eq!(sender.try_send(1), Err(TrySendError::Full(1)));
-    assert_eq!(receiver.recv(), Some(999));
+    assert_eq!(next(&receiver), Some(999));
     sender.try_send(1).unwrap();
 }
 
@@ -143,17 +148,17 @@ fn a_message_larger_than_the_channel_still_passes() {
         messages: 4,
         bytes: 4000,
     };
-    let (sender, receiver) = bounded_by_size(capacity, |size: &usize| *size);
+    let (sender, receiver) = bounded(capacity, |size: &usize| *size, None);
     sender.try_send(1_000_000).unwrap();
     assert_eq!(sender.try_send(0), Err(TrySendError::Full(0)));
-    assert_eq!(receiver.recv(), Some(1_000_000));
+    assert_eq!(next(&receiver), Some(1_000_000));
     sender.try_send(0).unwrap();
 }
 
 #[test]
 fn a_blocked_receiver_ends_at_the_receive_deadline() {
-    let (sender, receiver) = bounded(Capacity::messages(2));
-    let blocked = thread::spawn(move || (receiver.recv(), receiver.recv(), receiver.recv()));
+    let (sender, receiver) = channel(2);
+    let blocked = thread::spawn(move || (next(&receiver), next(&receiver), next(&receiver)));
     sender.send(1).unwrap();
     sender.set_receive_deadline(Instant::now() + Duration::from_millis(50));
     sender.send(2).unwrap();
@@ -162,31 +167,25 @@ fn a_blocked_receiver_ends_at_the_receive_deadline() {
 }
 
 #[test]
-fn recv_timeout_distinguishes_a_timeout_from_the_end() {
+fn a_receive_distinguishes_a_timeout_from_the_end() {
     let (sender, receiver) = channel(1);
-    let short = Duration::from_millis(10);
-    assert_eq!(receiver.recv_timeout(short), Err(RecvTimeoutError::Timeout));
+    let short = Some(Duration::from_millis(10));
+    assert_eq!(receiver.recv(short), Err(RecvError::Empty));
     sender.try_send(1).unwrap();
-    assert_eq!(receiver.recv_timeout(short), Ok(1));
+    assert_eq!(receiver.recv(short), Ok(1));
     drop(sender);
-    assert_eq!(
-        receiver.recv_timeout(DEADLINE),
-        Err(RecvTimeoutError::Closed)
-    );
-    assert_eq!(
-        receiver.recv_timeout(Duration::MAX),
-        Err(RecvTimeoutError::Closed)
-    );
+    assert_eq!(receiver.recv(Some(DEADLINE)), Err(RecvError::Closed));
+    assert_eq!(receiver.recv(Some(Duration::MAX)), Err(RecvError::Closed));
 }
 
 #[test]
 fn waits_that_end_in_vain_leave_nothing_behind() {
-    let (_sender, receiver) = channel(1);
+    let (_sender, receiver) = channel::<u32>(1);
     for _ in 0..100 {
-        let waited = receiver.recv_timeout(Duration::ZERO);
-        assert_eq!(waited, Err(RecvTimeoutError::Timeout));
+        let waited = receiver.recv(Some(Duration::ZERO));
+        assert_eq!(waited, Err(RecvError::Empty));
     }
-    assert_eq!(receiver.shared.receiver.len(), 0);
+    assert_eq!(receiver.channel.receiver.len(), 0);
 }
 
 #[test]
@@ -203,6 +202,7 @@ fn blocking_threads_lose_nothing_through_the_smallest_channel() {
     const SENDERS: u32 = 4;
     const EACH: u32 = 20_000;
     let (sender, receiver) = channel(1);
+    let sender = Arc::new(sender);
     let threads: Vec<_> = (0..SENDERS)
         .map(|index| {
             let sender = sender.clone();
@@ -216,7 +216,7 @@ fn blocking_threads_lose_nothing_through_the_smallest_channel() {
     drop(sender);
     let mut last = [None; SENDERS as usize];
     let mut received = 0;
-    while let Ok(message) = receiver.recv_timeout(DEADLINE) {
+    while let Ok(message) = receiver.recv(Some(DEADLINE)) {
         let last = &mut last[(message / EACH) as usize];
         assert!(last.is_none_or(|last| last < message), "out of order");
         *last = Some(message);
@@ -229,6 +229,7 @@ fn blocking_threads_lose_nothing_through_the_smallest_channel() {
 #[test]
 fn the_queue_never_exceeds_its_capacity() {
     let (sender, receiver) = channel(8);
+    let sender = Arc::new(sender);
     let threads: Vec<_> = (0..4)
         .map(|_| {
             let sender = sender.clone();
@@ -239,7 +240,7 @@ fn the_queue_never_exceeds_its_capacity() {
     let (mut received, mut most) = (0, 0);
     loop {
         most = most.max(receiver.len());
-        if receiver.recv().is_none() {
+        if next(&receiver).is_none() {
             break;
         }
         received += 1;
@@ -256,7 +257,7 @@ fn a_waiting_thread_gets_its_message() {
     let signal = started.clone();
     let waiting = thread::spawn(move || {
         signal.store(true, Ordering::SeqCst);
-        receiver.recv()
+        next(&receiver)
     });
     eventually("the thread starts", || started.load(Ordering::SeqCst));
     sender.send(7).unwrap();
@@ -269,14 +270,13 @@ fn a_receiver_that_closes_gets_the_queued_messages() {
     let (count, waker) = Count::new();
     sender.try_send(1).unwrap();
     sender.try_send(2).unwrap();
-    let full = sender.send_or_wake(3, &waker);
-    assert_eq!(full, Err(TrySendError::Full(3)));
+    assert!(!sender.has_free_slot_or_wake(&waker));
     assert!(!receiver.is_closed());
-    receiver.close();
+    receiver.closer().wake();
     assert!(receiver.is_closed());
-    assert_eq!(count.get(), 1, "close wakes the waiting sender");
+    assert_eq!(count.get(), 1, "the waiting sender is woken");
     assert_eq!(sender.try_send(3), Err(TrySendError::Closed(3)));
-    assert_eq!(receiver.collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(rest(receiver).collect::<Vec<_>>(), [1, 2]);
 }
 
 /// Joins numbers: messages of up to two, sequences of up to 16.
@@ -292,7 +292,7 @@ const JOINING: Joining<Vec<u32>> = Joining {
 };
 
 fn joined(messages: usize) -> (Sender<Vec<u32>>, Receiver<Vec<u32>>) {
-    bounded_joined(Capacity::messages(messages), |m| 4 * m.len(), Some(JOINING))
+    bounded(Capacity::messages(messages), |m| 4 * m.len(), Some(JOINING))
 }
 
 /// The numbers from `from`, mostly one in a message, sometimes three.
@@ -311,17 +311,17 @@ fn small_messages_arrive_joined_and_large_ones_alone() {
     for message in [vec![1], vec![2, 3], vec![4, 5, 6], vec![7], vec![8]] {
         sender.try_send(message).unwrap();
     }
-    assert_eq!(receiver.shared.slots.taken(), 5);
+    assert_eq!(receiver.channel.slots.taken(), 5);
     let next = || {
-        let queued = receiver.try_next().unwrap();
+        let queued = receiver.try_recv().unwrap();
         (queued.message, queued.count, queued.size)
     };
     assert_eq!(next(), (vec![1, 2, 3], 2, 12));
-    assert_eq!(receiver.shared.slots.taken(), 3);
+    assert_eq!(receiver.channel.slots.taken(), 3);
     assert_eq!(next(), (vec![4, 5, 6], 1, 12));
     assert_eq!(next(), (vec![7, 8], 2, 8));
-    assert_eq!(receiver.shared.slots.taken(), 0);
-    assert!(receiver.is_empty() && receiver.peek() == Err(TryRecvError::Empty));
+    assert_eq!(receiver.channel.slots.taken(), 0);
+    assert!(receiver.is_empty() && receiver.peek() == Err(RecvError::Empty));
 }
 
 #[test]
@@ -329,7 +329,7 @@ fn a_sequence_that_is_full_is_followed_by_another() {
     let (sender, receiver) = joined(100);
     (0..40).for_each(|n| sender.try_send(vec![n]).unwrap());
     drop(sender);
-    let counts: Vec<_> = receiver.map(|numbers| numbers.len()).collect();
+    let counts: Vec<_> = rest(receiver).map(|numbers| numbers.len()).collect();
     assert_eq!(counts, [16, 16, 8]);
 }
 
@@ -338,7 +338,7 @@ fn a_sequence_that_is_full_is_followed_by_another() {
 fn a_quiet_message_waits_for_its_wake_up() {
     let (sender, receiver) = joined(100);
     let (count, waker) = Count::new();
-    let poll = || receiver.poll_recv(&mut Context::from_waker(&waker));
+    let poll = || poll(&receiver, &waker);
     assert_eq!(poll(), Poll::Pending);
     sender.send_quietly(vec![1]).unwrap();
     sender.send_quietly(vec![2]).unwrap();
@@ -356,7 +356,8 @@ fn a_quiet_message_waits_for_its_wake_up() {
 fn joined_messages_keep_the_order_of_each_sender() {
     const COUNT: u32 = 20_000;
     let (sender, receiver) = joined(100);
-    let send = |sender: Sender<Vec<u32>>, from: u32| {
+    let sender = Arc::new(sender);
+    let send = |sender: Arc<Sender<Vec<u32>>>, from: u32| {
         move || {
             for part in (from..from + COUNT).step_by(50) {
                 send_numbers(&sender, part, 50);
@@ -369,7 +370,7 @@ fn joined_messages_keep_the_order_of_each_sender() {
         thread::spawn(send(sender, 1_000_000)),
     ];
     let mut next = [0, 1_000_000];
-    while let Some(numbers) = receiver.recv() {
+    while let Ok(numbers) = receiver.recv(None) {
         for n in numbers {
             let of = usize::from(n >= 1_000_000);
             assert_eq!(n, next[of]);
@@ -379,19 +380,20 @@ fn joined_messages_keep_the_order_of_each_sender() {
     }
     assert_eq!(next, [COUNT, 1_000_000 + COUNT]);
     others.into_iter().for_each(|t| t.join().unwrap());
-    assert_eq!(receiver.shared.slots.taken(), 0);
+    assert_eq!(receiver.channel.slots.taken(), 0);
 }
 
 #[test]
 fn a_receiver_dropped_while_messages_come_frees_all() {
     for _ in 0..2_000 {
-        let (sender, receiver) = bounded(Capacity::messages(100));
+        let (sender, receiver) = channel(100);
+        let sender = Arc::new(sender);
         let message = Arc::new(());
         sender.try_send(message.clone()).unwrap();
         let other = sender.clone();
         let sent = message.clone();
         let sending = thread::spawn(move || while other.send(sent.clone()).is_ok() {});
-        receiver.recv();
+        next(&receiver);
         drop(receiver);
         sending.join().unwrap();
         assert_eq!(Arc::strong_count(&message), 1, "the channel holds nothing");
@@ -404,8 +406,8 @@ fn a_channel_of_small_messages_makes_no_list() {
     let (sender, receiver) = joined(100);
     (0..10).for_each(|n| sender.try_send(vec![n]).unwrap());
     assert_eq!(receiver.len(), 10);
-    assert_eq!(receiver.try_recv().unwrap().len(), 10);
-    assert!(!sender.shared.queue.has_list());
+    assert_eq!(receiver.try_recv().unwrap().message.len(), 10);
+    assert!(!sender.channel.queue.has_list());
     sender.try_send(vec![0; 100]).unwrap();
-    assert!(sender.shared.queue.has_list());
+    assert!(sender.channel.queue.has_list());
 }

@@ -54,6 +54,7 @@ struct Entry {
 }
 
 /// The streams, by number: newer ones have higher numbers.
+#[derive(Default)]
 pub(in crate::engine) struct Registry {
     streams: BTreeMap<u64, Entry>,
     next_number: u64,
@@ -92,16 +93,8 @@ pub(in crate::engine) struct Registration {
 impl Registry {
     pub(in crate::engine) fn new(peers: Option<Peers>) -> Registry {
         Registry {
-            streams: BTreeMap::new(),
-            next_number: 0,
-            open: 0,
-            due: BTreeSet::new(),
-            next_visit: None,
-            refusal: None,
             peers,
-            methods: Methods::default(),
-            refused: BTreeMap::new(),
-            snapshot: None,
+            ..Registry::default()
         }
     }
 

@@ -135,49 +135,58 @@ fn a_reader_that_takes_nothing_for_the_timeout_is_stalled() {
     assert_eq!(stalled[0].1, 0);
 }
 
-/// Poll threads wait for the registry's lock, so no step under it may take long. The median, since
-/// a busy machine interrupts some steps.
+/// Poll threads wait for the registry's lock, so no step under it may take long: with 30 times the
+/// streams, 900,000, it takes about as long.
 #[test]
-fn no_step_holds_the_lock_for_long_at_100_000_streams() {
-    const STREAMS: u64 = 100_000;
-    const LONGEST: Duration = Duration::from_micros(100);
+fn no_step_holds_the_lock_for_longer_with_900_000_streams() {
+    let few = fastest_steps(120);
+    let many = fastest_steps(3_600);
+    for ((name, few), (_, many)) in few.into_iter().zip(many) {
+        println!("{name}: {few:?}, {many:?}");
+        let few = few.max(Duration::from_micros(1));
+        assert!(many < 10 * few, "{name}: {few:?}, {many:?}");
+    }
+}
+
+/// The time of each step, the fastest of 100 runs: other tests share the processors.
+fn fastest_steps(batches: u64) -> Vec<(&'static str, Duration)> {
+    let streams = batches * BATCH_STREAMS as u64;
     let mut registry = Registry::new(None);
     let now = Instant::now();
-    let registrations: Vec<_> = (0..STREAMS)
+    let registrations: Vec<_> = (0..streams)
         .map(|_| add(&mut registry, Some(now), 1))
         .collect();
     let mut from = 0;
-    // The fastest of 100 runs: other tests share the processors, and a longer step is longer in each.
-    let mut fastest = |name: &str, step: &mut dyn FnMut(&mut Registry, u64)| {
+    let mut steps = Vec::new();
+    let mut measure = |name, step: &mut dyn FnMut(&mut Registry, u64)| {
         let times = (0..100).map(|n| {
-            from = (from + BATCH_STREAMS as u64) % STREAMS;
+            from = (from + BATCH_STREAMS as u64) % streams;
             let began = Instant::now();
             step(&mut registry, if n == 0 { 0 } else { from });
             began.elapsed()
         });
-        let time = times.min().unwrap();
-        println!("{name}: {time:?}");
-        assert!(time < LONGEST, "{name}: {time:?}");
+        steps.push((name, times.min().unwrap()));
     };
-    fastest("snapshot", &mut |registry, n| {
+    measure("snapshot", &mut |registry, n| {
         if n == 0 {
             registry.begin_snapshot();
         }
-        assert!(registry.continue_snapshot().is_none());
+        registry.continue_snapshot();
     });
-    fastest("batch", &mut |registry, n| drop(registry.open_batch(n)));
+    measure("batch", &mut |registry, n| drop(registry.open_batch(n)));
     let long = Duration::from_secs(1);
-    fastest("stalled", &mut |registry, n| {
+    measure("stalled", &mut |registry, n| {
         drop(registry.stalled(n, Instant::now(), long))
     });
-    fastest("due", &mut |registry, _| drop(registry.take_due(now)));
+    measure("due", &mut |registry, _| drop(registry.take_due(now)));
     let mut ended = registrations.iter();
-    fastest("end", &mut |registry, _| {
+    measure("end", &mut |registry, _| {
         let registration = ended.next().unwrap();
         end(registry, registration, 1);
         drop(registry.remove(registration));
     });
-    fastest("add", &mut |registry, _| {
+    measure("add", &mut |registry, _| {
         add(registry, Some(now), 1);
     });
+    steps
 }

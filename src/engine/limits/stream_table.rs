@@ -49,17 +49,6 @@ impl StreamTable {
         self.registry.lock().unwrap_or_else(|e| e.into_inner())
     }
 
-    fn end(&self, registration: &Registration, end: &CallEnd) {
-        let mut registry = self.lock();
-        registry.end(registration, end);
-        // A notification is a system call, also where no thread waits.
-        let is_awaited = registry.open() == 0 && self.waiting.load(Ordering::Relaxed) > 0;
-        drop(registry);
-        if is_awaited {
-            self.none_open.notify_all();
-        }
-    }
-
     /// Blocks until no stream is open, at most for `timeout`; false if some still are.
     pub(in crate::engine) fn wait_until_none(&self, timeout: Duration) -> bool {
         let registry = self.lock();
@@ -83,7 +72,14 @@ pub(in crate::engine) struct Permit {
 impl Permit {
     /// The stream has ended for its client.
     pub(in crate::engine) fn end(&self, end: &CallEnd) {
-        self.table.end(&self.registration, end);
+        let mut registry = self.table.lock();
+        registry.end(&self.registration, end);
+        // A notification is a system call, also where no thread waits.
+        let is_awaited = registry.open() == 0 && self.table.waiting.load(Ordering::Relaxed) > 0;
+        drop(registry);
+        if is_awaited {
+            self.table.none_open.notify_all();
+        }
     }
 }
 

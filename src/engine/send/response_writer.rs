@@ -23,7 +23,7 @@ use futures::Sink;
 use grpcio::{Deadline, RpcStatus, RpcStatusCode, ServerStreamingSink, WriteFlags};
 
 use super::super::call::Call;
-use super::super::channel::{Receiver, TryRecvError};
+use super::super::channel::{Receiver, RecvError};
 use super::super::panic::{drop_caught, run_caught};
 use super::super::stats::{ended, CallEnd, Observation};
 use super::super::status::{has_metadata, known, sendable, with_metadata};
@@ -107,7 +107,7 @@ impl<T: Send + 'static> ResponseWriter<T> {
             if messages.len() == 1 && !messages.is_closed() {
                 yield_briefly();
             }
-            let queued = match messages.poll_queued(cx) {
+            let queued = match messages.poll_recv(cx) {
                 Poll::Ready(Some(queued)) => queued,
                 Poll::Ready(None) => return Poll::Ready(SendEnd::Complete),
                 Poll::Pending => {
@@ -118,7 +118,7 @@ impl<T: Send + 'static> ResponseWriter<T> {
                 }
             };
             // The status follows the last message, and both can share a write.
-            let more = messages.peek() != Err(TryRecvError::Empty);
+            let more = messages.peek() != Err(RecvError::Empty);
             // The patched C-core takes the second flag as the mark of frames.
             let flags = WriteFlags::default()
                 .buffer_hint(more)

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::super::panic::run_caught;
 use super::growth::PATIENCE;
 use super::pool::{Pool, Wakes};
-use super::state::State;
+use super::state::PoolState;
 use super::watch::TICK;
 use super::Task;
 
@@ -92,7 +92,7 @@ impl Pool {
     /// are due.
     pub(super) fn release_due(
         &self,
-        state: &mut State,
+        state: &mut PoolState,
         now: Instant,
         brief: &mut Vec<Arc<dyn Task>>,
         wakes: &mut Wakes,
@@ -116,7 +116,7 @@ impl Pool {
     /// the number of threads to start.
     fn check(
         &self,
-        state: &mut State,
+        state: &mut PoolState,
         checks: &mut Checks,
         now: Instant,
         wakes: &mut Wakes,
@@ -150,7 +150,7 @@ impl Pool {
 
 impl Checks {
     /// Notes since when the pool has been full, and whether to log it now.
-    fn watch_full(&mut self, state: &mut State, now: Instant, max_threads: usize) {
+    fn watch_full(&mut self, state: &mut PoolState, now: Instant, max_threads: usize) {
         if state.ready == 0 || state.busy < max_threads {
             state.full_since = None;
             self.is_full_logged = false;

@@ -157,7 +157,7 @@ impl Workers {
 
     /// Cancels a scheduled task and drops it now. False if it was already due and left the timers.
     pub fn cancel(&self, timer: Timer) -> bool {
-        let task = self.pool.unschedule(timer);
+        let task = self.pool.lock().scheduled.remove(&timer);
         // Dropped outside the lock: the drop is the task's own code.
         task.map(drop_caught).is_some()
     }
@@ -171,17 +171,33 @@ impl Workers {
     /// Lets the slice of the calling thread hold back the wake-ups of `reader` until the result is
     /// dropped; see [`watch`]. `None` if this is not one of the pool's threads.
     pub(super) fn hold_wakes(&self, reader: Waker) -> Option<Hold> {
-        self.pool.hold_wakes(reader)
+        let (hold, begins) = self.pool.watch.hold(reader)?;
+        if begins {
+            // Under the lock, the clock thread sleeps or has yet to decide whether to.
+            let _state = self.pool.lock();
+            self.pool.clock.notify_one();
+        }
+        Some(hold)
     }
 
     /// A snapshot of the pool.
     pub fn status(&self) -> WorkersStatus {
-        self.pool.status()
+        let state = self.pool.lock();
+        WorkersStatus {
+            threads: state.threads,
+            idle: state.idle(),
+            ready: state.ready + state.urgent.len(),
+            scheduled: state.scheduled.len(),
+            full_for: state
+                .full_since
+                .map(|since| since.elapsed())
+                .unwrap_or_default(),
+        }
     }
 
     /// The time that due tasks waited for a thread: a sample, of at most one task at a time.
     pub fn queue_delay(&self) -> HistogramSnapshot {
-        self.pool.queue_delay()
+        self.pool.lock().queue_delay.clone()
     }
 }
 

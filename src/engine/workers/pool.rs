@@ -9,16 +9,14 @@ use std::io;
 use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::super::panic::{drop_caught, run_caught};
-use super::super::stats::HistogramSnapshot;
 use super::super::yielding::yield_briefly;
-use super::state::State;
-use super::watch::{Hold, Watch};
-use super::{Task, Timer, WorkersConfig, WorkersStatus};
+use super::state::PoolState;
+use super::watch::Watch;
+use super::{Task, Timer, WorkersConfig};
 
 /// Yields of an idle worker before it sleeps. A yield costs half a microsecond if no other thread
 /// is ready; calls of five messages cost 0.79 with 4, and 0.77 with 16.
@@ -28,7 +26,7 @@ const YIELDS_BEFORE_SLEEP: u32 = 4;
 const URGENT_THREADS: usize = 1;
 
 pub(super) struct Pool {
-    state: Mutex<State>,
+    state: Mutex<PoolState>,
     /// Idle workers sleep here, at most as many as processors.
     core: Condvar,
     /// The other idle workers sleep here. They are woken only if the core workers are not enough,
@@ -71,7 +69,7 @@ impl Pool {
         let max_threads = config.max_threads.max(1);
         let core_threads = processors.min(max_threads);
         Pool {
-            state: Mutex::new(State::new(core_threads)),
+            state: Mutex::new(PoolState::new(core_threads)),
             core: Condvar::new(),
             surplus: Condvar::new(),
             clock: Condvar::new(),
@@ -93,7 +91,7 @@ impl Pool {
         self.start_workers(self.core_threads)
     }
 
-    /// Starts `count` threads, which [`State::threads`] counts already; an error subtracts the
+    /// Starts `count` threads, which [`PoolState::threads`] counts already; an error subtracts the
     /// rest.
     pub(super) fn start_workers(self: &Arc<Self>, count: usize) -> io::Result<()> {
         for started in 0..count {
@@ -108,13 +106,13 @@ impl Pool {
         Ok(())
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, PoolState> {
         // No task runs under the lock, so a poisoned state is whole.
         self.state.lock().unwrap_or_else(|e| e.into_inner())
     }
 
     /// Queues a task and adds the thread to wake for it to `wakes`.
-    pub(super) fn make_ready(&self, state: &mut State, task: Arc<dyn Task>, wakes: &mut Wakes) {
+    pub(super) fn make_ready(&self, state: &mut PoolState, task: Arc<dyn Task>, wakes: &mut Wakes) {
         let awake = usize::from(state.yielding);
         let (waiting, may_run) = match task.is_urgent() {
             true => {
@@ -138,7 +136,7 @@ impl Pool {
     }
 
     /// Asks the clock thread for what waiting tasks lack: a higher limit, or threads.
-    fn ask_clock(&self, state: &mut State, wakes: &mut Wakes) {
+    fn ask_clock(&self, state: &mut PoolState, wakes: &mut Wakes) {
         let wants_check = state.ready > state.free() && !state.wants_check;
         let lacks_threads = self.wanted(state) > state.threads - state.busy && !state.lacks_threads;
         state.wants_check |= wants_check;
@@ -147,14 +145,14 @@ impl Pool {
     }
 
     /// The number of threads that may run waiting tasks now: for urgent ones, one.
-    fn wanted(&self, state: &State) -> usize {
+    fn wanted(&self, state: &PoolState) -> usize {
         let wanted = state.free().min(state.ready) + usize::from(!state.urgent.is_empty());
         wanted.min((self.max_threads + URGENT_THREADS).saturating_sub(state.busy))
     }
 
     /// Wakes threads for waiting tasks as the limit permits, and returns the number of threads to
     /// start.
-    pub(super) fn fill_limit(&self, state: &mut State, wakes: &mut Wakes) -> usize {
+    pub(super) fn fill_limit(&self, state: &mut PoolState, wakes: &mut Wakes) -> usize {
         let wanted = self.wanted(state);
         // Those that sleep, and those that are starting.
         let others = state.threads - state.busy;
@@ -169,7 +167,7 @@ impl Pool {
     }
 
     /// Updates the count that [`Pool::is_contended`] reads.
-    fn publish(&self, state: &State) {
+    fn publish(&self, state: &PoolState) {
         let beyond = (state.busy - state.busy_urgent).saturating_sub(state.limit);
         let pressure = state.ready + state.urgent.len() + beyond;
         self.pressure.store(pressure, Ordering::Relaxed);
@@ -200,29 +198,8 @@ impl Pool {
         timer
     }
 
-    pub(super) fn unschedule(&self, timer: Timer) -> Option<Arc<dyn Task>> {
-        self.lock().scheduled.remove(&timer)
-    }
-
     pub(super) fn is_contended(&self) -> bool {
         self.pressure.load(Ordering::Relaxed) > 0
-    }
-
-    pub(super) fn status(&self) -> WorkersStatus {
-        let state = self.lock();
-        WorkersStatus {
-            threads: state.threads,
-            idle: state.idle(),
-            ready: state.ready + state.urgent.len(),
-            scheduled: state.scheduled.len(),
-            full_for: state
-                .full_since
-                .map_or(Duration::ZERO, |since| since.elapsed()),
-        }
-    }
-
-    pub(super) fn queue_delay(&self) -> HistogramSnapshot {
-        self.lock().queue_delay.clone()
     }
 
     /// Ends the threads and drops all waiting tasks.
@@ -242,19 +219,9 @@ impl Pool {
         scheduled.into_values().for_each(drop_caught);
     }
 
-    pub(super) fn hold_wakes(&self, reader: Waker) -> Option<Hold> {
-        let (hold, begins) = self.watch.hold(reader)?;
-        if begins {
-            // Under the lock, the clock thread sleeps or has yet to decide whether to.
-            let _state = self.lock();
-            self.clock.notify_one();
-        }
-        Some(hold)
-    }
-
     /// Runs a worker thread.
     fn run_worker(&self) {
-        self.watch.join();
+        self.watch.add_thread();
         let mut state = self.lock();
         while !state.stopping {
             let mut wakes = Wakes::default();
@@ -289,10 +256,10 @@ impl Pool {
         }
         state.threads -= 1;
         drop(state);
-        self.watch.leave();
+        self.watch.remove_thread();
     }
 
-    pub(super) fn take(&self, state: &mut State, wakes: &mut Wakes) -> Option<Taken> {
+    pub(super) fn take(&self, state: &mut PoolState, wakes: &mut Wakes) -> Option<Taken> {
         if state.busy >= self.max_threads + URGENT_THREADS {
             return None;
         }
@@ -321,7 +288,10 @@ impl Pool {
     /// Yields to other threads before this one sleeps, in case they submit tasks: waking a thread
     /// costs a system call and two switches. Only one worker at a time does so, which bounds the
     /// cost.
-    fn yield_before_sleep<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+    fn yield_before_sleep<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, PoolState>,
+    ) -> MutexGuard<'a, PoolState> {
         state.yielding = true;
         drop(state);
         for _ in 0..YIELDS_BEFORE_SLEEP {

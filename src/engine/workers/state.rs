@@ -13,7 +13,7 @@ use super::{Task, Timer};
 
 /// One lock protects all fields.
 #[derive(Default)]
-pub(super) struct State {
+pub(super) struct PoolState {
     /// The tasks that wait.
     backlog: Backlog,
     /// Their number.
@@ -69,11 +69,11 @@ impl Default for Backlog {
     }
 }
 
-impl State {
-    pub(super) fn new(limit: usize) -> State {
-        State {
+impl PoolState {
+    pub(super) fn new(limit: usize) -> PoolState {
+        PoolState {
             limit,
-            ..State::default()
+            ..PoolState::default()
         }
     }
 

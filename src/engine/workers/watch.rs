@@ -50,14 +50,14 @@ thread_local! {
 pub(in crate::engine) struct Hold(Arc<Post>);
 
 impl Watch {
-    /// Puts the calling worker thread under watch, until [`Watch::leave`].
-    pub(super) fn join(&self) {
+    /// Puts the calling worker thread under watch, until [`Watch::remove_thread`].
+    pub(super) fn add_thread(&self) {
         let post = Arc::<Post>::default();
         POST.set(Some(post.clone()));
         lock(&self.posts).push(post);
     }
 
-    pub(super) fn leave(&self) {
+    pub(super) fn remove_thread(&self) {
         if let Some(own) = POST.take() {
             lock(&self.posts).retain(|post| !Arc::ptr_eq(post, &own));
         }
@@ -145,7 +145,7 @@ mod tests {
         let watch = Watch::default();
         let (woken, waker) = Count::new();
         assert!(watch.hold(waker.clone()).is_none(), "no worker");
-        watch.join();
+        watch.add_thread();
         let (hold, begins) = watch.hold(waker.clone()).unwrap();
         assert!(begins && watch.is_on());
         watch.look(&mut 0);
@@ -153,14 +153,14 @@ mod tests {
         assert_eq!(woken.get(), 0);
         drop(hold);
         assert_eq!(woken.get(), 1);
-        watch.leave();
+        watch.remove_thread();
     }
 
     #[test]
     fn the_clock_wakes_the_reader_of_a_slice_that_it_sees_twice_once() {
         let watch = Watch::default();
         let (woken, waker) = Count::new();
-        watch.join();
+        watch.add_thread();
         let (hold, _) = watch.hold(waker.clone()).unwrap();
         let mut idle_ticks = 0;
         watch.look(&mut idle_ticks);
@@ -174,13 +174,13 @@ mod tests {
         let (hold, begins) = watch.hold(waker.clone()).unwrap();
         assert!(begins && !hold.is_caught(), "a new slice");
         drop(hold);
-        watch.leave();
+        watch.remove_thread();
     }
 
     #[test]
     fn the_watch_ends_with_the_slices() {
         let watch = Watch::default();
-        watch.join();
+        watch.add_thread();
         drop(watch.hold(Waker::noop().clone()).unwrap());
         let mut idle_ticks = 0;
         for _ in 0..IDLE_TICKS {
@@ -189,6 +189,6 @@ mod tests {
         }
         assert!(!watch.is_on());
         assert!(watch.hold(Waker::noop().clone()).unwrap().1, "again");
-        watch.leave();
+        watch.remove_thread();
     }
 }
