@@ -45,7 +45,7 @@ use producer::{Producer, SMALL};
 use run::{ping, run};
 use scenario::{Burst, CallPlan, Reader, Scenario};
 
-const CASES: u64 = 40;
+const CASES: u64 = 1_000;
 
 /// The scenarios at a time: mostly they wait.
 const AT_ONCE: usize = 8;
