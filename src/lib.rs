@@ -27,6 +27,7 @@ pub mod c_core;
 pub mod cli;
 pub mod client;
 pub mod engine;
+mod extension;
 mod gzip;
 pub mod keepalive;
 #[cfg(feature = "cli")]

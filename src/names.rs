@@ -13,7 +13,6 @@ pub fn status_name(code: RpcStatusCode) -> String {
 }
 
 /// Splits `/package.Service/Method` into service and method.
-#[cfg(any(feature = "services", feature = "metrics", feature = "otlp"))]
 pub(crate) fn split_method(method: &str) -> (&str, &str) {
     let method = method.strip_prefix('/').unwrap_or(method);
     method.split_once('/').unwrap_or((method, ""))
@@ -23,7 +22,6 @@ pub(crate) fn split_method(method: &str) -> (&str, &str) {
 mod tests {
     use super::*;
 
-    #[cfg(any(feature = "services", feature = "metrics", feature = "otlp"))]
     #[test]
     fn methods_split_into_service_and_name() {
         assert_eq!(

@@ -4,6 +4,7 @@
 //! A scrape reads the counters of the [`engine`](crate::engine). No code here runs during a call.
 
 mod calls;
+mod extension;
 mod format;
 mod http;
 mod process;
@@ -12,22 +13,21 @@ mod workers;
 
 use std::collections::HashSet;
 use std::fmt;
-use std::io;
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-use crate::address::Address;
 use crate::c_core;
 use crate::engine::{Streams, Workers};
 use calls::CallMetrics;
+pub(crate) use extension::Metrics;
+pub use extension::MetricsError;
+use extension::Readiness;
 use format::Format;
-use http::{Endpoint, Reply, Request};
+use http::{Reply, Request};
 use workers::WorkerMetrics;
 
 /// A Grafana dashboard for these metrics, as JSON to import.
@@ -43,46 +43,6 @@ const CACHE_TTL: Duration = Duration::from_millis(50);
 /// `/readyz` fails once all worker threads have been busy for this time while tasks wait: the calls
 /// that it would bring get no thread.
 const FULL_IS_NOT_READY_AFTER: Duration = Duration::from_secs(10);
-
-/// Tells `/readyz` whether the server accepts calls. Clones share the state.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Readiness(Arc<AtomicBool>);
-
-impl Readiness {
-    pub(crate) fn set(&self, ready: bool) {
-        self.0.store(ready, Ordering::Release);
-    }
-
-    fn get(&self) -> bool {
-        self.0.load(Ordering::Acquire)
-    }
-}
-
-/// The HTTP port of the metrics. Dropping it closes the port.
-#[derive(Debug)]
-pub(crate) struct Metrics {
-    endpoint: Endpoint,
-}
-
-impl Metrics {
-    /// Binds `address` and serves until dropped. `unary_methods` are full method names; all other
-    /// methods are labelled as server streaming. Blocks while a host name is resolved.
-    pub(crate) fn start(
-        address: &Address,
-        streams: Streams,
-        workers: Workers,
-        ready: Readiness,
-        unary_methods: HashSet<&'static str>,
-    ) -> io::Result<Metrics> {
-        let routes = Routes::new(streams, workers, ready, unary_methods);
-        let endpoint = Endpoint::start(address, move |request| routes.reply(request))?;
-        Ok(Metrics { endpoint })
-    }
-
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.endpoint.address()
-    }
-}
 
 /// The three paths and their content.
 struct Routes {

@@ -5,6 +5,7 @@
 //! runs per message.
 
 mod client_tls;
+mod extension;
 mod files;
 mod pem;
 mod reload;
@@ -19,10 +20,7 @@ pub use files::{readable_by_others, FileError, FileRole};
 pub use server_tls::ServerTls;
 pub use token::{Token, TokenError};
 
-pub(crate) use server_tls::ServerIdentity;
-pub(crate) use token::TokenSet;
-pub(crate) use token_checker::TokenChecker;
-pub(crate) use watch::Watcher;
+pub(crate) use extension::Security;
 
 /// Initializes OpenSSL without its cleanup at process exit, which frees memory that poll threads may
 /// still use: a program that returns from `main` meanwhile crashes. Call it before every other first

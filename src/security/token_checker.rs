@@ -1,31 +1,16 @@
 //! Checks the bearer token of each call before its handler runs, on a poll thread. It must not
 //! block, and must not know the tokens: [`TokenSet::contains`] compares them.
 
-use grpcio::{CheckResult, Metadata, RpcContext, RpcStatus, RpcStatusCode, ServerChecker};
+use grpcio::{Metadata, RpcStatusCode};
 
 use super::token::TokenSet;
-use crate::engine::Streams;
+use crate::Status;
 
-/// Admits calls with a known token. Other calls end with UNAUTHENTICATED and are counted as
-/// refused. grpcio ends calls of unknown methods before it calls any checker.
-#[derive(Clone)]
-pub(crate) struct TokenChecker(pub(crate) TokenSet, pub(crate) Streams);
-
-impl ServerChecker for TokenChecker {
-    fn check(&mut self, ctx: &RpcContext<'_>) -> CheckResult {
-        match refusal(&self.0, ctx.request_headers()) {
-            None => CheckResult::Continue,
-            Some(why) => {
-                self.1.count_refusal("token");
-                let code = RpcStatusCode::UNAUTHENTICATED;
-                CheckResult::Abort(RpcStatus::with_message(code, why.into()))
-            }
-        }
-    }
-
-    fn box_clone(&self) -> Box<dyn ServerChecker> {
-        Box::new(self.clone())
-    }
+/// Admits a call with a known token. Another call ends with UNAUTHENTICATED. grpcio ends calls of
+/// unknown methods before any check.
+pub(super) fn check(known: &TokenSet, headers: &Metadata) -> Result<(), Status> {
+    let refuse = |why| Err(Status::new(RpcStatusCode::UNAUTHENTICATED, why));
+    refusal(known, headers).map_or(Ok(()), refuse)
 }
 
 /// Returns the reason to refuse a call with these headers, if any. The reason does not help to

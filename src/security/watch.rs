@@ -48,6 +48,7 @@ pub(crate) enum Outcome {
 }
 
 /// The threads. Dropping this ends them, each after its current look.
+#[derive(Default)]
 pub(crate) struct Watcher {
     demands: Option<Sender<()>>,
 }
@@ -59,7 +60,7 @@ impl Watcher {
     /// If a thread cannot be started.
     pub(crate) fn start(groups: Vec<Arc<dyn Group>>) -> io::Result<Watcher> {
         if groups.is_empty() {
-            return Ok(Watcher { demands: None });
+            return Ok(Watcher::default());
         }
         let (answers, answered) = unbounded();
         let members = groups.into_iter().enumerate();

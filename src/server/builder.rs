@@ -1,20 +1,15 @@
 //! Builds a server from its configuration and its services. It must not serve calls.
 
-use std::collections::HashSet;
 use std::fmt;
-#[cfg(feature = "tls")]
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use grpcio::RpcContext;
 
-use super::check::Check;
-use super::{Drained, Server, ServerConfig, Service, Signals, StartError};
+use super::{Drained, Server, ServerConfig, Signals, StartError};
 use crate::address::{Address, AddressError};
 use crate::engine::{Observer, StreamsConfig, WorkersConfig};
-#[cfg(feature = "tls")]
-use crate::security::ServerTls;
+use crate::extension::{Extension, Service, Setup};
 use crate::Status;
 
 /// Builds a [`Server`].
@@ -56,11 +51,13 @@ pub struct ServerBuilder {
     /// The first text that is not an address, for [`ServerBuilder::start`].
     bad_address: Option<AddressError>,
     pub(super) services: Vec<Service>,
-    pub(super) checks: Vec<Arc<Check>>,
-    pub(super) observers: Vec<Arc<dyn Observer>>,
-    #[cfg(feature = "services")]
     pub(super) descriptors: Vec<Vec<u8>>,
+    pub(super) extensions: Vec<Box<dyn Extension>>,
+    /// What is added after the extensions: checks and observers.
+    pub(super) additions: Vec<Addition>,
 }
+
+type Addition = Box<dyn FnOnce(&mut Setup) + Send>;
 
 impl ServerBuilder {
     /// Replaces the whole configuration, including values set earlier.
@@ -100,55 +97,28 @@ impl ServerBuilder {
         self
     }
 
-    /// Accepts TLS connections only.
-    #[cfg(feature = "tls")]
-    pub fn tls(mut self, tls: ServerTls) -> ServerBuilder {
-        self.config.tls = Some(tls);
-        self
-    }
-
-    /// Requires a bearer token from this file. See [`ServerConfig::token_file`].
-    #[cfg(feature = "tls")]
-    pub fn token_file(mut self, file: impl Into<PathBuf>) -> ServerBuilder {
-        self.config.token_file = Some(file.into());
-        self
-    }
-
-    /// Serves metrics, health and readiness over HTTP at this TCP address, which may be a text as for
-    /// [`ServerBuilder::listen`].
-    #[cfg(feature = "metrics")]
-    pub fn metrics(
-        mut self,
-        address: impl TryInto<Address, Error: Into<AddressError>>,
-    ) -> ServerBuilder {
-        self.config.metrics = self.parse(address);
-        self
-    }
-
-    /// Exports a span of each call to this OTLP collector.
-    #[cfg(feature = "otlp")]
-    pub fn collector(mut self, collector: crate::telemetry::Collector) -> ServerBuilder {
-        self.config.collector = Some(collector);
-        self
-    }
-
     /// Adds a check that runs before the handler of every call, for example of headers, method,
     /// peer or client certificate. Checks run in the order of their addition. If one returns an
-    /// error, the call ends with that status.
+    /// error, the call ends with that status. Tokens and extensions come before them.
     ///
     /// `check` runs on a poll thread, so it must not block. If it panics, the call ends with
     /// INTERNAL. A call of an unknown method ends with UNIMPLEMENTED before any check.
     pub fn check(
-        mut self,
+        self,
         check: impl Fn(&RpcContext<'_>) -> Result<(), Status> + Send + Sync + 'static,
     ) -> ServerBuilder {
-        self.checks.push(Arc::new(check));
-        self
+        self.addition(|setup| setup.check("check", check))
     }
 
     /// Adds an observer of every call.
-    pub fn observer(mut self, observer: Arc<dyn Observer>) -> ServerBuilder {
-        self.observers.push(observer);
+    pub fn observer(self, observer: Arc<dyn Observer>) -> ServerBuilder {
+        self.addition(|setup| setup.observe(observer))
+    }
+
+    /// Adds an extension: a part with a life of its own, which can add services, checks and observers,
+    /// and is told when the server starts, drains and stops.
+    pub fn extension(mut self, extension: impl Extension) -> ServerBuilder {
+        self.extensions.push(Box::new(extension));
         self
     }
 
@@ -158,8 +128,8 @@ impl ServerBuilder {
         self
     }
 
-    /// Adds descriptors for reflection: an encoded `FileDescriptorSet` that includes all imports.
-    #[cfg(feature = "services")]
+    /// Adds descriptors for reflection: an encoded `FileDescriptorSet` that includes all imports. A
+    /// server without reflection ignores them.
     pub fn descriptors(mut self, set: impl Into<Vec<u8>>) -> ServerBuilder {
         self.descriptors.push(set.into());
         self
@@ -173,19 +143,12 @@ impl ServerBuilder {
     ///
     /// # Errors
     /// [`StartError`], for example if a file is unusable, an address is taken, two services have
-    /// the same method, or no thread can be started.
+    /// the same method, an extension fails, or no thread can be started.
     pub fn start(mut self) -> Result<Server, StartError> {
-        if let Some(error) = self.bad_address.take() {
-            return Err(error.into());
+        match self.bad_address.take() {
+            Some(error) => Err(error.into()),
+            None => Server::start(self),
         }
-        let mut seen = HashSet::new();
-        let methods = self.services.iter().flat_map(Service::methods);
-        for method in methods {
-            if !seen.insert(method) {
-                return Err(StartError::DuplicateMethod(method));
-            }
-        }
-        Server::start(self)
     }
 
     /// Starts the server and blocks until the process receives SIGTERM or SIGINT, then drains for
@@ -205,7 +168,12 @@ impl ServerBuilder {
         Ok(server.shutdown(grace))
     }
 
-    fn parse(
+    fn addition(mut self, add: impl FnOnce(&mut Setup) + Send + 'static) -> ServerBuilder {
+        self.additions.push(Box::new(add));
+        self
+    }
+
+    pub(super) fn parse(
         &mut self,
         address: impl TryInto<Address, Error: Into<AddressError>>,
     ) -> Option<Address> {

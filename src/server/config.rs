@@ -1,21 +1,13 @@
 //! Configuration of a server, and its validation without a start. It must not know flags or
 //! services.
 
-#[cfg(feature = "tls")]
-use std::path::PathBuf;
-
-#[cfg(feature = "services")]
-use super::builtin_services::ServicesConfig;
+use super::built_in::with_built_in;
 use super::connections::ConnectionLimits;
 use super::error::StartError;
 use super::listen;
 use crate::address::Address;
 use crate::engine::{StreamsConfig, WorkersConfig};
 use crate::message_size::DEFAULT_MESSAGE_BYTES;
-#[cfg(feature = "tls")]
-use crate::security::{ServerIdentity, ServerTls, TokenSet};
-#[cfg(feature = "otlp")]
-use crate::telemetry::Collector;
 
 /// Default of [`ServerConfig::max_streams_per_connection`].
 const MAX_STREAMS_PER_CONNECTION: u32 = 1_000;
@@ -43,23 +35,23 @@ pub struct ServerConfig {
     pub gzip: bool,
     /// TLS files. `None` serves unencrypted.
     #[cfg(feature = "tls")]
-    pub tls: Option<ServerTls>,
+    pub tls: Option<crate::security::ServerTls>,
     /// A file of bearer tokens, one per line. Lines that begin with `#` are comments. A call
     /// without a listed token ends with UNAUTHENTICATED. A changed file is reloaded; an empty or
     /// deleted file revokes all tokens.
     #[cfg(feature = "tls")]
-    pub token_file: Option<PathBuf>,
+    pub token_file: Option<std::path::PathBuf>,
     /// Limits of connections and their memory.
     pub connections: ConnectionLimits,
     /// Built-in services: health, reflection, channelz.
     #[cfg(feature = "services")]
-    pub services: ServicesConfig,
+    pub services: crate::services::ServicesConfig,
     /// TCP address of metrics, health and readiness over HTTP. `None` disables them.
     #[cfg(feature = "metrics")]
     pub metrics: Option<Address>,
     /// OTLP collector for a span of each call. `None` disables spans.
     #[cfg(feature = "otlp")]
-    pub collector: Option<Collector>,
+    pub collector: Option<crate::telemetry::Collector>,
 }
 
 impl ServerConfig {
@@ -69,12 +61,7 @@ impl ServerConfig {
     /// # Errors
     /// [`StartError`] if a file or an address is unusable, or no address is configured.
     pub fn check(&self) -> Result<(), StartError> {
-        #[cfg(feature = "tls")]
-        {
-            self.tls.as_ref().map(ServerIdentity::load).transpose()?;
-            let token_file = self.token_file.as_deref();
-            token_file.map(TokenSet::load).transpose()?;
-        }
+        with_built_in(self, Vec::new())?;
         #[cfg(feature = "metrics")]
         if let Some(address) = &self.metrics {
             listen::check(address)?;
@@ -106,7 +93,7 @@ impl Default for ServerConfig {
             token_file: None,
             connections: ConnectionLimits::default(),
             #[cfg(feature = "services")]
-            services: ServicesConfig::default(),
+            services: Default::default(),
             #[cfg(feature = "metrics")]
             metrics: None,
             #[cfg(feature = "otlp")]

@@ -2,30 +2,27 @@
 //!
 //! | step | effect | bounded by |
 //! | --- | --- | --- |
-//! | announce | `/readyz` and health report not serving; Watch calls end | [`HEALTH_TIMEOUT`] |
+//! | announce | extensions are told: `/readyz` and health report not serving | 2 s |
 //! | drain | new calls are refused; open streams may finish | `grace` |
 //! | abort | the remaining streams end with UNAVAILABLE | [`STATUS_TIMEOUT`] |
 //! | close | connections are closed | [`CLOSE_TIMEOUT`] |
-//! | export | the last spans are sent | 1 s |
+//! | farewell | extensions are told: the last spans are sent | 2 s |
+//! | end | the C-core's server is freed | 2 s |
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use grpcio::{RpcStatus, RpcStatusCode, ShutdownFuture};
 
-use super::{Running, Server};
+use super::{lock, Running, Server};
 use crate::engine::thread_waker::ThreadWaker;
 
 /// Time for clients to read the status of aborted streams before connections are closed.
 const STATUS_TIMEOUT: Duration = Duration::from_millis(300);
-
-/// Time for Watch calls to receive NOT_SERVING.
-#[cfg(feature = "services")]
-const HEALTH_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Time for connections to close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -44,7 +41,8 @@ pub struct Drained {
 impl Server {
     /// Drains and stops the server: reports NOT_SERVING, refuses new calls, lets open streams
     /// finish within `grace`, then ends the others with UNAVAILABLE. Blocks for at most `grace`,
-    /// plus half a second if clients do not read, plus 5 s if connections do not close.
+    /// plus half a second if clients do not read, 5 s if connections do not close, 4 s if extensions
+    /// are slow, and 2 s if the system refuses the C-core a thread.
     pub fn shutdown(self, grace: Duration) -> Drained {
         self.running.shut_down(grace)
     }
@@ -98,11 +96,11 @@ impl Running {
     /// their grace is over earlier, and wait for the first.
     pub(super) fn shut_down(&self, grace: Duration) -> Drained {
         let stopping = self.announce();
-        if !self.streams.wait_until_none(grace) {
+        if !self.streams().wait_until_none(grace) {
             let status = unavailable("the server is shutting down; call again");
-            let aborted = self.streams.abort_all(&status);
+            let aborted = self.streams().abort_all(&status);
             self.progress.aborted.fetch_add(aborted, Ordering::Relaxed);
-            self.streams.wait_until_none(STATUS_TIMEOUT);
+            self.streams().wait_until_none(STATUS_TIMEOUT);
         }
         match stopping {
             Some(stopping) => self.close(stopping),
@@ -118,29 +116,18 @@ impl Running {
             return None;
         };
         *step = Step::Draining;
-        #[cfg(feature = "metrics")]
-        self.ready.set(false);
-        // Watch calls of slow readers end with the other calls.
-        #[cfg(feature = "services")]
-        self.health.shut_down(HEALTH_TIMEOUT);
-        self.streams.refuse(unavailable("the server is draining"));
-        Some(lock(&self.core).shutdown())
+        self.extensions.draining();
+        self.streams().refuse(unavailable("the server is draining"));
+        Some(self.core.lock().shutdown())
     }
 
     fn close(&self, mut stopping: ShutdownFuture) -> Drained {
         // Closes idle connections and those whose clients have not read their status.
-        lock(&self.core).cancel_all_calls();
+        self.core.lock().cancel_all_calls();
         let clean = wait_for(&mut stopping, CLOSE_TIMEOUT);
-        #[cfg(feature = "otlp")]
-        if let Some(spans) = &self.spans {
-            spans.shut_down();
-        }
+        self.extensions.stopped();
         self.progress.stop(clean)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn unavailable(message: &str) -> RpcStatus {

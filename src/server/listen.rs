@@ -14,6 +14,7 @@ use std::path::Path;
 use grpcio::{Server, ServerCredentials};
 
 use crate::address::{escape, unix_uri, Address};
+pub use crate::extension::Bound;
 
 /// Attempts to find a port that is free on all addresses of a host name.
 const MAX_PORT_ATTEMPTS: u32 = 16;
@@ -38,16 +39,6 @@ pub enum ListenError {
         /// The system's error.
         reason: io::Error,
     },
-}
-
-/// A bound address.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Bound {
-    /// The configured address. A port 0 is replaced by the chosen port.
-    pub address: Address,
-    /// True if other machines can reach it.
-    pub exposed: bool,
 }
 
 /// Makes the credentials of one port.
@@ -137,30 +128,31 @@ fn bind_tcp(
         let address = with_port(address, port);
         // The C-core unescapes it: the zone follows a `%`.
         let escaped = escape(address.to_string().as_bytes());
-        match server.add_listening_port(escaped, credentials()) {
-            Ok(actual) => {
-                bound = true;
-                port = actual;
-            }
-            Err(_) => match TcpListener::bind(address) {
-                // `localhost` often includes ::1 on machines without IPv6.
-                Err(reason) if reason.kind() == io::ErrorKind::AddrNotAvailable => {
-                    absent = Some(refused(shown(host, address), reason));
-                }
-                Err(reason) => return Err(refused(shown(host, address), reason)),
-                Ok(_) => {
-                    let reason = io::Error::other(
-                        "the C-core refused it; its log at level debug has the reason",
-                    );
-                    return Err(refused(shown(host, address), reason));
-                }
-            },
+        if let Ok(actual) = server.add_listening_port(escaped, credentials()) {
+            bound = true;
+            port = actual;
+            continue;
         }
+        let reason = reason(TcpListener::bind(address));
+        // `localhost` often includes ::1 on machines without IPv6.
+        let is_absent = reason.kind() == io::ErrorKind::AddrNotAvailable;
+        let error = refused(shown(host, address), reason);
+        if !is_absent {
+            return Err(error);
+        }
+        absent = Some(error);
     }
     match absent {
         Some(error) if !bound => Err(error),
         _ => Ok(port),
     }
+}
+
+/// Returns why the C-core could not bind an address, from an attempt without the C-core.
+fn reason<T>(attempt: io::Result<T>) -> io::Error {
+    attempt.err().unwrap_or_else(|| {
+        io::Error::other("the C-core refused it; its log at level debug has the reason")
+    })
 }
 
 /// Returns the configured port. For port 0, one that is free on all `addresses`: another process
@@ -171,14 +163,13 @@ fn free_port(host: &str, addresses: &[SocketAddr]) -> Result<u16, ListenError> {
     if configured != 0 || addresses.len() < 2 {
         return Ok(configured);
     }
-    let mut last = None;
-    for _ in 0..MAX_PORT_ATTEMPTS {
-        match port_free_on_all(host, addresses) {
-            Ok(port) => return Ok(port),
-            Err(error) => last = Some(error),
+    let mut found = port_free_on_all(host, addresses);
+    for _ in 1..MAX_PORT_ATTEMPTS {
+        if found.is_err() {
+            found = port_free_on_all(host, addresses);
         }
     }
-    last.map_or(Ok(0), Err)
+    found
 }
 
 fn port_free_on_all(host: &str, addresses: &[SocketAddr]) -> Result<u16, ListenError> {
@@ -236,21 +227,20 @@ fn bind_unix(
         }
         Ok(_) | Err(_) => {}
     }
-    match server.add_listening_port(unix_uri(path), credentials()) {
-        Ok(_) => Ok(Bound {
-            address,
-            exposed: false,
-        }),
-        Err(_) => match UnixListener::bind(path) {
-            Err(reason) => refuse(reason),
-            Ok(_) => {
-                let _ = std::fs::remove_file(path);
-                refuse(io::Error::other(
-                    "the C-core refused it; its log at level debug has the reason",
-                ))
-            }
-        },
+    if server
+        .add_listening_port(unix_uri(path), credentials())
+        .is_err()
+    {
+        let attempt = UnixListener::bind(path);
+        if attempt.is_ok() {
+            let _ = std::fs::remove_file(path);
+        }
+        return refuse(reason(attempt));
     }
+    Ok(Bound {
+        address,
+        exposed: false,
+    })
 }
 
 fn refused(address: impl ToString, reason: io::Error) -> ListenError {

@@ -25,11 +25,14 @@
 //! ```
 
 mod channelz;
+mod extension;
 mod health;
 mod reflection;
 mod slots;
 
 pub use channelz::Channelz;
+pub(crate) use extension::Services;
+pub use extension::ServicesConfig;
 pub use health::Health;
 pub use reflection::{DescriptorError, Reflection};
 
@@ -42,7 +45,7 @@ use grpcio::{RpcContext, RpcStatus, RpcStatusCode};
 use crate::engine::{PeerPermit, Streams};
 
 /// Maximum request size. Requests contain names and numbers only.
-pub(crate) const MAX_REQUEST_BYTES: usize = 4096;
+const MAX_REQUEST_BYTES: usize = 4096;
 
 /// Per-peer limits of a service's calls. Without [`PeerLimits::set`] there are none.
 #[derive(Clone, Debug, Default)]

@@ -6,6 +6,7 @@
 
 #[cfg(feature = "otlp")]
 mod export;
+mod extension;
 #[cfg(feature = "otlp")]
 mod spans;
 #[cfg(feature = "otlp")]
@@ -24,32 +25,22 @@ use grpcio::RpcContext;
 use crate::engine::{CallEnd, CallObserver, Observer};
 use crate::names::status_name;
 
-#[cfg(feature = "otlp")]
-pub(crate) use spans::Spans;
+pub(crate) use extension::Telemetry;
 #[cfg(feature = "otlp")]
 pub use spans::{Collector, CollectorError};
-use traces::CallTrace;
-pub(crate) use traces::Traces;
+use traces::{CallTrace, Traces};
 
 /// Target of the log line of each call. The line is written at level info when the call has ended.
 pub const CALLS: &str = "fanstream::calls";
 
 /// Logs every call if [`CALLS`] is enabled, and makes a span if spans are exported.
-pub(crate) struct Telemetry {
+#[derive(Default)]
+struct CallLog {
     traces: Traces,
     last_id: AtomicU64,
 }
 
-impl Telemetry {
-    pub(crate) fn new(traces: Traces) -> Telemetry {
-        Telemetry {
-            traces,
-            last_id: AtomicU64::new(0),
-        }
-    }
-}
-
-impl Observer for Telemetry {
+impl Observer for CallLog {
     fn arrived(&self, ctx: &RpcContext<'_>) -> Box<dyn CallObserver> {
         let logged = tracing::enabled!(target: CALLS, tracing::Level::INFO);
         if !logged && !self.traces.are_exported() {

@@ -5,8 +5,8 @@ use grpcio::RpcContext;
 use crate::engine::{CallEnd, CallObserver};
 
 /// Starts no traces.
-#[derive(Default)]
-pub(crate) struct Traces;
+#[derive(Clone, Default)]
+pub(super) struct Traces;
 
 /// An absent trace.
 pub(super) struct CallTrace;

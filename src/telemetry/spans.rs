@@ -59,14 +59,14 @@ impl fmt::Display for Collector {
 /// Makes spans, which a separate thread sends. Clones share the thread. If spans end faster than it
 /// can send them, some are lost.
 #[derive(Clone, Debug)]
-pub(crate) struct Spans {
+pub(super) struct Spans {
     provider: SdkTracerProvider,
     tracer: SdkTracer,
 }
 
 impl Spans {
     /// Starts the thread. It does not connect yet.
-    pub(crate) fn start(collector: &Collector) -> Result<Spans, CollectorError> {
+    pub(super) fn start(collector: &Collector) -> Result<Spans, CollectorError> {
         let exporter = SpanExporter::builder()
             .with_http()
             .with_http_client(Http::new())
@@ -91,7 +91,7 @@ impl Spans {
     }
 
     /// Sends the remaining spans and ends the thread. Blocks for at most a second.
-    pub(crate) fn shut_down(&self) {
+    pub(super) fn shut_down(&self) {
         // The exporter logs failures.
         let _ = self.provider.shutdown_with_timeout(FLUSH_TIMEOUT);
     }

@@ -9,7 +9,8 @@ use super::traceparent;
 use crate::engine::{CallEnd, CallObserver};
 
 /// Starts the traces of calls.
-pub(crate) struct Traces(pub(crate) Option<Spans>);
+#[derive(Clone, Default)]
+pub(super) struct Traces(pub(super) Option<Spans>);
 
 /// The trace of one call.
 pub(super) struct CallTrace {

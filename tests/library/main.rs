@@ -10,6 +10,7 @@ mod company;
 mod connection_limits;
 mod direct;
 mod errors;
+mod extensions;
 mod foreign_peers;
 mod framed_responses;
 mod half_open_calls;

@@ -1,6 +1,11 @@
-//! A server that has used up its file descriptors. Unit tests cover one without enough threads.
+//! A server that has used up its file descriptors, or is granted no more threads. Unit tests cover one
+//! without enough threads for its start.
 
+use std::fs::{self, Permissions};
+use std::io::Write;
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 use crate::common::process::Process;
 
@@ -10,10 +15,9 @@ const SCRIPT: &str = r#"ulimit -n 40; exec "$0" --listen 127.0.0.1:0 --step 0s"#
 #[test]
 fn a_lack_of_descriptors_is_logged_once_and_ends() {
     let server = Process::start("sh", ["-c", SCRIPT, env!("CARGO_BIN_EXE_server")]);
-    let listening = server.line();
-    let address = listening.strip_prefix("listening on ").unwrap();
+    let address = address(&server);
     let open: Vec<_> = (0..60)
-        .map(|_| TcpStream::connect(address).unwrap())
+        .map(|_| TcpStream::connect(&address).unwrap())
         .collect();
     while !server
         .error_line()
@@ -21,10 +25,67 @@ fn a_lack_of_descriptors_is_logged_once_and_ends() {
     {}
     drop(open);
     // It waits until the server has accepted and closed the others.
-    let client = Process::start(env!("CARGO_BIN_EXE_client"), ["--addr", address]).end();
+    let client = Process::start(env!("CARGO_BIN_EXE_client"), ["--addr", &address]).end();
     assert_eq!(client.code, Some(0), "{client:?}");
     server.signal("-TERM");
     let ended = server.end();
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(!ended.errors.concat().contains("warning: "), "{ended:?}");
+}
+
+/// What a client of HTTP/2 sends first, with empty settings.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+/// The prefix of a command that the limit of processes binds, as it does not bind root's.
+fn limited() -> Vec<&'static str> {
+    match rustix::process::geteuid().is_root() {
+        true => vec![
+            "setpriv",
+            "--reuid=23456",
+            "--regid=23456",
+            "--clear-groups",
+        ],
+        false => vec!["env"],
+    }
+}
+
+/// Once refused a thread, the C-core waits for it when it ends, for ever.
+#[test]
+fn a_server_that_was_refused_a_thread_ends() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
+    let program = directory.path().join("server");
+    fs::copy(env!("CARGO_BIN_EXE_server"), &program).unwrap();
+    let server = [program.to_str().unwrap(), "--listen", "127.0.0.1:0"];
+    let settings = ["--max-connection-idle", "1s", "--log-level", "debug"];
+    let prefix = limited();
+    let arguments = prefix[1..].iter().chain(&server).chain(&settings);
+    let server = Process::start(prefix[0], arguments);
+
+    let address = address(&server);
+    let pid = server.id().to_string();
+    let limited = Command::new(prefix[0])
+        .args(&prefix[1..])
+        .args(["prlimit", "--nproc=1:1", "--pid", &pid])
+        .status();
+    assert!(limited.unwrap().success());
+    // Their timers expire together, and the C-core wants more threads for them.
+    let idle = |_| {
+        let mut connection = TcpStream::connect(&address).unwrap();
+        connection.write_all(PREFACE).unwrap();
+        connection
+    };
+    let _idle: Vec<_> = (0..200).map(idle).collect();
+    while !server.error_line().contains("pthread_create failed") {}
+    server.signal("-TERM");
+    let ended = server.end();
+    // 1 if the C-core could not close the connections either.
+    assert!(matches!(ended.code, Some(0 | 1)), "{ended:?}");
+    let errors = ended.errors.concat();
+    assert!(errors.contains("warning: the C-core could not"), "{errors}");
+}
+
+fn address(server: &Process) -> String {
+    let listening = server.line();
+    listening.strip_prefix("listening on ").unwrap().to_owned()
 }

@@ -6,8 +6,10 @@ use std::io::Write;
 use super::flags::ServerArgs;
 use crate::address::Address;
 use crate::cli::common::Exit;
-use crate::security::FileRole;
+use crate::metrics::MetricsError;
+use crate::security::{FileError, FileRole};
 use crate::server::{Drained, Server, StartError};
+use crate::telemetry::CollectorError;
 
 /// Prints the ports that the system chose, and logs warnings about exposure and readable secrets.
 pub fn announce(args: &ServerArgs, server: &Server) {
@@ -53,19 +55,23 @@ pub fn report(drained: Drained) -> Exit {
 
 /// The message and the exit code for a server that did not start.
 pub fn explain(error: &StartError) -> (String, Exit) {
-    match error {
-        StartError::File(file) => {
-            let flag = match file.role {
-                FileRole::Certificate => "--tls-cert",
-                FileRole::Key => "--tls-key",
-                FileRole::Authorities => "--tls-client-ca",
-                FileRole::Tokens => "--token-file",
-            };
-            (format!("{flag}: {file}"), Exit::Usage)
-        }
-        StartError::Metrics { .. } => (format!("--metrics: {error}"), Exit::NoConnection),
-        StartError::Collector(wrong) => (format!("--otlp: {wrong}"), Exit::Usage),
-        other => (other.to_string(), Exit::NoConnection),
+    let StartError::Extension { reason, .. } = error else {
+        return (error.to_string(), Exit::NoConnection);
+    };
+    if let Some(file) = reason.downcast_ref::<FileError>() {
+        let flag = match file.role {
+            FileRole::Certificate => "--tls-cert",
+            FileRole::Key => "--tls-key",
+            FileRole::Authorities => "--tls-client-ca",
+            FileRole::Tokens => "--token-file",
+        };
+        (format!("{flag}: {file}"), Exit::Usage)
+    } else if reason.is::<MetricsError>() {
+        (format!("--metrics: {reason}"), Exit::NoConnection)
+    } else if reason.is::<CollectorError>() {
+        (format!("--otlp: {reason}"), Exit::Usage)
+    } else {
+        (error.to_string(), Exit::NoConnection)
     }
 }
 

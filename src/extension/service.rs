@@ -9,7 +9,6 @@ use protobuf::Message;
 
 use crate::engine::codec::{server_streaming, Encoded, Raw};
 use crate::engine::{CallContext, IntoEncoded, IntoJobs, Job, Jobs, Streams};
-#[cfg(feature = "services")]
 use crate::names::split_method;
 use crate::Status;
 
@@ -45,14 +44,14 @@ enum Part {
     Method {
         /// Full name: `/package.Service/Method`.
         name: &'static str,
-        #[cfg_attr(not(feature = "metrics"), allow(dead_code))]
         is_unary: bool,
         add: Add,
     },
     Generated {
         /// Full name of the service: `package.Service`.
-        #[cfg_attr(not(feature = "services"), allow(dead_code))]
         name: &'static str,
+        /// Its handlers limit the size of requests.
+        is_bounded: bool,
         make: Box<dyn FnOnce(&Streams) -> grpcio::Service + Send>,
     },
 }
@@ -124,15 +123,27 @@ impl Service {
     /// The handlers run on poll threads, so they must not block. A call that does not go through
     /// [`Streams::serve`] counts in no limit and no metric, and a shutdown does not wait for it. If
     /// the server sends first in a method, set
-    /// [`await_requests`](super::ServerConfig::await_requests) to false.
+    /// [`await_requests`](crate::server::ServerConfig::await_requests) to false.
     pub fn generated(
-        #[cfg_attr(not(feature = "services"), allow(dead_code))] name: &'static str,
+        name: &'static str,
+        make: impl FnOnce(&Streams) -> grpcio::Service + Send + 'static,
+    ) -> Service {
+        Service::of_grpcio(name, false, make)
+    }
+
+    /// As [`Service::generated`]. `is_bounded` says that the handlers limit the size of requests, and
+    /// set no flags of messages.
+    pub(crate) fn of_grpcio(
+        name: &'static str,
+        is_bounded: bool,
         make: impl FnOnce(&Streams) -> grpcio::Service + Send + 'static,
     ) -> Service {
         let mut service = Service::new();
+        let make = Box::new(make);
         service.parts.push(Part::Generated {
             name,
-            make: Box::new(make),
+            is_bounded,
+            make,
         });
         service
     }
@@ -189,7 +200,6 @@ impl Service {
 
     /// Returns the full names of its unary methods. Generated code has none:
     /// [`Streams::serve`] takes streaming methods only.
-    #[cfg(feature = "metrics")]
     pub(super) fn unary_methods(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.parts.iter().filter_map(|part| match part {
             Part::Method {
@@ -202,7 +212,6 @@ impl Service {
     }
 
     /// Returns the full names of its gRPC services. A name can occur more than once.
-    #[cfg(feature = "services")]
     pub(super) fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.parts.iter().map(|part| match part {
             Part::Method { name, .. } => split_method(name).0,
@@ -212,13 +221,21 @@ impl Service {
 
     /// Returns true if grpcio decodes some of its requests, so that only the C-core limits their
     /// size.
-    pub(super) fn is_generated(&self) -> bool {
-        let generated = |part: &Part| matches!(part, Part::Generated { .. });
+    pub(crate) fn is_generated(&self) -> bool {
+        let generated = |part: &Part| {
+            matches!(
+                part,
+                Part::Generated {
+                    is_bounded: false,
+                    ..
+                }
+            )
+        };
         self.parts.iter().any(generated)
     }
 
     /// Builds grpcio's services, with calls that count among `streams`.
-    pub(super) fn build(self, streams: &Streams, max_request_bytes: usize) -> Vec<grpcio::Service> {
+    pub(crate) fn build(self, streams: &Streams, max_request_bytes: usize) -> Vec<grpcio::Service> {
         let streams = match self.keeps_metadata {
             true => streams.clone(),
             false => streams.without_metadata(),

@@ -1,5 +1,4 @@
-//! Runs a user-defined check of each call before its handler. It must not know the meaning of the
-//! check. Tokens are checked in `security/token_checker.rs`.
+//! Runs a check of each call before its handler. It must not know the meaning of the check.
 
 use std::sync::Arc;
 
@@ -10,21 +9,35 @@ use crate::engine::status::{failure, sendable};
 use crate::engine::Streams;
 use crate::Status;
 
-pub(super) type Check = dyn Fn(&RpcContext<'_>) -> Result<(), Status> + Send + Sync;
+type Check = dyn Fn(&RpcContext<'_>) -> Result<(), Status> + Send + Sync;
 
 /// Runs a check and counts the refused calls.
 #[derive(Clone)]
-pub(super) struct Checker(pub(super) Arc<Check>, pub(super) Streams);
+pub(crate) struct Checker {
+    reason: &'static str,
+    check: Arc<Check>,
+    streams: Streams,
+}
+
+impl Checker {
+    pub(super) fn new(reason: &'static str, check: Arc<Check>, streams: Streams) -> Checker {
+        Checker {
+            reason,
+            check,
+            streams,
+        }
+    }
+}
 
 impl ServerChecker for Checker {
     fn check(&mut self, ctx: &RpcContext<'_>) -> CheckResult {
-        let checked = run_caught("a check", || (self.0)(ctx));
+        let checked = run_caught("a check", || (self.check)(ctx));
         let refused = match checked {
             Some(Ok(())) => return CheckResult::Continue,
             Some(Err(status)) => sendable(failure(status.into(), "a check")),
             None => internal("the server panicked"),
         };
-        self.1.count_refusal("check");
+        self.streams.count_refusal(self.reason);
         CheckResult::Abort(refused)
     }
 
