@@ -83,7 +83,7 @@ impl CallObserver for Line {
             call = self.call,
             method = self.method,
             peer = self.peer,
-            id = end.subject,
+            id = end.subject.as_deref().map(display),
             status = %status_name(end.code),
             refused = end.refused,
             messages = end.counts.messages,

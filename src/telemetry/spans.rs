@@ -144,8 +144,8 @@ impl CallSpan {
             KeyValue::new("rpc.response.count", count(end.counts.messages)),
             KeyValue::new("rpc.response.bytes", count(end.counts.bytes)),
         ]);
-        if let Some(id) = end.subject {
-            span.set_attribute(KeyValue::new("rpc.request.id", id));
+        if let Some(id) = &end.subject {
+            span.set_attribute(KeyValue::new("rpc.request.id", id.clone()));
         }
         if let Some(why) = end.refused {
             span.set_attribute(KeyValue::new("rpc.refused", why));

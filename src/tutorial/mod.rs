@@ -102,7 +102,7 @@ pub fn service(tutorial: Tutorial) -> Service {
     let service = Service::new().without_metadata();
     service.server_streaming(&FETCH_RESPONSE, move |call, request: Request| {
         let id = request.id;
-        call.set_subject(id.into());
+        call.set_subject(id.to_string());
         tracing::info!(target: TUTORIAL, id, "fetch response for id : {id}");
         Ok(tutorial.jobs(id))
     })

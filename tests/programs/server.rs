@@ -58,7 +58,7 @@ fn the_log_can_be_json(#[values(Clear, Tls, MutualTls)] transport: Transport) {
         .collect();
     assert_eq!(lines[0]["message"], "start server");
     let ended = lines.iter().find(|line| line["message"] == "call ended");
-    assert_eq!(ended.expect("a line for the call")["id"], 1);
+    assert_eq!(ended.expect("a line for the call")["id"], "1");
 }
 
 #[rstest]

@@ -55,7 +55,7 @@ fn a_call_is_one_line_of_json(#[values(Clear, Tls, MutualTls)] transport: Transp
         .as_str()
         .unwrap()
         .starts_with("ipv4:127.0.0.1:"));
-    assert_eq!(call["id"], 7);
+    assert_eq!(call["id"], "7");
     assert_eq!(call["status"], "OK");
     assert_eq!(call["messages"], 5);
     assert_eq!(call["bytes"], 5 * "..Request #0 For Id:7".len());
@@ -162,7 +162,7 @@ fn a_call_is_a_span_under_its_parent(#[values(Clear, Tls, MutualTls)] transport:
     assert_eq!(attribute(span, "rpc.method"), text("FetchResponse"));
     assert_eq!(attribute(span, "rpc.grpc.status_code"), Value::IntValue(0));
     assert_eq!(attribute(span, "rpc.response.count"), Value::IntValue(5));
-    assert_eq!(attribute(span, "rpc.request.id"), Value::IntValue(7));
+    assert_eq!(attribute(span, "rpc.request.id"), text("7"));
     assert!(span.start_time_unix_nano < span.end_time_unix_nano);
     let first = &span.events[0];
     assert_eq!(first.name, "first response");
@@ -195,7 +195,7 @@ fn an_unsampled_parent_suppresses_the_span_and_no_parent_starts_a_trace() {
         .iter()
         .map(|span| attribute(span, "rpc.request.id"))
         .collect();
-    assert_eq!(ids, [Value::IntValue(1), Value::IntValue(2)]);
+    assert_eq!(ids, ["1", "2"].map(|id| Value::StringValue(id.into())));
     assert!(spans[1].parent_span_id.is_empty());
     assert_ne!(hex(&spans[1].trace_id), TRACE);
     // The log lines carry the trace ids of the spans.

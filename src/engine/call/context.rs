@@ -22,7 +22,7 @@ pub struct CallContext(Arc<Shared>);
 #[derive(Default)]
 struct Shared {
     over: AtomicBool,
-    subject: OnceLock<i64>,
+    subject: OnceLock<Arc<str>>,
     deadline: Option<Instant>,
     /// Shared by all calls of the server.
     draining: Arc<AtomicBool>,
@@ -132,14 +132,14 @@ impl CallContext {
         trailers.as_deref()
     }
 
-    /// Sets the subject of the call for logs and traces, such as the id in its request. Only the
-    /// first call has an effect.
-    pub fn set_subject(&self, id: i64) {
-        let _ = self.0.subject.set(id);
+    /// Sets the subject of the call, a text for logs and traces, such as the name or the id in its
+    /// request. Only the first call has an effect.
+    pub fn set_subject(&self, subject: impl Into<Arc<str>>) {
+        let _ = self.0.subject.set(subject.into());
     }
 
-    pub(in crate::engine) fn subject(&self) -> Option<i64> {
-        self.0.subject.get().copied()
+    pub(in crate::engine) fn subject(&self) -> Option<Arc<str>> {
+        self.0.subject.get().cloned()
     }
 
     /// Marks the call as over. True if it was over before.

@@ -33,7 +33,7 @@ pub struct CallEnd {
     /// From its arrival to its end.
     pub lasted: Duration,
     /// See [`CallContext::set_subject`](crate::engine::CallContext::set_subject).
-    pub subject: Option<i64>,
+    pub subject: Option<Arc<str>>,
     /// The limit that refused the call, if any.
     pub refused: Option<&'static str>,
 }
