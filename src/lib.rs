@@ -10,8 +10,9 @@
 //! - [`include_protos`] includes the generated code of your protos.
 //!
 //! Features: `tls` (TLS and tokens), `services` (health, reflection, channelz), `metrics`, `otlp`
-//! (traces). The default, `cli`, enables all of them and builds the two binaries of the tutorial's
-//! `StreamService`.
+//! (traces), `prost` (messages of the package `prost` beside those of `protobuf`). `cli` enables the
+//! first four and builds the two binaries of the tutorial's `StreamService`. The default is `cli` and
+//! `prost`.
 //!
 //! See [`ServerBuilder`](server::ServerBuilder) for an example with server and client.
 // The only exceptions are functions in `c_core`, `cli::server::heap_trim` and `engine::call::deadline`.
@@ -53,6 +54,8 @@ pub use status::Status;
 
 // Part of the API. Generated code refers to them here, so users need no dependency on them.
 pub use {futures, grpcio, protobuf};
+#[cfg(feature = "prost")]
+pub use {prost, prost_types};
 
 /// Includes the code generated from `.proto` files by the package `fanstream-build`.
 ///

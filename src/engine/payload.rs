@@ -1,8 +1,6 @@
 //! The size of a message, for channels bounded in bytes. It must not know channels.
 
-use protobuf::Message;
-
-use super::codec::Encoded;
+use super::codec::{Encoded, Message};
 
 /// A message of known size.
 pub trait Payload: Send + 'static {
@@ -12,7 +10,7 @@ pub trait Payload: Send + 'static {
 
 impl<M: Message> Payload for M {
     fn encoded_len(&self) -> usize {
-        self.compute_size() as usize
+        Message::encoded_len(self)
     }
 }
 

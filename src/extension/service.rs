@@ -5,9 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use grpcio::{Method, RpcContext, ServiceBuilder};
-use protobuf::Message;
 
-use crate::engine::codec::{server_streaming, Encoded, Raw};
+use crate::engine::codec::{server_streaming, Encoded, Message, Raw};
 use crate::engine::{CallContext, IntoEncoded, IntoJobs, Job, Jobs, Streams};
 use crate::names::split_method;
 use crate::Status;

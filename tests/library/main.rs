@@ -6,6 +6,7 @@ mod common;
 
 mod calling;
 mod cancelling;
+mod codecs;
 mod company;
 mod connection_limits;
 mod direct;

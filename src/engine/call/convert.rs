@@ -1,8 +1,6 @@
 //! Conversions into the jobs of a call, and into jobs of encoded messages. It runs nothing.
 
-use protobuf::Message;
-
-use super::super::codec::Encoded;
+use super::super::codec::{Encoded, Message};
 use super::super::payload::Payload;
 use super::adapters;
 use super::body::Produced;

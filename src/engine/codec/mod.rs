@@ -1,24 +1,37 @@
-//! Encoded responses and undecoded requests: workers encode and decode, not poll threads. It knows
-//! nothing of calls or channels.
+//! Messages and methods. Encoded responses and undecoded requests: workers encode and decode, not poll
+//! threads. It knows nothing of calls or channels.
+//!
+//! A message is a [`Message`], by whatever codec: rust-protobuf, prost, or none ([`RawBytes`]).
 //!
 //! grpcio's own codec encodes on the poll thread, the scarcest resource of a server, and frees
 //! memory there that a worker allocated. An [`Encoded`] response is one slice that the C-core takes
 //! over unchanged. A [`Raw`] request reaches its handler undecoded: the handler checks its size,
 //! and may decode it on a worker.
 
+mod message;
+#[cfg(feature = "prost")]
+#[doc(hidden)] // for `prost_messages!`
+pub mod prost;
+mod raw_bytes;
+
 use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 
 use grpcio::{GrpcSlice, Marshaller, MessageReader, Method, MethodType};
-use protobuf::{CodedOutputStream, Message, ProtobufResult};
 
+#[cfg(feature = "prost")]
+#[doc(inline)]
+pub use self::prost::Prost;
 use super::channel::Joining;
 use super::frames;
+use super::grpcio_error::Words;
 use crate::Status;
+pub use message::Message;
+pub use raw_bytes::RawBytes;
 
-/// A method of any kind with grpcio's own codec, as in generated code, by its full name
-/// (`/package.Service/Method`). For clients, and for services without generated code.
+/// A method of any kind, as in generated code, by its full name (`/package.Service/Method`). For
+/// clients and services without generated code.
 pub const fn method<Req: Message, Resp: Message>(
     ty: MethodType,
     name: &'static str,
@@ -27,12 +40,12 @@ pub const fn method<Req: Message, Resp: Message>(
         ty,
         name,
         req_mar: Marshaller {
-            ser: grpcio::pb_ser,
-            de: grpcio::pb_de,
+            ser: Req::encode_to_slice,
+            de: Req::decode_from,
         },
         resp_mar: Marshaller {
-            ser: grpcio::pb_ser,
-            de: grpcio::pb_de,
+            ser: Resp::encode_to_slice,
+            de: Resp::decode_from,
         },
     }
 }
@@ -76,8 +89,8 @@ pub const fn raw_requests<Req: Message, Resp: Message>(
             de: |reader| Ok(Raw(reader, PhantomData)),
         },
         resp_mar: Marshaller {
-            ser: grpcio::pb_ser,
-            de: grpcio::pb_de,
+            ser: Resp::encode_to_slice,
+            de: Resp::decode_from,
         },
     }
 }
@@ -105,15 +118,6 @@ impl Default for Bytes {
     }
 }
 
-/// Encodes a message of `len` bytes.
-fn small(message: &impl Message, len: usize) -> ProtobufResult<Bytes> {
-    let mut bytes = [0; SMALL];
-    let mut stream = CodedOutputStream::bytes(&mut bytes[..len]);
-    message.write_to_with_cached_sizes(&mut stream)?;
-    drop(stream);
-    Ok(Bytes::Small(bytes))
-}
-
 impl<M: Message> Encoded<M> {
     /// Encodes `message`.
     ///
@@ -121,20 +125,24 @@ impl<M: Message> Encoded<M> {
     /// INTERNAL if it cannot be encoded, such as a message beyond 4 GiB.
     #[inline]
     pub fn new(message: &M) -> Result<Encoded<M>, Status> {
-        let len = message.compute_size() as usize;
+        let len = message.encoded_len();
         let encoded = match len <= SMALL {
-            true => small(message, len).map_err(|error| error.to_string()),
+            true => {
+                let mut bytes = [0; SMALL];
+                message
+                    .encode_to(&mut bytes[..len])
+                    .map(|()| Bytes::Small(bytes))
+            }
             false => {
                 let mut slice = GrpcSlice::default();
-                let encoded = grpcio::pb_ser(message, &mut slice);
-                encoded
+                message
+                    .encode_to_slice(&mut slice)
                     .map(|()| Bytes::Slice(slice))
-                    .map_err(|error| error.to_string())
             }
         };
         let bytes = encoded.map_err(|error| {
-            let text = format!("the response cannot be encoded: {error}");
-            Status::internal(text)
+            let why = Words(&error);
+            Status::internal(format!("the response cannot be encoded: {why}"))
         })?;
         Ok(Encoded {
             len,
@@ -197,18 +205,13 @@ impl<M: Message> Raw<M> {
     /// gRPC prescribes both codes.
     pub fn decode(self, limit: usize) -> Result<M, Status> {
         let len = self.0.len();
-        let name = M::descriptor_static().full_name();
         if len > limit {
             let text = format!("Received message larger than max ({len} vs. {limit})");
             return Err(Status::resource_exhausted(text));
         }
-        grpcio::pb_de(self.0).map_err(|error| {
-            let why = match error {
-                grpcio::Error::Codec(error) => error.to_string(),
-                other => other.to_string(),
-            };
-            let text = format!("the request is no {name}: {why}");
-            Status::internal(text)
+        M::decode_from(self.0).map_err(|error| {
+            let (name, why) = (M::full_name(), Words(&error));
+            Status::internal(format!("the request is no {name}: {why}"))
         })
     }
 }
