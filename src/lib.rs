@@ -84,7 +84,8 @@ pub use {prost, prost_types};
 ///
 /// `proto::hello` then contains the messages, `proto::hello_grpc` the services' traits and clients
 /// with `create_…` and `METHOD_…`, and `proto::DESCRIPTORS` the encoded `FileDescriptorSet` for
-/// server reflection.
+/// server reflection. After `Protos::prost` the modules are the packages, each with its messages and
+/// `METHOD_…`.
 ///
 /// With a name, as in `include_protos!("admin")`, it includes a second set, which `Protos::out_dir`
 /// has written to the directory `admin` of `OUT_DIR`.

@@ -1,5 +1,5 @@
 //! `outside_package`, a package outside the workspace, uses the library without default features
-//! and serves its own proto over TLS, with metrics and a drain.
+//! and serves its own protos over TLS, with metrics and a drain: one by rust-protobuf, one by prost.
 
 use std::env;
 use std::io::{Read, Write};
@@ -51,6 +51,15 @@ fn an_outside_package_builds_serves_and_drains() {
     let few = watch("3").end();
     assert_eq!(few.output, ["tick 0", "tick 1", "tick 2"]);
     assert_eq!(few.code, Some(0), "{:?}", few.errors);
+
+    let clock = Process::start(&outside, ["clock", &address, &text(&ca)]).end();
+    assert_eq!(clock.output[..3], few.output[..]);
+    assert_eq!(clock.output[3], "it is 1970-01-01T00:01:00Z");
+    assert_eq!(
+        clock.output[4],
+        r#"Minute Some(Text("7")) {"now": Tick { number: 7 }}"#
+    );
+    assert_eq!(clock.code, Some(0), "{:?}", clock.errors);
 
     let many = watch("4000000000");
     assert_eq!(many.line(), "tick 0");

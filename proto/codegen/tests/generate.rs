@@ -1,37 +1,17 @@
 //! The output of a build script: files, their content, and errors. `fanstream` itself tests that
 //! the code compiles.
 
+mod common;
+
 use std::fs;
 
+use common::{described, directory, protos, read};
 use fanstream_build::{Error, Protos};
-use protobuf::descriptor::FileDescriptorSet;
-use protobuf::Message;
 use tempfile::TempDir;
-
-/// Makes a directory with these files.
-fn directory(files: &[(&str, &str)]) -> TempDir {
-    let directory = TempDir::new().unwrap();
-    for (name, content) in files {
-        let path = directory.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, format!("syntax = \"proto3\";\n{content}")).unwrap();
-    }
-    directory
-}
 
 /// Generates code for `file` in `directory`, to its subdirectory `out`.
 fn generate(directory: &TempDir, file: &str) -> Result<(), Error> {
     protos(directory).file(file).generate()
-}
-
-fn protos(directory: &TempDir) -> Protos {
-    Protos::new()
-        .include(directory.path())
-        .out_dir(directory.path().join("out"))
-}
-
-fn read(directory: &TempDir, file: &str) -> String {
-    fs::read_to_string(directory.path().join("out").join(file)).unwrap()
 }
 
 fn modules(directory: &TempDir) -> Vec<String> {
@@ -41,15 +21,6 @@ fn modules(directory: &TempDir) -> Vec<String> {
         .filter_map(|line| line.strip_prefix("pub mod "));
     names
         .map(|name| name.trim_end_matches(" {").into())
-        .collect()
-}
-
-fn described(directory: &TempDir) -> Vec<String> {
-    let bytes = fs::read(directory.path().join("out/descriptors.bin")).unwrap();
-    let set = FileDescriptorSet::parse_from_bytes(&bytes).unwrap();
-    set.get_file()
-        .iter()
-        .map(|file| file.get_name().into())
         .collect()
 }
 

@@ -5,6 +5,7 @@ use fanstream::client::{Client, ClientConfig};
 use fanstream::security::{ClientTls, ServerTls};
 use fanstream::server::{Server, Service, Signals};
 
+mod clock;
 mod proto {
     fanstream::include_protos!();
 }
@@ -16,7 +17,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["serve", certificate, key] => serve(ServerTls::new(certificate, key)),
         ["watch", address, authority, ticks] => watch(address, authority, ticks.parse()?),
-        _ => Err("usage: outside serve CERT KEY | watch ADDRESS CA TICKS".into()),
+        ["clock", address, authority] => clock::ask(&connect(address, authority)?),
+        _ => {
+            Err("usage: outside serve CERT KEY | watch ADDRESS CA TICKS | clock ADDRESS CA".into())
+        }
     }
 }
 
@@ -36,7 +40,8 @@ fn serve(tls: ServerTls) -> Result<(), Box<dyn Error>> {
     let builder = Server::builder()
         .listen("localhost:0")
         .metrics("127.0.0.1:0");
-    let server = builder.tls(tls).add_service(ticker).start()?;
+    let builder = builder.add_service(ticker).add_service(clock::service());
+    let server = builder.tls(tls).start()?;
     println!("{}", server.address());
     println!("{}", server.metrics_address().ok_or("no metrics")?);
     signals.wait();
@@ -44,12 +49,16 @@ fn serve(tls: ServerTls) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn watch(address: &str, authority: &str, ticks: u32) -> Result<(), Box<dyn Error>> {
+fn connect(address: &str, authority: &str) -> Result<Client, Box<dyn Error>> {
     let mut config = ClientConfig::new(address.parse()?);
     config.tls = Some(ClientTls::with_authorities(authority)?);
+    Ok(Client::connect(&config)?)
+}
+
+fn watch(address: &str, authority: &str, ticks: u32) -> Result<(), Box<dyn Error>> {
     let mut request = WatchRequest::new();
     request.set_ticks(ticks);
-    for tick in Client::connect(&config)?.call(&METHOD_TICKER_WATCH, request) {
+    for tick in connect(address, authority)?.call(&METHOD_TICKER_WATCH, request) {
         println!("tick {}", tick?.number);
     }
     Ok(())
