@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::common::process::eventually;
-use crate::common::server::TestServer;
+use crate::common::server::{server, TestServer};
 use crate::common::transport::Transport::{self, Clear, MutualTls, Tls};
 use fanstream::engine::{receive, Capacity, ReceiveError, ReceiveTimeouts, Responses};
 use fanstream::proto::stream::{Request, Response};
@@ -141,6 +141,36 @@ fn a_draining_server_takes_no_new_calls(#[values(Clear, Tls, MutualTls)] transpo
     drop(open);
     // Without open streams the server exits at once.
     assert_eq!(server.process.end().code, Some(0));
+}
+
+/// A restart without a gap: a drain begins with the end of the listener.
+#[rstest]
+fn another_server_takes_the_address_of_a_draining_one(
+    #[values(Clear, Tls, MutualTls)] transport: Transport,
+) {
+    let old = TestServer::start(transport, &["--step", "1h", "--grace", "1h"]);
+    let channel = old.channel();
+    let mut open = call(&channel);
+    assert!(open.next().unwrap().is_ok());
+    old.process.signal("-TERM");
+
+    let of_setup = old.setup.server_flags();
+    let of_setup = of_setup.iter().map(String::as_str);
+    let flags = ["--listen", &old.address, "--step", "0s"].into_iter();
+    let flags: Vec<_> = flags.chain(of_setup).collect();
+    let new = eventually(|| {
+        let new = server(flags.iter().copied());
+        // If not, the first one has not yet closed its listener.
+        new.error_line().ends_with("start server").then_some(new)
+    });
+    assert_eq!(end(call(&old.channel())).0, 5);
+
+    // The stream of the first one is still open.
+    assert!(open.next_timeout(Duration::ZERO).is_err());
+    drop(open);
+    assert_eq!(old.process.end().code, Some(0));
+    new.signal("-TERM");
+    assert_eq!(new.end().code, Some(0));
 }
 
 #[rstest]
