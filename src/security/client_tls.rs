@@ -2,7 +2,7 @@
 //! them. It must not know flags or addresses.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use grpcio::{ChannelCredentials, ChannelCredentialsBuilder};
@@ -31,7 +31,7 @@ impl ClientTls {
     ///
     /// # Errors
     /// Those of [`Authorities::from_file`].
-    pub fn with_authorities(path: impl Into<PathBuf>) -> Result<ClientTls, FileError> {
+    pub fn with_authorities(path: impl AsRef<Path>) -> Result<ClientTls, FileError> {
         Ok(ClientTls {
             authorities: Some(Authorities::from_file(path)?),
             ..ClientTls::default()
@@ -48,7 +48,7 @@ impl Authorities {
     ///
     /// # Errors
     /// [`FileError`] if the file cannot be read, or has no certificate or an invalid one.
-    pub fn from_file(path: impl Into<PathBuf>) -> Result<Authorities, FileError> {
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Authorities, FileError> {
         let file = Source::new(FileRole::Authorities, path).read()?;
         Authorities::from_content(file)
     }
@@ -56,7 +56,7 @@ impl Authorities {
     /// As [`Authorities::from_file`], for content that was read from `path`.
     pub(super) fn from_pem(
         bytes: Vec<u8>,
-        path: impl Into<PathBuf>,
+        path: impl AsRef<Path>,
     ) -> Result<Authorities, FileError> {
         let source = Source::new(FileRole::Authorities, path);
         Authorities::from_content(Content { source, bytes })
@@ -91,8 +91,8 @@ impl ClientIdentity {
     /// # Errors
     /// [`FileError`] if a file cannot be read, or the key is not that of the certificate.
     pub fn from_files(
-        certificate: impl Into<PathBuf>,
-        key: impl Into<PathBuf>,
+        certificate: impl AsRef<Path>,
+        key: impl AsRef<Path>,
     ) -> Result<ClientIdentity, FileError> {
         let certificate = Source::new(FileRole::Certificate, certificate).read()?;
         let key = Source::new(FileRole::Key, key).read()?;

@@ -57,10 +57,10 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    pub(super) fn new(role: FileRole, path: impl Into<PathBuf>) -> Source {
+    pub(super) fn new(role: FileRole, path: impl AsRef<Path>) -> Source {
         Source {
             role,
-            path: path.into(),
+            path: path.as_ref().into(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! TLS of a server: credentials made from files. After a change of the files, new connections get
 //! new credentials; open connections keep theirs. It must not know flags or addresses.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use grpcio::{
@@ -28,10 +28,10 @@ pub struct ServerTls {
 
 impl ServerTls {
     /// Returns TLS with this certificate and key, without client certificates.
-    pub fn new(certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> ServerTls {
+    pub fn new(certificate: impl AsRef<Path>, key: impl AsRef<Path>) -> ServerTls {
         ServerTls {
-            certificate: certificate.into(),
-            key: key.into(),
+            certificate: certificate.as_ref().into(),
+            key: key.as_ref().into(),
             client_authorities: None,
         }
     }

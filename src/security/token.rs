@@ -54,7 +54,7 @@ impl Token {
     /// # Errors
     /// [`FileError`] if the file cannot be read, has no token, or has a malformed line.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Token, FileError> {
-        let file = Source::new(FileRole::Tokens, path.as_ref()).read()?;
+        let file = Source::new(FileRole::Tokens, path).read()?;
         at_least_one(&file).map(|mut all| all.swap_remove(0))
     }
 

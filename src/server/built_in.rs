@@ -45,8 +45,8 @@ impl super::ServerBuilder {
     }
 
     /// Requires a bearer token from this file. See [`ServerConfig::token_file`].
-    pub fn token_file(mut self, file: impl Into<std::path::PathBuf>) -> Self {
-        self.config.token_file = Some(file.into());
+    pub fn token_file(mut self, file: impl AsRef<std::path::Path>) -> Self {
+        self.config.token_file = Some(file.as_ref().into());
         self
     }
 }
