@@ -5,7 +5,7 @@
 use std::error::Error;
 use std::{fs::File, io::Read};
 
-use fanstream::client::{Client, ClientConfig};
+use fanstream::client::Client;
 use fanstream::engine::{CallContext, Job, StreamSender};
 use fanstream::server::{Server, Service};
 use fanstream::Status;
@@ -44,7 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .add_service(Service::new().server_streaming(&METHOD_BLOBS_GET, get))
         .start()?;
 
-    let client = Client::connect(&ClientConfig::new(server.address().clone()))?;
+    let client = Client::connect(server.address())?;
     let (mut sha256, mut expected) = (Sha256::new(), Vec::new());
     for chunk in client.call(&METHOD_BLOBS_GET, GetRequest::new()) {
         let mut chunk = chunk?;

@@ -5,7 +5,7 @@
 use std::error::Error;
 use std::sync::mpsc::channel;
 
-use fanstream::client::{Client, ClientConfig};
+use fanstream::client::Client;
 use fanstream::engine::{CallContext, Job, StreamSender};
 use fanstream::server::{Server, Service};
 use proto::sensor::{Reading, WatchRequest};
@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .add_service(Service::new().server_streaming(&METHOD_THERMOMETER_WATCH, watch))
         .start()?;
 
-    let client = Client::connect(&ClientConfig::new(server.address().clone()))?;
+    let client = Client::connect(server.address())?;
     let readings = client.call(&METHOD_THERMOMETER_WATCH, WatchRequest::new());
     for reading in readings.take(3) {
         println!("{} °C", reading?.celsius);

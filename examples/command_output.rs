@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader};
 use std::process::{Command, ExitStatus, Stdio};
 use std::{error::Error, sync::mpsc, thread, time::Duration};
 
-use fanstream::client::{Client, ClientConfig};
+use fanstream::client::Client;
 use fanstream::engine::{CallContext, Job, StreamSender};
 use fanstream::server::{Server, Service};
 use proto::lines::{Line, Nothing};
@@ -48,7 +48,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .listen("127.0.0.1:0")
         .add_service(Service::new().server_streaming(&METHOD_LINES_OF_COMMAND, of_command))
         .start()?;
-    let client = Client::connect(&ClientConfig::new(server.address().clone()))?;
+    let client = Client::connect(server.address())?;
     let mut lines = client.call(&METHOD_LINES_OF_COMMAND, Nothing::new());
     println!("{}", lines.next().ok_or("no line")??.text);
     drop(lines); // cancels the call

@@ -4,7 +4,7 @@
 
 use std::error::Error;
 
-use fanstream::client::{Client, ClientConfig};
+use fanstream::client::Client;
 use fanstream::engine::{CallContext, Job, StreamSender};
 use fanstream::server::{Server, Service};
 use fanstream::Status;
@@ -49,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .listen("127.0.0.1:0")
         .add_service(Service::new().server_streaming(&METHOD_PEOPLE_OLDER_THAN, older_than))
         .start()?;
-    let client = Client::connect(&ClientConfig::new(server.address().clone()))?;
+    let client = Client::connect(server.address())?;
     let mut request = Age::new();
     request.set_years(30);
     for person in client.call(&METHOD_PEOPLE_OLDER_THAN, request) {

@@ -6,7 +6,7 @@ use std::error::Error;
 use std::thread::{scope, sleep};
 use std::time::Duration;
 
-use fanstream::client::{Client, ClientConfig};
+use fanstream::client::Client;
 use fanstream::engine::CallContext;
 use fanstream::server::{Server, Service};
 use proto::counter::{CountRequest, Number};
@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .listen("127.0.0.1:0")
         .add_service(Service::new().server_streaming(&METHOD_COUNTER_COUNT, count))
         .start()?;
-    let client = Client::connect(&ClientConfig::new(server.address().clone()))?;
+    let client = Client::connect(server.address())?;
 
     let mut numbers = client.call(&METHOD_COUNTER_COUNT, CountRequest::new());
     let first = numbers.next().ok_or("no first number")??;

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-use fanstream::client::{Client, ClientConfig};
+use fanstream::client::Client;
 use fanstream::engine::CallContext;
 use fanstream::server::{Server, Service};
 use proto::lines::{self, Line};
@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .add_service(Service::new().server_streaming(&METHOD_LINES_OF_FILE, of_file))
         .start()?;
 
-    let client = Client::connect(&ClientConfig::new(server.address().clone()))?;
+    let client = Client::connect(server.address())?;
     for name in ["Cargo.toml", "missing.txt"] {
         let mut request = lines::File::new();
         request.set_name(name.into());

@@ -6,7 +6,7 @@ use std::error::Error;
 use std::thread::sleep;
 use std::time::Duration;
 
-use fanstream::client::{Client, ClientConfig};
+use fanstream::client::Client;
 use fanstream::engine::CallContext;
 use fanstream::server::{Server, Service};
 use proto::hello::{Greeting, Hello};
@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .add_service(service)
         .start()?;
 
-    let client = Client::connect(&ClientConfig::new(server.address().clone()))?;
+    let client = Client::connect(server.address())?;
     let mut request = Hello::new();
     request.set_name("world".into());
     for greeting in client.call(&METHOD_GREETER_GREET, request) {

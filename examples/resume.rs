@@ -1,10 +1,10 @@
 //! A client that resumes a broken stream: each request contains the next position.
-//! `ClientConfig::retries` applies only before the first response. After it, the program must
+//! `ClientBuilder::retries` applies only before the first response. After it, the program must
 //! resume itself. `cargo run --example resume`
 
 use std::{error::Error, thread::sleep, time::Duration};
 
-use fanstream::client::{Client, ClientConfig};
+use fanstream::client::Client;
 use fanstream::engine::CallContext;
 use fanstream::grpcio::RpcStatusCode as Code;
 use fanstream::server::{Server, Service};
@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .listen("127.0.0.1:0")
         .add_service(Service::new().server_streaming(&METHOD_COUNTER_COUNT, count))
         .start()?;
-    let client = Client::connect(&ClientConfig::new(server.address().clone()))?;
+    let client = Client::connect(server.address())?;
     let (mut next, mut pause) = (1, Duration::from_millis(10));
     'call: loop {
         let mut request = CountRequest::new();

@@ -4,7 +4,7 @@
 
 use std::{error::Error, fs};
 
-use fanstream::client::{Client, ClientConfig};
+use fanstream::client::Client;
 use fanstream::engine::CallContext;
 use fanstream::security::{ClientTls, ServerTls};
 use fanstream::server::{Server, Service};
@@ -36,11 +36,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         .add_service(Service::new().server_streaming(&METHOD_GREETER_GREET, greet))
         .start()?;
 
-    let mut config = ClientConfig::new(server.address().clone());
-    config.tls = Some(ClientTls::with_authorities(file("server.pem"))?);
-    for token in [Some("open-sesame".parse()?), None] {
-        config.token = token;
-        let client = Client::connect(&config)?;
+    let tls = ClientTls::with_authorities(file("server.pem"))?;
+    let without = Client::builder(server.address()).tls(tls);
+    let with = without.clone().token("open-sesame".parse()?);
+    for builder in [with, without] {
+        let client = builder.connect()?;
         for greeting in client.call(&METHOD_GREETER_GREET, Hello::new()) {
             match greeting {
                 Ok(greeting) => println!("{}", greeting.text),

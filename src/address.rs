@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::fmt::{self, Write};
+use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -36,6 +37,18 @@ impl Address {
         match self {
             Address::Tcp { port, .. } => Some(*port),
             Address::Unix(_) => None,
+        }
+    }
+
+    /// Returns true if the address is on this machine. No proxy is used for it, and its traffic does
+    /// not leave the machine.
+    pub(crate) fn is_local(&self) -> bool {
+        match self {
+            Address::Unix(_) => true,
+            Address::Tcp { host, .. } => match host.parse::<IpAddr>() {
+                Ok(ip) => ip.is_loopback() || ip.is_unspecified(),
+                Err(_) => host == "localhost" || host.ends_with(".localhost"),
+            },
         }
     }
 }
@@ -86,6 +99,12 @@ impl FromStr for Address {
             host: host.into(),
             port,
         })
+    }
+}
+
+impl From<&Address> for Address {
+    fn from(address: &Address) -> Address {
+        address.clone()
     }
 }
 
@@ -171,6 +190,16 @@ mod tests {
         assert!(error("[::1:80").contains("has no port"));
         assert!(error("unix:").contains("path"));
         assert!(error("unix:/a\0b").contains("NUL"));
+    }
+
+    #[test]
+    fn loopback_and_sockets_are_local() {
+        let is_local = |text: &str| text.parse::<Address>().unwrap().is_local();
+        for local in ["localhost:1", "127.0.0.2:1", "[::1]:1", "unix:/a"] {
+            assert!(is_local(local), "{local}");
+        }
+        assert!(!is_local("example.com:1"));
+        assert!(!is_local("192.0.2.1:1"));
     }
 
     #[test]

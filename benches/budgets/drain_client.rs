@@ -4,17 +4,15 @@
 
 use std::process::Command;
 use std::str::FromStr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{ensure, Context, Result};
 use clap::{Args, ValueEnum};
-use fanstream::client::{channel_builder, CallSettings, Client};
+use fanstream::client::Client;
 use fanstream::proto::stream::{Request, Response};
 use fanstream::proto::stream_grpc::StreamServiceClient;
 use fanstream::tutorial::FETCH_RESPONSE;
 use futures::executor::block_on_stream;
-use grpcio::{Channel, EnvBuilder};
 
 use crate::common::cpu::cpu_time;
 use crate::common::machine::CLIENT_CORE;
@@ -86,16 +84,14 @@ pub fn cost(server: &Server, mode: Mode, calls: u32, responses: u32) -> Result<C
 
 /// Plays the role.
 pub fn run(args: &DrainArgs) -> Result<()> {
-    let env = Arc::new(EnvBuilder::new().cq_count(1).build());
-    // Like the shipped client, without a limit on the size of a response.
-    let channel = channel_builder(env).connect(&args.addr);
-    // Connects, and warms up the allocators and the windows of both sides.
-    fetch(&channel, args)?;
+    let client = Client::builder(args.addr.as_str()).connect()?;
+    // Warms up the allocators and the windows of both sides.
+    fetch(&client, args)?;
 
     let pids = [std::process::id(), args.server_pid];
     let before = pids.map(cpu_time);
     for _ in 0..args.calls {
-        fetch(&channel, args)?;
+        fetch(&client, args)?;
     }
     let messages = f64::from(args.calls) * f64::from(args.responses);
     let [client, server] = pids.map(cpu_time);
@@ -110,18 +106,16 @@ pub fn run(args: &DrainArgs) -> Result<()> {
     Ok(())
 }
 
-fn fetch(channel: &Channel, args: &DrainArgs) -> Result<()> {
+fn fetch(client: &Client, args: &DrainArgs) -> Result<()> {
     let request = Request {
         id: ID,
         ..Request::default()
     };
     match args.mode {
-        Mode::Engine => {
-            let client = Client::on_channel(channel.clone(), CallSettings::default());
-            check(client.call(&FETCH_RESPONSE, request), args.responses)
-        }
+        Mode::Engine => check(client.call(&FETCH_RESPONSE, request), args.responses),
         Mode::BlockOnStream => {
-            let stream = StreamServiceClient::new(channel.clone()).fetch_response(&request)?;
+            let stub = StreamServiceClient::new(client.channel().clone());
+            let stream = stub.fetch_response(&request)?;
             check(block_on_stream(stream), args.responses)
         }
     }

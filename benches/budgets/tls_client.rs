@@ -2,16 +2,14 @@
 //! prints the CPU time of itself and its server. It counts all messages and fails if any is
 //! missing.
 
-use std::fs;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::{ensure, Result};
 use clap::Args;
-use fanstream::client::{channel_builder, CallSettings, Client};
+use fanstream::client::{Client, ClientBuilder, ClientThreads};
 use fanstream::proto::stream::Request;
+use fanstream::security::{Authorities, ClientIdentity, ClientTls};
 use fanstream::tutorial::FETCH_RESPONSE;
-use grpcio::{Channel, ChannelCredentials, ChannelCredentialsBuilder, EnvBuilder, Environment};
 
 use crate::common::cpu::cpu_time;
 
@@ -48,14 +46,14 @@ pub struct TlsArgs {
 
 /// Runs the role: prints the CPU time of the client and of the server in microseconds per call.
 pub fn run(args: &TlsArgs) -> Result<()> {
-    let env = Arc::new(EnvBuilder::new().cq_count(1).build());
-    let connected = connect(&env, args)?;
+    let builder = builder(args)?;
+    let connected = builder.clone().connect_lazy()?;
     fetch(&connected, WARM_UP.min(args.responses))?;
     let pids = [std::process::id(), args.server_pid];
     let before = pids.map(cpu_time);
     for _ in 0..args.calls {
         let responses = match args.reconnect {
-            true => fetch(&connect(&env, args)?, usize::MAX)?,
+            true => fetch(&builder.clone().connect_lazy()?, usize::MAX)?,
             false => fetch(&connected, usize::MAX)?,
         };
         let wanted = args.responses;
@@ -70,34 +68,31 @@ pub fn run(args: &TlsArgs) -> Result<()> {
     Ok(())
 }
 
-fn connect(env: &Arc<Environment>, args: &TlsArgs) -> Result<Channel> {
-    // Channels to the same address would share one connection.
-    let builder = channel_builder(env.clone()).use_local_subchannel_pool(true);
-    let builder = match args.tls {
-        true => builder.set_credentials(credentials(args)?),
+fn builder(args: &TlsArgs) -> Result<ClientBuilder> {
+    let builder = Client::builder(args.addr.as_str()).threads(&ClientThreads::new(1)?);
+    Ok(match args.tls {
+        true => builder.tls(tls(args)?),
         false => builder,
-    };
-    Ok(builder.connect(&args.addr))
+    })
 }
 
-fn credentials(args: &TlsArgs) -> Result<ChannelCredentials> {
-    let mut builder = ChannelCredentialsBuilder::new();
+fn tls(args: &TlsArgs) -> Result<ClientTls> {
+    let mut tls = ClientTls::default();
     if let Some(ca) = &args.ca {
-        builder = builder.root_cert(fs::read(ca)?);
+        tls.authorities = Some(Authorities::from_file(ca)?);
     }
     if let (Some(cert), Some(key)) = (&args.cert, &args.key) {
-        builder = builder.cert(fs::read(cert)?, fs::read(key)?);
+        tls.identity = Some(ClientIdentity::from_files(cert, key)?);
     }
-    Ok(builder.build())
+    Ok(tls)
 }
 
 /// Counts up to `most` responses and cancels the rest.
-fn fetch(channel: &Channel, most: usize) -> Result<usize> {
+fn fetch(client: &Client, most: usize) -> Result<usize> {
     let request = Request {
         id: 1,
         ..Request::default()
     };
-    let client = Client::on_channel(channel.clone(), CallSettings::default());
     let responses = client.call(&FETCH_RESPONSE, request);
     let mut count = 0;
     for response in responses.take(most) {

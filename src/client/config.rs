@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use grpcio::CallOption;
 
-use super::connect::is_local;
 use super::header::{metadata, Header};
 use crate::address::Address;
 use crate::engine::{Capacity, ReceiveTimeouts};
@@ -83,7 +82,7 @@ impl ClientConfig {
         if self.tls.is_some() {
             return false;
         }
-        !is_local(&self.address)
+        !self.address.is_local()
     }
 
     /// Returns true if a token would leave this machine unencrypted.

@@ -6,12 +6,15 @@ use std::time::Duration;
 use grpcio::{RpcStatus, RpcStatusCode};
 use humantime::format_duration;
 
-use crate::address::Address;
+use crate::address::{Address, AddressError};
 
 /// The client cannot connect.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
+    /// The text is not an address.
+    #[error(transparent)]
+    Address(#[from] AddressError),
     /// The server cannot be reached, and no retry is left.
     #[error("cannot connect to {address}: {reason}")]
     Failed {
@@ -55,6 +58,7 @@ impl ConnectError {
     /// Returns the status code of a call over this connection.
     pub fn code(&self) -> RpcStatusCode {
         match self {
+            ConnectError::Address(_) => RpcStatusCode::INVALID_ARGUMENT,
             ConnectError::Failed { .. } | ConnectError::TimedOut { .. } => {
                 RpcStatusCode::UNAVAILABLE
             }

@@ -51,6 +51,7 @@ enum Value {
 
 /// A text is not a [`Header`]. The error does not contain the value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum HeaderError {
     /// The text has no colon.
     #[error("a header is `name:value`, but this has no colon")]
@@ -127,8 +128,8 @@ impl Header {
     /// # Errors
     /// [`HeaderError`] if the name or the value has invalid characters, or the header belongs to
     /// gRPC or HTTP.
-    pub fn new(name: &str, value: impl Into<Vec<u8>>) -> Result<Header, HeaderError> {
-        let (name, value) = (checked_name(name)?, value.into());
+    pub fn new(name: impl AsRef<str>, value: impl Into<Vec<u8>>) -> Result<Header, HeaderError> {
+        let (name, value) = (checked_name(name.as_ref())?, value.into());
         if name.ends_with("-bin") {
             let value = Value::Bytes(value);
             return Ok(Header { name, value });

@@ -12,7 +12,7 @@ impl Client {
     ///
     /// # Errors
     /// The status of the call: NOT_FOUND if the server does not know the service.
-    pub fn health(&self, service: &str) -> Result<ServingStatus, ReceiveError> {
+    pub fn health(&self, service: impl Into<String>) -> Result<ServingStatus, ReceiveError> {
         let settings = self.without_retries();
         let response = self.unary_with(&METHOD_HEALTH_CHECK, request(service), settings)?;
         Ok(response.message.status)
@@ -20,7 +20,7 @@ impl Client {
 
     /// Streams the health of `service`: the current status, then each change, until the server ends
     /// the call. Returns at once; iterating blocks.
-    pub fn watch_health(&self, service: &str) -> ResponseStream<HealthCheckResponse> {
+    pub fn watch_health(&self, service: impl Into<String>) -> ResponseStream<HealthCheckResponse> {
         self.call_with(
             &METHOD_HEALTH_WATCH,
             request(service),
@@ -36,7 +36,7 @@ impl Client {
     }
 }
 
-fn request(service: &str) -> HealthCheckRequest {
+fn request(service: impl Into<String>) -> HealthCheckRequest {
     HealthCheckRequest {
         service: service.into(),
         ..HealthCheckRequest::default()

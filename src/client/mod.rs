@@ -1,9 +1,12 @@
 //! A blocking client for streaming and unary methods of any service. One connection serves calls
 //! from any number of threads. It must not print, nor know flags or exit codes.
 
+mod builder;
+mod channels;
 mod config;
 mod connect;
 mod connect_error;
+mod connection;
 mod header;
 #[cfg(feature = "services")]
 mod health;
@@ -13,15 +16,17 @@ mod race;
 mod reflection;
 mod response_stream;
 mod retry;
+mod threads;
 mod unary;
 
+pub use builder::ClientBuilder;
 pub use config::{CallSettings, ClientConfig};
-pub use connect::channel_builder;
 pub use connect_error::ConnectError;
 pub use header::{Header, HeaderError};
 #[cfg(feature = "services")]
 pub use reflection::Protos;
 pub use response_stream::ResponseStream;
+pub use threads::ClientThreads;
 pub use unary::UnaryResponse;
 
 use std::fmt;
@@ -29,47 +34,52 @@ use std::sync::Arc;
 
 use grpcio::{Channel, Method};
 
+use crate::address::{Address, AddressError};
 use crate::engine::{frames, Payload, ReceiveError};
 pub use crate::names::status_name;
+use connection::Connection;
 
-/// A client of one server. Clones share its connection. If the connection breaks, the next call
-/// reconnects.
+/// A client of one server. Clones share its connection.
+///
+/// If the connection breaks, the next call reconnects. While the server is gone, calls end with
+/// UNAVAILABLE, unless [`ClientBuilder::wait_for_ready`] or [`ClientBuilder::retries`] has them wait.
+/// They succeed again within a second after it listens again.
+///
+/// What blocks blocks the calling thread, whatever runs on it: an executor of `futures` or of tokio
+/// does nothing else meanwhile, and takes no harm.
 #[derive(Clone)]
 pub struct Client {
     settings: Arc<CallSettings>,
-    /// Owns the poll thread.
-    core: grpcio::Client,
+    /// Keeps the poll thread running.
+    connection: Arc<Connection>,
     /// Streaming calls receive [frames](crate::engine::frames).
     receives_frames: bool,
 }
 
 impl Client {
-    /// Connects. Blocks until the connection is ready, the last retry has failed, or a timeout of
-    /// `config` has passed.
-    ///
-    /// # Errors
-    /// [`ConnectError`] if there is no connection.
-    pub fn connect(config: &ClientConfig) -> Result<Client, ConnectError> {
-        let channel = connect::connect(config)?;
-        Ok(Client {
-            settings: Arc::new(config.call_settings()),
-            core: grpcio::Client::new(channel),
-            // The flag that asks for them also turns off the compression of the request.
-            receives_frames: frames::are_supported() && !config.gzip,
-        })
+    /// Builds a client of the server at this address: an [`Address`] or a text such as
+    /// `"localhost:50005"`. If the text is not an address, [`ClientBuilder::connect`] returns an
+    /// error.
+    pub fn builder(address: impl TryInto<Address, Error: Into<AddressError>>) -> ClientBuilder {
+        ClientBuilder::new(address)
     }
 
-    /// Creates a client on a channel of [`channel_builder`], for calls with `settings`. Clients on
-    /// several channels can share poll threads, the [`Environment`](grpcio::Environment) of their
-    /// builders. Never blocks: the first call connects.
+    /// Connects with the defaults: `Client::builder(address).connect()`. Blocks for at most 10 s.
     ///
-    /// The channel must not come from another builder. Requests of streaming calls are not
-    /// compressed.
-    pub fn on_channel(channel: Channel, settings: CallSettings) -> Client {
+    /// # Errors
+    /// Those of [`ClientBuilder::connect`].
+    pub fn connect(
+        address: impl TryInto<Address, Error: Into<AddressError>>,
+    ) -> Result<Client, ConnectError> {
+        Client::builder(address).connect()
+    }
+
+    fn new(config: &ClientConfig, connection: Connection) -> Client {
         Client {
-            settings: Arc::new(settings),
-            core: grpcio::Client::new(channel),
-            receives_frames: frames::are_supported(),
+            settings: Arc::new(config.call_settings()),
+            connection: Arc::new(connection),
+            // The flag that asks for them also turns off the compression of the request.
+            receives_frames: frames::are_supported() && !config.gzip,
         }
     }
 
@@ -97,12 +107,12 @@ impl Client {
     }
 
     /// Makes a unary call. Blocks until the response has arrived, the call has failed, or `timeout`
-    /// has passed; until `timeout` also if a faulty server sends several responses.
-    /// [`ReceiveTimeouts`](crate::engine::ReceiveTimeouts) do not apply.
+    /// has passed. [`ReceiveTimeouts`](crate::engine::ReceiveTimeouts) do not apply.
     ///
     /// # Errors
-    /// The status of the last attempt, or an error if the response cannot be decoded.
-    pub fn unary<Req, Resp>(
+    /// The status of the last attempt; UNIMPLEMENTED if a faulty server sends no response or several;
+    /// or an error if the response cannot be decoded.
+    pub fn unary<Req, Resp: Payload>(
         &self,
         method: &Method<Req, Resp>,
         request: Req,
@@ -115,13 +125,21 @@ impl Client {
     ///
     /// # Errors
     /// Those of [`Client::unary`].
-    pub fn unary_with<Req, Resp>(
+    pub fn unary_with<Req, Resp: Payload>(
         &self,
         method: &Method<Req, Resp>,
         request: Req,
         settings: CallSettings,
     ) -> Result<UnaryResponse<Resp>, ReceiveError> {
-        unary::call(self, method, &request, &settings)
+        unary::call(self, method, &request, settings)
+    }
+
+    /// Returns the channel, for calls by grpcio's generated clients. It has the configuration's
+    /// TLS and limits of messages; timeouts, retries, headers and the token are those of the calls.
+    /// A call must not set `force_no_compress`: that flag asks for responses in a form that only
+    /// this library reads.
+    pub fn channel(&self) -> &Channel {
+        self.connection.core().channel()
     }
 
     /// Returns the settings of the client's configuration, to be modified for one call.

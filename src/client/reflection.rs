@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use futures::executor::block_on;
 use futures::{SinkExt, StreamExt};
 use grpcio::{
     ClientDuplexReceiver, ClientDuplexSender, Method, MethodType, RpcStatusCode, WriteFlags,
@@ -14,9 +13,10 @@ use prost::Message;
 use prost_reflect::prost_types::FileDescriptorProto;
 use prost_reflect::DescriptorPool;
 
-use super::unary::failure;
+use super::retry::{deadline_after, time_left};
 use super::Client;
 use crate::engine::codec::method;
+use crate::engine::thread_waker::block_on;
 use crate::engine::{CallStatus, ReceiveError};
 use crate::proto::reflection::{
     ServerReflectionRequest, ServerReflectionRequest_oneof_message_request as Asked,
@@ -65,8 +65,12 @@ pub struct Protos {
 
 impl Protos {
     fn begin(client: &Client, method: &Info) -> Result<Protos, ReceiveError> {
-        let options = client.settings.options(client.settings.timeout, 0);
-        let call = client.core.duplex_streaming(method, options);
+        let deadline = deadline_after(client.settings.timeout);
+        if let Some(race) = client.connection.race() {
+            let _over = block_on(race);
+        }
+        let options = client.settings.options(time_left(deadline), 0);
+        let call = client.connection.core().duplex_streaming(method, options);
         let (requests, responses) = call.map_err(failure)?;
         let mut protos = Protos {
             requests,
@@ -95,7 +99,7 @@ impl Protos {
     ///
     /// # Errors
     /// The server's error: NOT_FOUND if it does not know the symbol.
-    pub fn describe(&mut self, symbol: &str) -> Result<DescriptorPool, ReceiveError> {
+    pub fn describe(&mut self, symbol: impl Into<String>) -> Result<DescriptorPool, ReceiveError> {
         self.add(Asked::file_containing_symbol(symbol.into()))?;
         // Most servers send a file together with its imports, but not all.
         while let Some(missing) = self.missing() {
@@ -161,6 +165,15 @@ impl fmt::Debug for Protos {
         f.debug_struct("Protos")
             .field("services", &self.services)
             .finish_non_exhaustive()
+    }
+}
+
+fn failure(error: grpcio::Error) -> ReceiveError {
+    match error {
+        grpcio::Error::RpcFailure(status) | grpcio::Error::RpcFinished(Some(status)) => {
+            ReceiveError::Status(CallStatus::from(status))
+        }
+        other => ReceiveError::Broken(other),
     }
 }
 

@@ -3,28 +3,39 @@
 //!
 //! | state | event | result |
 //! | --- | --- | --- |
-//! | no response yet | retryable status, retries left in time | pauses |
+//! | no response yet | retryable status, retries left in time | waits |
 //! | no response yet | any other error | yields the error |
 //! | no response yet | response | yields it; from then on nothing is retried |
-//! | pausing | the retry is due | starts the next attempt |
+//! | waiting | the retry is due, or the race of addresses is over | starts the next attempt |
 //! | started | error | yields the error |
 //! | any | end with OK, an error yielded, cancelled | yields `None` |
 
 use std::fmt;
 use std::sync::OnceLock;
+use std::task::Context;
 use std::time::{Duration, Instant};
 
-use grpcio::{GrpcSlice, Marshaller, Metadata, Method, MethodType};
+use futures::FutureExt;
+use grpcio::{GrpcSlice, Marshaller, Metadata, Method, MethodType, WriteFlags};
 
+use super::connection::Race;
 use super::retry::{deadline_after, status_at_deadline, time_left, Retry};
-use super::unary::reports_metadata;
 use super::{CallSettings, Client};
 use crate::engine::frames::Frames;
+use crate::engine::status::has_metadata;
 use crate::engine::thread_waker::ThreadWaker;
 use crate::engine::{
     receive, receive_frames, CallStatus, Canceller, Elapsed, Payload, ReceiveError,
     ReceiveTimeouts, Responses,
 };
+
+/// What an attempt waits for.
+enum Wait {
+    /// The end of the pause before a retry.
+    Due(Instant),
+    /// The addresses of a lazily connected client.
+    Race(Race),
+}
 
 /// A blocking iterator over the responses to one request.
 ///
@@ -42,8 +53,8 @@ pub struct ResponseStream<T> {
     /// True from the first response on: the call is no longer retried.
     started: bool,
     retry: Retry,
-    /// When the next attempt starts, during the pause before it.
-    retry_due: Option<Instant>,
+    /// What the next attempt waits for, if it does.
+    wait: Option<Wait>,
     /// Deadline of the whole call.
     deadline: Option<Instant>,
     /// Deadline of the first response, from the moment the caller asks for it. It bounds the retries.
@@ -65,7 +76,7 @@ impl<T: Payload> ResponseStream<T> {
             method: encoded(method),
             request: GrpcSlice::default(),
             retry: Retry::new(settings.retries, deadline),
-            retry_due: None,
+            wait: None,
             deadline,
             first_deadline: None,
             client,
@@ -76,7 +87,10 @@ impl<T: Payload> ResponseStream<T> {
             canceller: OnceLock::new(),
         };
         match (method.req_mar.ser)(request, &mut stream.request) {
-            Ok(()) => stream.attempt(),
+            Ok(()) => match stream.client.connection.race() {
+                Some(race) => stream.wait = Some(Wait::Race(race)),
+                None => stream.attempt(),
+            },
             Err(error) => stream.failure = Some(ReceiveError::Broken(error)),
         }
         stream
@@ -89,7 +103,7 @@ impl<T: Payload> ResponseStream<T> {
         };
         let attempts = self.retry.attempts();
         let options = self.settings.options(time_left(self.deadline), attempts);
-        let (core, capacity) = (&self.client.core, self.settings.capacity);
+        let (core, capacity) = (self.client.connection.core(), self.settings.capacity);
         let responses = match self.client.receives_frames {
             true => {
                 // The patched C-core takes this flag as the wish for frames.
@@ -170,9 +184,9 @@ impl<T: Payload> ResponseStream<T> {
             if self.canceller.get().is_some_and(Canceller::is_cancelled) {
                 self.cancel();
             }
-            if let Some(due) = self.retry_due {
-                if self.pause(due, latest)? {
-                    self.retry_due = None;
+            if let Some(wait) = &self.wait {
+                if self.wait(wait, latest)? {
+                    self.wait = None;
                     self.attempt();
                 }
                 continue;
@@ -189,7 +203,7 @@ impl<T: Payload> ResponseStream<T> {
             };
             match next {
                 Some(Err(error)) => match self.retry_delay(&error) {
-                    Some(delay) => self.retry_due = Some(Instant::now() + delay),
+                    Some(delay) => self.wait = Some(Wait::Due(Instant::now() + delay)),
                     None => return Ok(Some(Err(self.call_error(error)))),
                 },
                 Some(Ok(response)) => {
@@ -224,7 +238,7 @@ impl<T> ResponseStream<T> {
     /// [`ResponseStream::canceller`].
     pub fn cancel(&mut self) {
         self.failure = None;
-        self.retry_due = None;
+        self.wait = None;
         if let Some(responses) = &mut self.responses {
             responses.cancel();
         }
@@ -238,20 +252,39 @@ impl<T> ResponseStream<T> {
         }
     }
 
-    /// Blocks until `due`, at most until `latest`. Returns false if the call was cancelled meanwhile.
-    fn pause(&self, due: Instant, latest: Option<Instant>) -> Result<bool, Elapsed> {
+    /// Blocks until the next attempt may start, at most until `latest`. Returns false if the call was
+    /// cancelled meanwhile.
+    fn wait(&self, wait: &Wait, latest: Option<Instant>) -> Result<bool, Elapsed> {
         let sleeper = ThreadWaker::current();
         if let Some(canceller) = self.canceller.get() {
             canceller.set_waker(sleeper.waker.clone());
         }
-        let until = latest.map_or(due, |latest| latest.min(due));
-        // Nothing but a cancellation wakes it.
-        if sleeper.wait(Some(until)) {
-            return Ok(false);
-        }
-        match until == due {
-            true => Ok(true),
-            false => Err(Elapsed),
+        let (due, mut race) = match wait {
+            Wait::Due(due) => (Some(*due), None),
+            // An attempt at a deadline ends with the error of that deadline.
+            Wait::Race(race) => (
+                earlier(self.deadline, self.first_deadline),
+                Some(race.clone()),
+            ),
+        };
+        let until = earlier(due, latest);
+        loop {
+            if self.canceller.get().is_some_and(Canceller::is_cancelled) {
+                return Ok(false);
+            }
+            let mut cx = Context::from_waker(&sleeper.waker);
+            if race
+                .as_mut()
+                .is_some_and(|race| race.poll_unpin(&mut cx).is_ready())
+            {
+                return Ok(true);
+            }
+            if !sleeper.wait(until) {
+                return match until == due {
+                    true => Ok(true),
+                    false => Err(Elapsed),
+                };
+            }
         }
     }
 
@@ -267,6 +300,16 @@ impl<T> ResponseStream<T> {
             other => other,
         }
     }
+}
+
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    one.into_iter().chain(other).min()
+}
+
+/// Asks the patched C-core to report the metadata of a call with its status; see
+/// `engine/status.rs`. It takes this flag as the wish, which says nothing of a call with one request.
+fn reports_metadata() -> WriteFlags {
+    WriteFlags::default().buffer_hint(has_metadata())
 }
 
 /// Requests are encoded once, for all attempts.

@@ -68,12 +68,6 @@ impl Retry {
         self.delay().map(thread::sleep).is_some()
     }
 
-    /// Like `pause`, after a call ended with `status`. Returns false also if the status is not
-    /// retryable.
-    pub(super) fn pause_after(&mut self, status: &CallStatus) -> bool {
-        self.delay_after(status).map(thread::sleep).is_some()
-    }
-
     /// Returns the time until the next retry after a call ended with `status`, or `None` if it must
     /// not be retried.
     pub(super) fn delay_after(&mut self, status: &CallStatus) -> Option<Duration> {
@@ -220,15 +214,18 @@ mod tests {
         let refused = unavailable("Received RST_STREAM with error code 7", "");
         let mut retry = Retry::new(0, None);
         for _ in 0..MAX_UNSENT {
-            assert!(retry.pause_after(&unsent));
+            assert!(retry.delay_after(&unsent).is_some());
         }
-        assert!(!retry.pause_after(&unsent), "not for ever");
-        assert!(retry.pause_after(&refused));
-        assert!(!retry.pause_after(&refused), "once");
+        assert!(retry.delay_after(&unsent).is_none(), "not for ever");
+        assert!(retry.delay_after(&refused).is_some());
+        assert!(retry.delay_after(&refused).is_none(), "once");
         assert_eq!(retry.attempts(), 0, "they do not count");
-        assert!(!retry.pause_after(&unavailable("", "")), "no retries");
+        assert!(
+            retry.delay_after(&unavailable("", "")).is_none(),
+            "no retries"
+        );
         let mut late = Retry::new(9, deadline_after(Some(Duration::ZERO)));
-        assert!(!late.pause_after(&unsent) && !late.pause_after(&refused));
+        assert!(late.delay_after(&unsent).is_none() && late.delay_after(&refused).is_none());
     }
 
     #[test]
@@ -261,7 +258,7 @@ mod tests {
         assert!(is_retryable(&internal(RESET, "")));
         assert!(!is_retryable(&internal("cannot decompress", "")));
         let mut retry = Retry::new(1, None);
-        assert!(retry.pause_after(&internal(RESET, "")));
+        assert!(retry.delay_after(&internal(RESET, "")).is_some());
         assert_eq!(retry.attempts(), 1);
     }
 

@@ -90,7 +90,7 @@ fn take_message(frames: &mut MessageReader) -> std::io::Result<Option<GrpcSlice>
     let [compression, size @ ..] = header;
     let size = u32::from_be_bytes(size) as usize;
     if compression != 0 || size > frames.len() {
-        let why = "no frames: the channel is not of `channel_builder`";
+        let why = "no frames: the channel was not asked for them";
         return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, why));
     }
     if frames.len() == size {

@@ -1,9 +1,14 @@
 //! A `Waker` that wakes a blocked thread, so that a thread can wait like a task. It must not know
 //! the condition.
+//!
+//! Unlike the executors of `futures` and tokio, which panic on a thread that already runs one, it
+//! works wherever a thread may block.
 
+use std::future::Future;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
-use std::task::{Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Instant;
 
@@ -48,6 +53,19 @@ impl ThreadWaker {
     }
 }
 
+/// Blocks until the future is ready.
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let sleeper = ThreadWaker::current();
+    let mut cx = Context::from_waker(&sleeper.waker);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+            return output;
+        }
+        sleeper.wait(None);
+    }
+}
+
 impl Wake for SleepingThread {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
@@ -56,5 +74,26 @@ impl Wake for SleepingThread {
     fn wake_by_ref(self: &Arc<Self>) {
         self.woken.store(true, Ordering::Release);
         self.thread.unpark();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures::channel::oneshot;
+
+    use super::*;
+
+    #[test]
+    fn a_thread_blocks_on_a_future_also_within_an_executor() {
+        let (sender, receiver) = oneshot::channel();
+        let sending = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(20));
+            sender.send(7)
+        });
+        let received = futures::executor::block_on(async { block_on(receiver) });
+        assert_eq!(received, Ok(7));
+        assert_eq!(sending.join().unwrap(), Ok(()));
     }
 }

@@ -16,7 +16,7 @@ use crate::Status;
 ///
 /// ```
 /// use std::time::Duration;
-/// use fanstream::client::{Client, ClientConfig};
+/// use fanstream::client::Client;
 /// use fanstream::proto::stream::{Request, Response};
 /// use fanstream::server::{Server, Service};
 /// use fanstream::tutorial::FETCH_RESPONSE; // generated code has such a constant for each method
@@ -34,7 +34,7 @@ use crate::Status;
 ///     .add_service(greeter)
 ///     .start()?;
 ///
-/// let client = Client::connect(&ClientConfig::new(server.address().clone()))?;
+/// let client = Client::connect(server.address())?;
 /// let mut request = Request::new();
 /// request.set_id(7);
 /// for response in client.call(&FETCH_RESPONSE, request) {

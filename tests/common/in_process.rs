@@ -5,7 +5,7 @@
 use clap::Parser;
 use fanstream::cli::client::ClientArgs;
 use fanstream::cli::server::ServerArgs;
-use fanstream::client::{Client, ResponseStream};
+use fanstream::client::{Client, ClientBuilder, ResponseStream};
 use fanstream::engine::ReceiveError;
 use fanstream::proto::stream::Response;
 use fanstream::server::{Server, ServerBuilder};
@@ -59,7 +59,9 @@ impl InProcess {
         let fixed = ["client", "--addr", address].into_iter().chain(limits);
         let all = fixed.chain(of_setup);
         let args = ClientArgs::parse_from(all.chain(flags.iter().copied()));
-        Client::connect(&args.validate().unwrap().config).unwrap()
+        ClientBuilder::from(args.validate().unwrap().config)
+            .connect()
+            .unwrap()
     }
 }
 

@@ -3,15 +3,18 @@
 use std::thread;
 use std::time::Duration;
 
-use fanstream::client::{Client, ClientConfig, Header};
+use fanstream::client::{Client, Header};
 use fanstream::engine::codec::method;
 use fanstream::proto::stream::{Request, Response};
 use fanstream::server::{Server, ServerConfig, Service};
 use fanstream::Status;
 use grpcio::{Method, MethodType, RpcStatusCode};
+use protobuf::Message;
+use rstest::rstest;
 
 use crate::common::process::eventually;
 use crate::common::proxy::Proxy;
+use crate::common::raw_server::{Answer, End, RawServer};
 use crate::{builder, client, failed, local, request, response, COUNT, ECHO, SECOND};
 
 #[test]
@@ -71,12 +74,11 @@ fn gzip_compresses_requests_and_responses() {
     let text = "a".repeat(1 << 20);
     for gzip in [false, true] {
         let proxy = Proxy::to(&address);
-        let client = Client::connect(&ClientConfig {
-            timeout: Some(30 * SECOND),
-            gzip,
-            ..ClientConfig::new(proxy.address.parse().unwrap())
-        })
-        .unwrap();
+        let client = Client::builder(proxy.address.as_str())
+            .timeout(30 * SECOND)
+            .gzip(gzip)
+            .connect()
+            .unwrap();
         let returned = client.unary(&BACK, response(&text)).unwrap();
         assert_eq!(returned.result, text);
         assert_eq!(proxy.received_from_client() < 1 << 16, gzip);
@@ -96,6 +98,25 @@ fn an_ok_without_a_response_is_an_error() {
     let count = method::<Request, Response>(MethodType::Unary, COUNT.name);
     let (code, message) = failed(client.unary(&count, request(1)));
     assert_eq!(code, RpcStatusCode::UNIMPLEMENTED, "{message}");
+}
+
+/// As a faulty server sends them, with a status or without.
+#[rstest]
+fn several_responses_to_a_unary_call_are_an_error(#[values(End::Ok, End::Never)] end: End) {
+    let content = response("a").write_to_bytes().unwrap();
+    let message = [&[0, 0, 0, 0, content.len() as u8], &content[..]].concat();
+    let server = RawServer::start(Answer {
+        data: vec![message.clone(), message],
+        end,
+        ..Answer::default()
+    });
+    let client = Client::builder(server.address.as_str())
+        .timeout(30 * SECOND)
+        .connect()
+        .unwrap();
+    let (code, message) = failed(client.unary(&ECHO, request(1)));
+    assert_eq!(code, RpcStatusCode::UNIMPLEMENTED, "{message}");
+    assert!(message.contains("several responses"), "{message}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fanstream::client::{Client, ClientConfig};
+use fanstream::client::Client;
 use fanstream::engine::{CallStatus, ReceiveError, StatusOrigin};
 use grpcio::RpcStatusCode as Code;
 use protobuf::Message;
@@ -17,12 +17,9 @@ use crate::common::http2::{frame, read_frame, CONTINUATION, HEADERS, SETTINGS};
 use crate::common::raw_server::{Answer, End, RawServer};
 
 fn client(server: &RawServer, retries: u32) -> Client {
-    Client::connect(&ClientConfig {
-        timeout: Some(20 * SECOND),
-        retries,
-        ..ClientConfig::new(server.address.parse().unwrap())
-    })
-    .unwrap()
+    let builder = Client::builder(server.address.as_str());
+    let builder = builder.timeout(20 * SECOND).retries(retries);
+    builder.connect().unwrap()
 }
 
 /// The number of messages, and the status unless it is OK.
@@ -205,11 +202,10 @@ fn a_response_is_bounded_by_the_configuration() {
         end: End::Never,
         ..Answer::default()
     });
-    let client = Client::connect(&ClientConfig {
-        timeout: Some(Duration::from_secs(20)),
-        max_response_bytes: 99_999,
-        ..ClientConfig::new(server.address.parse().unwrap())
-    });
+    let client = Client::builder(server.address.as_str())
+        .timeout(20 * SECOND)
+        .max_response_bytes(99_999)
+        .connect();
     let next = client.unwrap().call(&COUNT, request(1)).next().unwrap();
     let ReceiveError::Status(end) = next.unwrap_err() else {
         panic!("no status");
@@ -236,11 +232,7 @@ fn a_flood_does_not_outlast_the_timeout(
             thread::spawn(move || flood(connection.unwrap(), kind, stream_id, length));
         }
     });
-    let client = Client::connect(&ClientConfig {
-        timeout: Some(LIMIT),
-        ..ClientConfig::new(address.parse().unwrap())
-    })
-    .unwrap();
+    let client = Client::builder(address).timeout(LIMIT).connect().unwrap();
     let began = Instant::now();
     let next = client.call(&COUNT, request(1)).next().unwrap();
     let ended = began.elapsed();

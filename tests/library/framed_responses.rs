@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use fanstream::address::Address;
-use fanstream::client::{channel_builder, CallSettings, Client, ClientConfig, ResponseStream};
+use fanstream::client::{Client, ClientThreads, ResponseStream};
 use fanstream::engine::codec::method;
 use fanstream::engine::{receive, Capacity, Job, Jobs, ReceiveError, ReceiveTimeouts};
 use fanstream::proto::stream::{Request, Response};
@@ -156,17 +156,16 @@ fn all_messages_arrive(
 ) {
     let server = server(kind);
     // Without compressed requests it receives frames.
-    let client = Client::connect(&ClientConfig {
-        timeouts: TIMEOUTS,
-        gzip: compressed_requests && matches!(kind, Kind::Gzip),
-        capacity: if pause.is_zero() {
+    let client = Client::builder(server.address())
+        .timeouts(TIMEOUTS)
+        .gzip(compressed_requests && matches!(kind, Kind::Gzip))
+        .capacity(if pause.is_zero() {
             Capacity::default()
         } else {
             Capacity::messages(1)
-        },
-        ..ClientConfig::new(server.bound()[0].address.clone())
-    })
-    .unwrap();
+        })
+        .connect()
+        .unwrap();
     check(mixed_over(&client), pause);
     let sent = &server.streams().snapshot().methods;
     let sent = sent.iter().find(|m| m.name.contains("Mixed")).unwrap();
@@ -194,27 +193,21 @@ fn a_client_without_frames_and_with_small_windows(
     #[values(Duration::ZERO, SLOW)] pause: Duration,
 ) {
     let server = server(Kind::Joins);
-    let env = Arc::new(Environment::new(1));
-    let mut builder = match frames {
-        true => channel_builder(env),
-        false => ChannelBuilder::new(env).max_receive_message_len(-1),
-    };
-    if let Some(window) = window {
-        let probing = c"grpc.http2.bdp_probe";
-        builder = builder
+    let adjust = move |builder: ChannelBuilder| match window {
+        Some(window) => builder
             .stream_initial_window_size(window)
-            .raw_cfg_int(probing.into(), 0);
+            .raw_cfg_int(c"grpc.http2.bdp_probe".into(), 0),
+        None => builder,
+    };
+    if frames {
+        let builder = Client::builder(address(&server)).timeouts(TIMEOUTS);
+        let client = builder.channel_args(adjust).connect().unwrap();
+        return check(mixed_over(&client), pause);
     }
-    let channel = builder
+    let builder = ChannelBuilder::new(Arc::new(Environment::new(1))).max_receive_message_len(-1);
+    let channel = adjust(builder)
         .use_local_subchannel_pool(true)
         .connect(&address(&server));
-    if frames {
-        let settings = CallSettings {
-            timeouts: TIMEOUTS,
-            ..CallSettings::default()
-        };
-        return check(mixed_over(&Client::on_channel(channel, settings)), pause);
-    }
     let client = grpcio::Client::new(channel);
     let stream = client.server_streaming(&MIXED, &request(1), CallOption::default());
     check(
@@ -223,22 +216,15 @@ fn a_client_without_frames_and_with_small_windows(
     );
 }
 
-/// Clients that share the poll thread of one environment, as the documentation says.
 #[test]
-fn two_clients_share_an_environment() {
+fn two_clients_share_a_poll_thread() {
     let servers = [server(Kind::Joins), server(Kind::Joins)];
-    let env = Arc::new(Environment::new(1));
-    let settings = CallSettings {
-        timeouts: TIMEOUTS,
-        ..CallSettings::default()
-    };
+    let threads = ClientThreads::new(1).unwrap();
     let clients = servers.each_ref().map(|server| {
-        Client::on_channel(
-            channel_builder(env.clone()).connect(&address(server)),
-            settings.clone(),
-        )
+        let builder = Client::builder(address(server)).timeouts(TIMEOUTS);
+        builder.threads(&threads).connect_lazy().unwrap()
     });
-    drop(env);
+    drop(threads);
     thread::scope(|scope| {
         for client in &clients {
             scope.spawn(|| check(mixed_over(client), Duration::ZERO));

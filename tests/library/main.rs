@@ -11,15 +11,18 @@ mod company;
 mod connection_limits;
 mod direct;
 mod errors;
+mod executors;
 mod extensions;
 mod foreign_peers;
 mod framed_responses;
 mod half_open_calls;
 mod handle;
 mod keepalive;
+mod lazy_clients;
 mod malformed_responses;
 mod memory_quota;
 mod metrics;
+mod outages;
 mod peer_limits;
 mod serving;
 mod shared_writes;
@@ -27,10 +30,11 @@ mod signals;
 mod statuses;
 mod stream_age;
 
+use std::net::TcpListener;
 use std::time::Duration;
 
 use fanstream::address::Address;
-use fanstream::client::{Client, ClientConfig};
+use fanstream::client::Client;
 use fanstream::engine::codec::method;
 use fanstream::engine::ReceiveError;
 use fanstream::proto::stream::{Request, Response};
@@ -83,20 +87,23 @@ fn local() -> Address {
     "127.0.0.1:0".parse().unwrap()
 }
 
+/// An address at which nobody listens yet.
+fn unused() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
 fn builder() -> ServerBuilder {
     Server::builder().listen(local())
 }
 
 fn client(server: &Server) -> Client {
-    connect(&server.bound()[0].address)
+    connect(server.address())
 }
 
 fn connect(address: &Address) -> Client {
-    Client::connect(&ClientConfig {
-        timeout: Some(30 * SECOND),
-        ..ClientConfig::new(address.clone())
-    })
-    .unwrap()
+    let builder = Client::builder(address).timeout(30 * SECOND);
+    builder.connect().unwrap()
 }
 
 #[track_caller]

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanstream::client::{Client, ClientConfig};
+use fanstream::client::Client;
 use fanstream::engine::{receive, Capacity, ReceiveError, ReceiveTimeouts};
 use fanstream::proto::stream::Response;
 use grpcio::{CallOption, ChannelBuilder, Environment, RpcStatusCode};
@@ -39,11 +39,8 @@ fn collect(responses: impl Iterator<Item = Result<Response, ReceiveError>>) -> S
 }
 
 fn ours(server: &RawServer) -> Seen {
-    let client = Client::connect(&ClientConfig {
-        timeouts: TIMEOUTS,
-        ..ClientConfig::new(server.address.parse().unwrap())
-    });
-    let mut responses = client.unwrap().call(&COUNT, request(1));
+    let builder = Client::builder(server.address.as_str()).timeouts(TIMEOUTS);
+    let mut responses = builder.connect().unwrap().call(&COUNT, request(1));
     let seen = collect(&mut responses);
     assert!(responses.next().is_none(), "an error comes once");
     seen
@@ -203,14 +200,11 @@ fn a_frame_that_never_comes() {
         end: End::Never,
         ..Answer::default()
     });
-    let client = Client::connect(&ClientConfig {
-        timeouts: ReceiveTimeouts {
-            first: Some(TIMEOUT),
-            idle: Some(SECOND / 4),
-        },
-        ..ClientConfig::new(server.address.parse().unwrap())
+    let builder = Client::builder(server.address.as_str()).timeouts(ReceiveTimeouts {
+        first: Some(TIMEOUT),
+        idle: Some(SECOND / 4),
     });
-    let mut responses = client.unwrap().call(&COUNT, request(1));
+    let mut responses = builder.connect().unwrap().call(&COUNT, request(1));
     assert_eq!(responses.next().unwrap().unwrap().result, "a");
     let end = responses.next();
     assert!(

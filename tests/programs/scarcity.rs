@@ -1,11 +1,13 @@
-//! A server that has used up its file descriptors, or is granted no more threads. Unit tests cover one
-//! without enough threads for its start.
+//! A server that has used up its file descriptors, or is granted no more threads, and a client that
+//! is granted none. Unit tests cover a server without enough threads for its start.
 
 use std::fs::{self, Permissions};
 use std::io::Write;
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
+
+use tempfile::TempDir;
 
 use crate::common::process::Process;
 
@@ -49,14 +51,35 @@ fn limited() -> Vec<&'static str> {
     }
 }
 
+/// A copy of the program that every user may run, in a directory that goes with the first value.
+fn for_all_users(program: &str) -> (TempDir, String) {
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
+    let copy = directory.path().join("program");
+    fs::copy(program, &copy).unwrap();
+    let copy = copy.to_str().unwrap().to_owned();
+    (directory, copy)
+}
+
+#[test]
+fn a_client_without_threads_says_so() {
+    let (_directory, program) = for_all_users(env!("CARGO_BIN_EXE_client"));
+    let prefix = limited();
+    let client = ["prlimit", "--nproc=1:1", &program, "--addr", "127.0.0.1:1"];
+    let client = Process::start(prefix[0], prefix[1..].iter().chain(&client)).end();
+    let errors = client.errors.concat();
+    assert!(
+        errors.contains("more threads are needed, and the system allows 0"),
+        "{client:?}"
+    );
+    assert!(!errors.contains("panicked"), "{client:?}");
+}
+
 /// Once refused a thread, the C-core waits for it when it ends, for ever.
 #[test]
 fn a_server_that_was_refused_a_thread_ends() {
-    let directory = tempfile::tempdir().unwrap();
-    fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
-    let program = directory.path().join("server");
-    fs::copy(env!("CARGO_BIN_EXE_server"), &program).unwrap();
-    let server = [program.to_str().unwrap(), "--listen", "127.0.0.1:0"];
+    let (_directory, program) = for_all_users(env!("CARGO_BIN_EXE_server"));
+    let server = [&program, "--listen", "127.0.0.1:0"];
     let settings = ["--max-connection-idle", "1s", "--log-level", "debug"];
     let prefix = limited();
     let arguments = prefix[1..].iter().chain(&server).chain(&settings);

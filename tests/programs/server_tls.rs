@@ -13,11 +13,11 @@ use crate::common::server::{server, TestServer};
 use crate::common::transport::Transport::{MutualTls, Tls};
 use crate::common::transport::{path, SERVER_NAMES};
 use fanstream::address::Address;
-use fanstream::client::{Client, ClientConfig};
+use fanstream::client::Client;
 use fanstream::engine::{receive, Capacity, ReceiveTimeouts, Responses, StreamsConfig};
 use fanstream::proto::stream::{Request, Response};
 use fanstream::proto::stream_grpc::StreamServiceClient;
-use fanstream::security::{Authorities, ClientTls, ServerTls};
+use fanstream::security::{ClientTls, ServerTls};
 use fanstream::server::Server;
 use fanstream::tutorial::{fetch, service, Tutorial};
 use grpcio::{Channel, ChannelBuilder, ChannelCredentialsBuilder, Environment};
@@ -123,13 +123,8 @@ fn certificates_change_under_200_streams_that_lose_nothing() {
         let rest: Result<Vec<_>, _> = stream.collect();
         assert_eq!(rest.unwrap().len() as u32, RESPONSES - 1);
     }
-    let fresh = Client::connect(&ClientConfig {
-        tls: Some(ClientTls {
-            authorities: Some(Authorities::from_file(ca).unwrap()),
-            ..ClientTls::default()
-        }),
-        ..ClientConfig::new(server.bound()[0].address.clone())
-    });
+    let tls = ClientTls::with_authorities(ca).unwrap();
+    let fresh = Client::builder(server.address()).tls(tls).connect();
     assert_eq!(fetch(&fresh.unwrap(), 1).count() as u32, RESPONSES);
 }
 

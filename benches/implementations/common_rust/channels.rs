@@ -1,5 +1,6 @@
 //! Opens the connections of a load client on grpcio, as its flags describe them. It makes no call.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::executor::block_on;
@@ -9,25 +10,25 @@ use grpcio::{
 
 use crate::common::LoadArgs;
 
-/// Creates a channel for each connection and blocks until all have connected or failed. A failure
-/// is the status of the calls on that channel. `builder` sets everything that no flag sets.
+/// Changes the arguments of a channel.
+pub type Adjust = Arc<dyn Fn(ChannelBuilder) -> ChannelBuilder + Send + Sync>;
+
+/// Returns what the flags set of each channel.
 ///
 /// # Errors
 /// Returns a message for the user if a flag names an unusable file.
-pub fn connect(
-    args: &LoadArgs,
-    builder: impl Fn() -> ChannelBuilder,
-) -> Result<Vec<Channel>, String> {
+pub fn adjust(args: &LoadArgs) -> Result<Adjust, String> {
     let authority = args.authority()?;
-    let channel = |_| {
-        let mut channel = builder()
+    let (window, server_name) = (args.window, args.server_name.clone());
+    Ok(Arc::new(move |channel| {
+        let mut channel = channel
             // Channels to the same address would share one connection.
             .use_local_subchannel_pool(true)
             // A proxy would be measured too.
             .enable_http_proxy(false);
-        if args.window > 0 {
+        if window > 0 {
             channel = channel
-                .stream_initial_window_size(i32::try_from(args.window).unwrap_or(i32::MAX))
+                .stream_initial_window_size(i32::try_from(window).unwrap_or(i32::MAX))
                 // The probe would change the window.
                 .http2_bdp_probe(false);
         }
@@ -35,18 +36,21 @@ pub fn connect(
             let trusted = ChannelCredentialsBuilder::new().root_cert(authority.clone().into());
             channel = channel.set_credentials(trusted.build());
         }
-        if let Some(name) = &args.server_name {
+        if let Some(name) = &server_name {
             channel = channel.override_ssl_target(name.clone());
         }
-        channel.connect(&args.addr)
-    };
-    let channels: Vec<Channel> = (0..args.connections).map(channel).collect();
+        channel
+    }))
+}
+
+/// Blocks until all channels have connected or failed. A failure is the status of the calls on that
+/// channel.
+pub fn connect(channels: &[Channel]) {
     // All connect at the same time.
-    for channel in &channels {
+    for channel in channels {
         channel.check_connectivity_state(true);
     }
     channels.iter().for_each(wait_until_connected);
-    Ok(channels)
 }
 
 /// Blocks until `channel` has connected or failed.

@@ -13,9 +13,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
-use fanstream::client::{channel_builder, CallSettings, Client};
+use fanstream::client::{Client, ClientThreads};
 use fanstream::proto::stream_grpc::StreamServiceClient;
-use grpcio::{Channel, EnvBuilder};
 
 use common::{Calls, LoadArgs};
 
@@ -48,14 +47,30 @@ fn connect(args: &LoadArgs) -> Result<Arc<[Connection]>, String> {
     // As many poll threads as can work at the same time.
     let processors = available_parallelism().map_or(1, |n| n.get());
     let threads = args.connections.min(processors);
-    let env = Arc::new(EnvBuilder::new().cq_count(threads).build());
-    let channels = channels::connect(args, || channel_builder(env.clone()))?;
-    let connection = |channel: Channel| Connection {
-        client: Client::on_channel(channel.clone(), CallSettings::default()),
-        stub: StreamServiceClient::new(channel.clone()),
-        poller: grpcio::Client::new(channel),
+    let threads = ClientThreads::new(threads).map_err(|error| error.to_string())?;
+    let adjust = channels::adjust(args)?;
+    let client = |_| {
+        let adjust = adjust.clone();
+        Client::builder(args.addr.as_str())
+            .threads(&threads)
+            .channel_args(move |channel| adjust(channel))
+            .connect_lazy()
     };
-    Ok(channels.into_iter().map(connection).collect())
+    let clients = (0..args.connections).map(client);
+    let clients: Vec<Client> = clients
+        .collect::<Result<_, _>>()
+        .map_err(|error| error.to_string())?;
+    let channels: Vec<_> = clients
+        .iter()
+        .map(|client| client.channel().clone())
+        .collect();
+    channels::connect(&channels);
+    let connection = |client: Client| Connection {
+        stub: StreamServiceClient::new(client.channel().clone()),
+        poller: grpcio::Client::new(client.channel().clone()),
+        client,
+    };
+    Ok(clients.into_iter().map(connection).collect())
 }
 
 /// Starts the threads or futures that make the calls.

@@ -31,8 +31,13 @@ fn main() -> ExitCode {
 
 fn connect(args: &LoadArgs) -> Result<Arc<[StreamServiceClient]>, String> {
     let env = Arc::new(EnvBuilder::new().build());
-    let builder = || ChannelBuilder::new(env.clone()).max_receive_message_len(-1);
-    let channels = channels::connect(args, builder)?;
+    let adjust = channels::adjust(args)?;
+    let channel = |_| {
+        let builder = ChannelBuilder::new(env.clone()).max_receive_message_len(-1);
+        adjust(builder).connect(&args.addr)
+    };
+    let channels: Vec<_> = (0..args.connections).map(channel).collect();
+    channels::connect(&channels);
     Ok(channels.into_iter().map(StreamServiceClient::new).collect())
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use fanstream::client::{Client, ClientConfig};
+use fanstream::client::Client;
 use fanstream::engine::ReceiveError;
 use grpcio::{RpcStatus, RpcStatusCode};
 
@@ -97,7 +97,7 @@ impl BenchmarkClient {
 fn connect(load: &Load) -> Result<Vec<Client>, RpcStatus> {
     let targets = load.targets.iter().cycle().take(load.channels);
     targets
-        .map(|target| Client::connect(&ClientConfig::new(target.clone())))
+        .map(Client::connect)
         .collect::<Result<_, _>>()
         .map_err(|error| unavailable(error.to_string()))
 }

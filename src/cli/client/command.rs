@@ -14,7 +14,7 @@ use super::health::HealthArgs;
 use super::list::ListArgs;
 use super::terminal::Terminal;
 use crate::cli::common::Exit;
-use crate::client::{status_name, Client, ClientConfig};
+use crate::client::{status_name, ClientBuilder, ClientConfig};
 
 /// Timeout of a command that waits for one answer, without `--timeout`.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -63,7 +63,8 @@ pub(super) fn run(command: &Command, mut config: ClientConfig, terminal: &Termin
     if !watches {
         config.timeout = config.timeout.or(Some(TIMEOUT));
     }
-    let client = match Client::connect(&config) {
+    let timeout = config.timeout;
+    let client = match ClientBuilder::from(config).connect() {
         Ok(client) => client,
         Err(error) => return fail(terminal, &Failure::of_connecting(&error)),
     };
@@ -77,7 +78,7 @@ pub(super) fn run(command: &Command, mut config: ClientConfig, terminal: &Termin
         Ok(exit) => exit,
         Err(CommandError::Output(error)) => output_failed(terminal, &error),
         Err(CommandError::Call(error)) => {
-            let mut failure = Failure::of_call(&error, config.timeout);
+            let mut failure = Failure::of_call(&error, timeout);
             if failure.status == status_name(RpcStatusCode::UNIMPLEMENTED) {
                 failure.message = format!("the server does not have {}", command.service());
             }

@@ -13,7 +13,7 @@ use super::plan::Plan;
 use super::record::{Line, Summary, Totals};
 use super::terminal::Terminal;
 use crate::cli::common::Exit;
-use crate::client::Client;
+use crate::client::{Client, ClientBuilder};
 use crate::tutorial;
 
 /// Connects and fetches. Blocks until every id is fetched or standard output is closed.
@@ -21,7 +21,7 @@ pub(super) fn run(plan: Plan, terminal: &Arc<Terminal>) -> Exit {
     let began = Instant::now();
     let written = Output::stdout(plan.format, plan.quiet).and_then(|output| {
         let output = Arc::new(output);
-        let (totals, failure) = match Client::connect(&plan.config) {
+        let (totals, failure) = match ClientBuilder::from(plan.config.clone()).connect() {
             Ok(client) => fetch_all(client, plan, &output, terminal)?,
             Err(error) => {
                 let failure = Failure::of_connecting(&error);

@@ -8,8 +8,7 @@ use std::sync::{mpsc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use fanstream::address::Address;
-use fanstream::client::{CallSettings, Client, ClientConfig, Header, HeaderError};
+use fanstream::client::{CallSettings, Client, Header, HeaderError};
 use fanstream::engine::{Payload, ReceiveError};
 use fanstream::grpcio::{Method, RpcStatus, RpcStatusCode};
 use fanstream::protobuf::{Message, SingularPtrField};
@@ -121,17 +120,16 @@ impl Runner {
             let name = format!("{}-{kind}.pem", clients.len());
             write_file(self.directory.path(), &name, content)
         };
-        let mut config = ClientConfig::new(server.address.parse::<Address>()?);
-        config.gzip = server.gzip;
+        let mut builder = Client::builder(server.address.as_str()).gzip(server.gzip);
         if !server.certificate.is_empty() {
             let mut tls = ClientTls::with_authorities(file("server", &server.certificate)?)?;
             if let Some((certificate, key)) = &server.identity {
                 let (certificate, key) = (file("certificate", certificate)?, file("key", key)?);
                 tls.identity = Some(ClientIdentity::from_files(certificate, key)?);
             }
-            config.tls = Some(tls);
+            builder = builder.tls(tls);
         }
-        let client = Client::connect(&config)?;
+        let client = builder.connect()?;
         clients.insert(server, client.clone());
         Ok(client)
     }

@@ -6,7 +6,7 @@ use std::error::Error;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use fanstream::client::{Client, ClientConfig};
+use fanstream::client::{Client, ClientBuilder};
 use fanstream::engine::ReceiveError;
 use fanstream::grpcio::{Method, RpcStatus, RpcStatusCode};
 use fanstream::security::ClientTls;
@@ -51,15 +51,14 @@ fn run(arguments: &[String]) -> Result<usize, Box<dyn Error>> {
         [ca, cases @ ..] if ca.contains('.') => (Some(ca), cases),
         cases => (None, cases),
     };
-    let mut config = ClientConfig::new(address.parse()?);
-    config.timeout = Some(Duration::from_secs(20));
+    let mut builder = Client::builder(address.as_str()).timeout(Duration::from_secs(20));
     if let Some(ca) = ca {
-        config.tls = Some(ClientTls::with_authorities(ca)?);
+        builder = builder.tls(ClientTls::with_authorities(ca)?);
     }
-    let client = Client::connect(&config)?;
+    let client = builder.clone().connect()?;
     let mut failed = 0;
     for case in cases {
-        match check(case, &client, &config) {
+        match check(case, &client, &builder) {
             Ok(()) => println!("ok {case}"),
             Err(error) => {
                 failed += 1;
@@ -70,7 +69,7 @@ fn run(arguments: &[String]) -> Result<usize, Box<dyn Error>> {
     Ok(failed)
 }
 
-fn check(case: &str, client: &Client, config: &ClientConfig) -> Outcome {
+fn check(case: &str, client: &Client, builder: &ClientBuilder) -> Outcome {
     match case {
         "empty_unary" => {
             client.unary(&METHOD_TEST_SERVICE_EMPTY_CALL, Empty::new())?;
@@ -84,7 +83,7 @@ fn check(case: &str, client: &Client, config: &ClientConfig) -> Outcome {
             unimplemented(client, &METHOD_UNIMPLEMENTED_SERVICE_UNIMPLEMENTED_CALL)
         }
         "rpc_soak" => soak(|| Ok(client.clone())),
-        "channel_soak" => soak(|| Ok(Client::connect(config)?)),
+        "channel_soak" => soak(|| Ok(builder.clone().connect()?)),
         other => Err(format!("there is no case {other}").into()),
     }
 }

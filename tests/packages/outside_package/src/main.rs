@@ -1,7 +1,7 @@
 use std::time::Duration;
 use std::{env, error::Error, thread};
 
-use fanstream::client::{Client, ClientConfig};
+use fanstream::client::Client;
 use fanstream::security::{ClientTls, ServerTls};
 use fanstream::server::{Server, Service, Signals};
 
@@ -50,9 +50,8 @@ fn serve(tls: ServerTls) -> Result<(), Box<dyn Error>> {
 }
 
 fn connect(address: &str, authority: &str) -> Result<Client, Box<dyn Error>> {
-    let mut config = ClientConfig::new(address.parse()?);
-    config.tls = Some(ClientTls::with_authorities(authority)?);
-    Ok(Client::connect(&config)?)
+    let tls = ClientTls::with_authorities(authority)?;
+    Ok(Client::builder(address).tls(tls).connect()?)
 }
 
 fn watch(address: &str, authority: &str, ticks: u32) -> Result<(), Box<dyn Error>> {
