@@ -113,9 +113,9 @@ impl Protos {
     /// this package and of `fanstream`.
     ///
     /// ```no_run
-    /// # fn main() -> Result<(), fanstream_build::Error> {
-    /// fanstream_build::Protos::new().file("proto/hello.proto").prost().generate()
-    /// # }
+    /// fn main() -> Result<(), fanstream_build::Error> {
+    ///     fanstream_build::Protos::new().file("proto/hello.proto").prost().generate()
+    /// }
     /// ```
     ///
     /// Modules are then named after packages, as usual with prost: `package demo.v1;` becomes
