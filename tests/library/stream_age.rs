@@ -86,26 +86,6 @@ fn queued_responses_of_an_old_stream_still_arrive(
     assert_eq!(status.code(), RpcStatusCode::UNAVAILABLE);
 }
 
-#[rstest]
-fn ends_of_streams_with_the_same_start_are_spread(
-    #[values(Clear, Tls, MutualTls)] transport: Transport,
-) {
-    const AGE: Duration = Duration::from_secs(1);
-    let server = Harness::with(transport, WorkersConfig::default(), aging(AGE), |_, _| {
-        Ok(Job::after(HOUR, counting("never", 1)).into())
-    });
-    let began = Instant::now();
-    let calls: Vec<_> = (0..50).map(|id| server.call(id)).collect();
-    until(|| server.streams.open() == 50);
-    until(|| server.streams.open() < 50);
-    let first = began.elapsed();
-    until(|| server.streams.open() == 0);
-    assert!(first >= AGE * 9 / 10, "{first:?}");
-    // The probability that all ends fall within a twentieth is below one in a million.
-    assert!(began.elapsed() - first > AGE / 20, "{:?}", began.elapsed());
-    drop(calls);
-}
-
 #[test]
 fn an_old_stream_with_a_stalled_reader_is_cut() {
     let alive = Arc::new(());

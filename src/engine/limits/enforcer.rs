@@ -82,11 +82,9 @@ impl LimitEnforcer {
         (max_age.is_some() || stall.is_some()).then(|| Arc::new(enforcer))
     }
 
-    /// When a stream that begins now becomes too old: after the maximum age, give or take a tenth,
-    /// so that streams that began together do not end together.
+    /// When a stream that begins now becomes too old.
     pub(in crate::engine) fn max_age_deadline(&self) -> Option<Instant> {
-        let share = 0.9 + 0.2 * fastrand::f64();
-        Some(Instant::now() + self.max_age?.mul_f64(share))
+        Some(Instant::now() + spread(self.max_age?))
     }
 
     /// Schedules the next visit early enough for a stream that was just added.
@@ -205,4 +203,24 @@ fn stalled_for(stall: Duration) -> RpcStatus {
 
 fn unavailable(message: String) -> RpcStatus {
     RpcStatus::with_message(RpcStatusCode::UNAVAILABLE, message)
+}
+
+/// The age, give or take a tenth, so that streams that began together do not end together.
+fn spread(age: Duration) -> Duration {
+    age.mul_f64(0.9 + 0.2 * fastrand::f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_are_spread_over_a_fifth() {
+        const AGE: Duration = Duration::from_secs(10);
+        let ages = || (0..100).map(|_| spread(AGE));
+        let (first, last) = (ages().min().unwrap(), ages().max().unwrap());
+        assert!(first >= AGE * 9 / 10 && last <= AGE * 11 / 10);
+        // The probability that one half has none is below one in 10^29.
+        assert!(first < AGE && last > AGE, "{first:?}, {last:?}");
+    }
 }
