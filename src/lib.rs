@@ -23,6 +23,7 @@
 extern crate self as fanstream;
 
 pub mod address;
+mod any_error;
 pub mod c_core;
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -50,6 +51,7 @@ pub mod telemetry;
 #[cfg(feature = "cli")]
 pub mod tutorial;
 
+pub use any_error::BoxError;
 pub use status::Status;
 
 // Part of the API. Generated code refers to them here, so users need no dependency on them.

@@ -12,8 +12,9 @@ use crate::names::status_name;
 /// An error with a gRPC code and a text for the client.
 ///
 /// It converts from an [`io::Error`], from the errors of this crate's client and senders, and from and
-/// into grpcio's `RpcStatus`. Handlers, producers and checks return it. It is as small as a pointer. `Display` writes the code's name and the text,
-/// such as `NOT_FOUND: no such file`.
+/// into grpcio's `RpcStatus`; any other error becomes one in a [`BoxError`](crate::BoxError). Handlers,
+/// producers and checks return it. It is as small as a pointer. `Display` writes the code's name and
+/// the text, such as `NOT_FOUND: no such file`.
 ///
 /// ```
 /// use std::fs::File;

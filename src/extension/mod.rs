@@ -12,11 +12,11 @@ pub use service::Service;
 pub use setup::Setup;
 
 use std::any::{type_name, Any};
-use std::error::Error;
 use std::fmt;
 
 use crate::address::Address;
 use crate::engine::{Streams, Workers};
+pub use crate::BoxError;
 
 /// A part of a server, with a life of its own: it adds services, checks or observers, and learns when
 /// the server starts, drains and stops. See [`ServerBuilder::extension`].
@@ -123,9 +123,6 @@ pub trait Extension: Any + Send + Sync {
     /// All calls have ended, and all connections are closed, or the server has given them up.
     fn stopped(&self) {}
 }
-
-/// An error of any kind. `?` converts every error into it, and `.into()` a text.
-pub type BoxError = Box<dyn Error + Send + Sync>;
 
 /// A bound address.
 #[derive(Clone, Debug, PartialEq, Eq)]
