@@ -3,7 +3,7 @@
 //! --example drain`
 
 use std::error::Error;
-use std::thread::{scope, sleep};
+use std::thread::scope;
 use std::time::Duration;
 
 use fanstream::client::Client;
@@ -24,8 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             if stopped {
                 return None;
             }
-            sleep(Duration::from_millis(20));
-            stopped = call.is_draining();
+            stopped = !call.sleep(Duration::from_millis(20)); // returns early if the server drains
             let mut message = Number::new();
             message.set_value(value);
             message.set_stopped(stopped);

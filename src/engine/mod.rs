@@ -34,7 +34,9 @@ pub(crate) mod thread_waker;
 mod workers;
 mod yielding;
 
-pub use call::{CallContext, IntoEncoded, IntoJobs, Job, Jobs, Produced, Producer, StreamSender};
+pub use call::{
+    CallContext, IntoEncoded, IntoJobs, Job, Jobs, Next, Produced, Producer, StreamSender,
+};
 pub use call_status::{CallStatus, StatusOrigin};
 pub use canceller::Canceller;
 pub use channel::{Capacity, SendError, TrySendError};

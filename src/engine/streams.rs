@@ -11,7 +11,9 @@ use grpcio::{RpcContext, RpcStatus, ServerStreamingSink};
 use super::call::{Call, CallContext, Jobs};
 use super::channel::{bounded, Capacity, Joining};
 use super::codec::Encoded;
-use super::limits::{LimitEnforcer, Limits, Peer, Permit, Refusal, Registration, StreamTable};
+use super::limits::{
+    LimitEnforcer, Limits, OpenStream, Peer, Permit, Refusal, Registration, StreamTable,
+};
 use super::panic::drop_caught;
 use super::payload::Payload;
 use super::send::ResponseWriter;
@@ -280,9 +282,12 @@ impl Streams {
     }
 
     /// Refuses every new call with `status`. Open streams continue; [`CallContext::is_draining`]
-    /// becomes true for them.
+    /// becomes true for them, [`CallContext::sleep`] returns, and [polled](super::Job::poll)
+    /// producers that wait are asked again.
     pub fn refuse(&self, status: RpcStatus) {
         self.shared.table.refuse(status);
+        // Those that came before it, since no further ones do.
+        self.for_each_open(|stream| stream.drain());
     }
 
     /// Blocks until every stream has ended for its client, at most for `timeout`; false if some
@@ -295,16 +300,20 @@ impl Streams {
     /// number. A stream with a stalled reader stays open until its connection ends.
     pub fn abort_all(&self, status: &RpcStatus) -> usize {
         let mut aborted = 0;
+        self.for_each_open(|stream| {
+            aborted += 1;
+            stream.terminate(Termination::Abort(status.clone()));
+        });
+        aborted
+    }
+
+    fn for_each_open(&self, mut visit: impl FnMut(Arc<dyn OpenStream>)) {
         let mut from = Some(0);
         while let Some(next) = from {
             let (streams, following) = self.shared.table.lock().open_batch(next);
-            aborted += streams.len();
-            for stream in streams {
-                stream.terminate(Termination::Abort(status.clone()));
-            }
+            streams.into_iter().for_each(&mut visit);
             from = following;
         }
-        aborted
     }
 
     /// The peer of a call, only if a limit counts by peer: the C-core formats it as text for each

@@ -1,9 +1,9 @@
-//! `CallContext`: deadline, drain, peer, headers and response headers.
+//! `CallContext`: deadline, drain, sleep, peer, headers and response headers.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::bounded;
+use crossbeam_channel::{bounded, unbounded};
 use fanstream::engine::{
     CallContext, Capacity, Job, Streams, StreamsConfig, Workers, WorkersConfig,
 };
@@ -16,7 +16,7 @@ use grpcio::{
 use rstest::rstest;
 
 use crate::common::harness::{
-    counting, failure, response, texts, until, Caller, Harness, TEST_TIMEOUT,
+    counting, failure, response, texts, until, Caller, Harness, HOUR, TEST_TIMEOUT,
 };
 use crate::common::transport::Transport::{self, Clear, MutualTls, Tls};
 
@@ -203,4 +203,38 @@ fn a_call_without_metadata_works_and_is_counted() {
     let client = Caller::new(&format!("127.0.0.1:{}", port.unwrap()));
     assert_eq!(texts(client.call(1)), ["None false"]);
     until(|| streams.snapshot().methods[0].handled[0] == 1);
+}
+
+#[test]
+fn a_sleep_lasts_its_time_or_ends_with_the_call_or_at_the_drain() {
+    const SHORT: Duration = Duration::from_millis(20);
+    assert!(CallContext::default().sleep(SHORT));
+    let (tell, told) = unbounded();
+    let server = Harness::start(Clear, move |id, call| {
+        let (call, tell) = (call.clone(), tell.clone());
+        Ok(Job::push(move |sender| {
+            let began = Instant::now();
+            let slept = call.sleep(SHORT) && began.elapsed() >= SHORT;
+            sender.send(response(slept.to_string()))?;
+            let slept = call.sleep(if id == 0 { HOUR } else { Duration::MAX });
+            tell.send((id, slept, call.is_over(), call.sleep(HOUR)))
+                .unwrap();
+            Ok(())
+        })
+        .into())
+    });
+    let mut calls = [0, 1].map(|id| server.call(id));
+    for call in &mut calls {
+        assert_eq!(call.next().unwrap().unwrap().result, "true");
+    }
+    let [cancelled, drained] = calls;
+    drop(cancelled);
+    let ended = told.recv_timeout(TEST_TIMEOUT).unwrap();
+    assert_eq!(ended, (0, false, true, false));
+    let status = RpcStatus::new(RpcStatusCode::UNAVAILABLE);
+    server.streams.refuse(status);
+    let ended = told.recv_timeout(TEST_TIMEOUT).unwrap();
+    assert_eq!(ended, (1, false, false, false));
+    assert_eq!(texts(drained), [""; 0]);
+    until(|| server.streams.open() == 0);
 }

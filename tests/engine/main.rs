@@ -13,6 +13,7 @@ mod feeding;
 mod heartbeat;
 mod limits;
 mod ordered;
+mod polling;
 mod push;
 mod scheduling;
 mod stalls;

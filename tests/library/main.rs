@@ -29,6 +29,7 @@ mod shared_writes;
 mod signals;
 mod statuses;
 mod stream_age;
+mod waiting;
 
 use std::net::TcpListener;
 use std::time::Duration;

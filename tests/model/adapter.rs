@@ -10,7 +10,7 @@ use fanstream::engine::{
     receive, CallEnd, CallObserver, Capacity, Limits, Observer, Rate, ReceiveError,
     ReceiveTimeouts, Responses, Streams, StreamsConfig, Workers, WorkersConfig,
 };
-pub use fanstream::engine::{CallContext, Job, Jobs, Payload, Produced};
+pub use fanstream::engine::{CallContext, Job, Jobs, Next, Payload, Produced};
 pub use fanstream::Status;
 use futures::executor::block_on;
 use futures::FutureExt;

@@ -33,6 +33,7 @@ impl Case {
             blocks: None,
             end: JobEnd::Ends,
             drop: DropPlan::Nothing,
+            polled: false,
             poison: None,
         };
         let plan = CallPlan {

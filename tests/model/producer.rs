@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use grpcio::RpcStatusCode;
 
-use super::adapter::{CallContext, Job, Jobs, Produced, Status};
+use super::adapter::{CallContext, Job, Jobs, Next, Produced, Status};
 use super::message::Message;
 use super::probe::{Held, Probe, OPENING};
 use super::scenario::{DropPlan, JobEnd, OpenOutcome};
@@ -102,16 +102,36 @@ struct Scripted {
 
 impl Scripted {
     fn job(probe: &Arc<Probe>, job: usize) -> Job<Message> {
-        let producer = Scripted {
+        let mut producer = Scripted {
             job,
             made: 0,
             ended: false,
             held: Held::new(probe, "the drop of a producer"),
         };
-        Job::after(
-            Duration::from_millis(probe.plan.jobs[job].delay_ms),
-            producer,
-        )
+        let plan = &probe.plan.jobs[job];
+        if !plan.polled || plan.delay_ms > 0 {
+            return Job::after(Duration::from_millis(plan.delay_ms), producer);
+        }
+        let mut asked = job;
+        Job::poll(move |waker| {
+            asked += 1;
+            match asked % 5 {
+                0 => Ok(Next::Later(Duration::from_millis(1))),
+                1 => {
+                    waker.wake_by_ref();
+                    Ok(Next::WhenWoken)
+                }
+                2 => {
+                    let waker = waker.clone();
+                    thread::spawn(move || waker.wake());
+                    Ok(Next::WhenWoken)
+                }
+                _ => match producer.next() {
+                    Some(made) => made.map(Next::Message),
+                    None => Ok(Next::End),
+                },
+            }
+        })
     }
 }
 

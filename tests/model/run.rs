@@ -251,6 +251,7 @@ fn plain() -> CallPlan {
             blocks: None,
             end: JobEnd::Ends,
             drop: DropPlan::Nothing,
+            polled: false,
             poison: None,
         }],
         reader: ReaderPlan {

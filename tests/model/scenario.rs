@@ -111,6 +111,8 @@ pub struct JobPlan {
     pub blocks: Option<Block>,
     pub end: JobEnd,
     pub drop: DropPlan,
+    /// A job without delay is polled, and has nothing yet most times.
+    pub polled: bool,
     /// One faulty message: its number and its fault.
     pub poison: Option<(u32, Poison)>,
 }

@@ -167,11 +167,12 @@ fn job() -> BoxedStrategy<JobPlan> {
         weighted(0.15, block),
         end(),
         dropping(),
+        proptest::bool::weighted(0.25),
         weighted(0.02, (0..20u32, poison)),
     );
     parts
         .prop_map(
-            |(delay_ms, count, (size, mixed), blocks, end, drop, poison)| JobPlan {
+            |(delay_ms, count, (size, mixed), blocks, end, drop, polled, poison)| JobPlan {
                 delay_ms,
                 count,
                 size,
@@ -179,6 +180,7 @@ fn job() -> BoxedStrategy<JobPlan> {
                 blocks,
                 end,
                 drop,
+                polled,
                 poison,
             },
         )
@@ -200,6 +202,7 @@ fn short_job() -> BoxedStrategy<JobPlan> {
             blocks: None,
             end: JobEnd::Ends,
             drop: DropPlan::Nothing,
+            polled: count % 2 == 1,
             poison: None,
         })
         .boxed()

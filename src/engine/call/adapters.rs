@@ -1,5 +1,4 @@
-//! Adapters around the producers of a call, pull and push alike. They know nothing of the call
-//! itself.
+//! Adapters around the producers of a call, of each kind. They know nothing of the call itself.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,6 +9,7 @@ use super::super::channel::{SendError, TrySendError};
 use super::super::panic::drop_caught;
 use super::super::workers::Workers;
 use super::body::{Body, Produced};
+use super::polled::Next;
 use super::stream_sender::{Push, StreamSender};
 use crate::Status;
 
@@ -24,6 +24,9 @@ where
         Body::Push(push) => Body::Push(Box::new(move |sender| {
             let inner = sender;
             push(StreamSender::new(Converting { inner, convert }))
+        })),
+        Body::Poll(polled) => Body::Poll(polled.map(|mut poll| {
+            Box::new(move |waker| poll(waker)?.try_map(|message| convert(&message)))
         })),
     }
 }
@@ -108,6 +111,15 @@ pub(super) fn tolerate<T: Send + 'static>(body: Body<T>, on_failure: OnFailure) 
                 sender.fail(status);
             }
             Ok(())
+        })),
+        Body::Poll(polled) => Body::Poll(polled.map(|mut poll| {
+            Box::new(move |waker| match poll(waker) {
+                Ok(next) => Ok(next),
+                Err(status) => {
+                    report(&on_failure, status);
+                    Ok(Next::End)
+                }
+            })
         })),
     }
 }

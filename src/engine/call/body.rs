@@ -1,5 +1,6 @@
 //! What a job runs. Data only; nothing runs here.
 
+use super::polled::Polled;
 use super::stream_sender::PushFn;
 use crate::Status;
 
@@ -24,4 +25,6 @@ pub(super) enum Body<T> {
     Pull(Box<dyn Producer<T>>),
     /// Called once; sends its messages itself.
     Push(PushFn<T>),
+    /// Makes at most one message for each question.
+    Poll(Polled<T>),
 }

@@ -9,9 +9,10 @@ use grpcio::{Metadata, RpcContext};
 
 use super::super::status::has_metadata;
 use super::deadline::instant_of;
+use super::sleepers::Sleepers;
 
 /// The context of the call that a producer works for. Clones refer to the same call and may be used
-/// on any thread. No method blocks.
+/// on any thread. No method blocks, except [`CallContext::sleep`].
 ///
 /// A context that outlives its call keeps only the call's metadata alive. The default context
 /// belongs to no call: it has no deadline and no metadata, and is never over.
@@ -22,6 +23,7 @@ pub struct CallContext(Arc<Shared>);
 #[derive(Default)]
 struct Shared {
     over: AtomicBool,
+    sleepers: Sleepers,
     subject: OnceLock<Arc<str>>,
     deadline: Option<Instant>,
     /// Shared by all calls of the server.
@@ -80,6 +82,37 @@ impl CallContext {
     #[inline]
     pub fn is_draining(&self) -> bool {
         self.0.draining.load(Ordering::Acquire)
+    }
+
+    /// Blocks for `duration`; returns true then. Returns false as soon as the call is
+    /// [over](CallContext::is_over) or the server [drains](CallContext::is_draining), and at once if
+    /// so already. For code on a worker, or on a thread of its own; [`Job::poll`](super::Job::poll)
+    /// waits without a thread.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use fanstream::engine::{CallContext, Job, StreamSender};
+    ///
+    /// fn clock(call: &CallContext) -> Job<&'static str> {
+    ///     let call = call.clone();
+    ///     Job::push(move |sender: StreamSender<&'static str>| {
+    ///         while call.sleep(Duration::from_secs(1)) {
+    ///             sender.send("tick")?;
+    ///         }
+    ///         Ok(())
+    ///     })
+    /// }
+    /// # drop(clock(&CallContext::default()));
+    /// ```
+    #[must_use = "false asks the producer to end"]
+    pub fn sleep(&self, duration: Duration) -> bool {
+        let ends = || self.is_over() || self.is_draining();
+        self.0.sleepers.sleep(duration, ends)
+    }
+
+    /// The server drains: lets its sleepers notice.
+    pub(super) fn wake_sleepers(&self) {
+        self.0.sleepers.wake();
     }
 
     /// The address of the client in the C-core's words, such as `ipv4:192.0.2.1:4321`. `None` when
@@ -146,7 +179,9 @@ impl CallContext {
     pub(in crate::engine) fn set_over(&self) -> bool {
         let _too_late_from_now = self.0.response_headers.set(None);
         let _too_late_from_now = self.0.response_trailers.set(None);
-        self.0.over.swap(true, Ordering::AcqRel)
+        let was_over = self.0.over.swap(true, Ordering::AcqRel);
+        self.wake_sleepers();
+        was_over
     }
 }
 

@@ -3,13 +3,16 @@
 use std::fmt;
 use std::iter::Once;
 use std::sync::{Arc, Mutex};
+use std::task::Waker;
 use std::time::Duration;
 
 use super::adapters;
 use super::body::{Body, Producer};
 use super::heartbeat::{Heartbeat, MakeMessage};
 use super::order::Order;
+use super::polled::{Next, Polled};
 use super::schedule::{AtDelays, FromIterator, MapBodies, Schedule};
+use super::strand::Waiting;
 use super::stream_sender::StreamSender;
 use crate::Status;
 
@@ -30,6 +33,54 @@ impl<T> Job<T> {
         Job {
             delay,
             body: Body::Pull(Box::new(producer)),
+        }
+    }
+
+    /// A job that waits without a thread, due at once: for a file that grows, a table to look into
+    /// every second, an event. `poll` is asked for each message and answers with a [`Next`]: a
+    /// message, that it has none yet and when to ask again, or that it has no more. An error ends the
+    /// call, as an error of an iterator does.
+    ///
+    /// `poll` runs as the `next` of a [`Producer`] does: on one worker thread at a time, where it may
+    /// block, and only when the channel has a free slot. A worker drops it as soon as the call is
+    /// over. The messages that it made before a wait are sent without waiting.
+    ///
+    /// Its argument ends a wait early. Clone it for other threads and callbacks: after each
+    /// [`Waker::wake`], which never blocks, the call asks again. A wake-up during `poll` ends the
+    /// next wait at once, several are one, and one after the end has no effect. So store the waker
+    /// *before* you look for an event. `poll` may also be asked without a wake-up.
+    ///
+    /// When the server starts to drain, a `poll` that waits is asked again. If it could wait for
+    /// ever, it should then look at
+    /// [`CallContext::is_draining`](crate::engine::CallContext::is_draining) and end. Otherwise the
+    /// end of the grace period ends its call with UNAVAILABLE.
+    ///
+    /// ```
+    /// use std::io::BufRead;
+    /// use std::time::Duration;
+    /// use fanstream::engine::{CallContext, Job, Next};
+    ///
+    /// /// The lines of a file, also those that are added later.
+    /// fn follow(call: &CallContext, mut file: impl BufRead + Send + 'static) -> Job<String> {
+    ///     let call = call.clone();
+    ///     let mut line = String::new();
+    ///     Job::poll(move |_waker| {
+    ///         file.read_line(&mut line)?;
+    ///         if line.ends_with('\n') {
+    ///             return Ok(Next::Message(std::mem::take(&mut line)));
+    ///         }
+    ///         if call.is_draining() {
+    ///             return Ok(Next::End);
+    ///         }
+    ///         Ok(Next::Later(Duration::from_millis(200)))
+    ///     })
+    /// }
+    /// # drop(follow(&CallContext::default(), &b""[..]));
+    /// ```
+    pub fn poll(poll: impl FnMut(&Waker) -> Result<Next<T>, Status> + Send + 'static) -> Job<T> {
+        Job {
+            delay: Duration::ZERO,
+            body: Body::Poll(Polled::new(Box::new(poll))),
         }
     }
 
@@ -102,6 +153,9 @@ pub(super) struct Extras<T> {
     pub(super) order: Option<Order<T>>,
     /// `Some` in a call with a heartbeat.
     pub(super) heartbeat: Option<Heartbeat<T>>,
+    /// Strands that wait for a time or a wake-up. At most some hundred, so they are searched one by
+    /// one.
+    pub(super) waiting: Vec<Waiting<T>>,
 }
 
 impl<T> Default for Extras<T> {
@@ -109,6 +163,7 @@ impl<T> Default for Extras<T> {
         Extras {
             order: None,
             heartbeat: None,
+            waiting: Vec::new(),
         }
     }
 }
@@ -116,7 +171,9 @@ impl<T> Default for Extras<T> {
 impl<T> Extras<T> {
     /// True if they hold user code to drop when the call is over.
     pub(super) fn holds_code(&self) -> bool {
-        self.heartbeat.is_some() || self.order.as_ref().is_some_and(|order| order.waiting() > 0)
+        self.heartbeat.is_some()
+            || !self.waiting.is_empty()
+            || self.order.as_ref().is_some_and(|order| order.waiting() > 0)
     }
 }
 
@@ -273,6 +330,7 @@ impl<T: 'static> Jobs<T> {
                 heartbeat: extras
                     .heartbeat
                     .and_then(|heartbeat| heartbeat.map(map_heartbeat)),
+                ..Extras::default()
             }));
         }
         jobs

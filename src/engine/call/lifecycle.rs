@@ -13,7 +13,8 @@ use super::super::termination::{Level, Termination, Terminator};
 use super::super::workers::Workers;
 use super::context::CallContext;
 use super::job_source::OpenFn;
-use super::state::{Next, QueueState, State};
+use super::polled::Wakeable;
+use super::state::{Action, QueueState, State};
 use super::strand::{internal, Port};
 use crate::Status;
 
@@ -142,14 +143,9 @@ impl<T: Send + 'static> Call<T> {
             closes = self.port.sender.mark_closed();
         }
         match state.next(self.is_finished(), Instant::now) {
-            Next::Queue => self.enqueue(&mut state),
-            Next::At(due) => {
-                if let QueueState::Idle = state.queue_state {
-                    let timer = self.port.workers.submit_at(due, self.clone());
-                    state.queue_state = QueueState::Timed(timer);
-                }
-            }
-            Next::Rest => {}
+            Action::Queue => self.enqueue(&mut state),
+            Action::At(due) => self.set_timer(&mut state, due),
+            Action::Rest => {}
         }
         self.rest(&mut state);
         let permit = take_permit(&mut state);
@@ -172,6 +168,22 @@ impl<T: Send + 'static> Call<T> {
         }
     }
 
+    /// Has the call run at `due`, or earlier if that is its timer.
+    fn set_timer(self: &Arc<Self>, state: &mut State<T>, due: Instant) {
+        match state.queue_state {
+            QueueState::Queued => return,
+            QueueState::Timed(timer) if timer.due() <= due => return,
+            // It has left the timers for the queue.
+            QueueState::Timed(timer) if !self.port.workers.cancel(timer) => {
+                state.queue_state = QueueState::Queued;
+                return;
+            }
+            QueueState::Timed(_) | QueueState::Idle => {}
+        }
+        let timer = self.port.workers.submit_at(due, self.clone());
+        state.queue_state = QueueState::Timed(timer);
+    }
+
     /// Frees memory if no worker is in the call: one that mostly waits should hold little.
     fn rest(&self, state: &mut State<T>) {
         let is_queued = matches!(state.queue_state, QueueState::Queued);
@@ -183,8 +195,8 @@ impl<T: Send + 'static> Call<T> {
         }
     }
 
-    /// Whether no worker is in the call or about to run it. It waits for its timer, for a slot, or
-    /// for the sender of a push job.
+    /// Whether no worker is in the call or about to run it. It waits for its timer, for a slot, for
+    /// the sender of a push job, or for a wake-up.
     ///
     /// Of the worker that sets this and the response writer that takes the last message, the later
     /// one frees the channel's memory.
@@ -207,6 +219,15 @@ fn take_permit<T: 'static>(state: &mut State<T>) -> Option<Permit> {
     state.permit.take_if(|_| is_done)
 }
 
+impl<T: Send + 'static> Wakeable for Call<T> {
+    fn wake_polled(self: Arc<Self>) {
+        let mut state = self.lock();
+        if state.wake() {
+            self.settle(state, None);
+        }
+    }
+}
+
 impl<T: Send + 'static> OpenStream for Call<T> {
     fn terminate(&self, termination: Termination) {
         match termination {
@@ -217,6 +238,14 @@ impl<T: Send + 'static> OpenStream for Call<T> {
                 self.terminator.raise(Level::Abort);
             }
             Termination::Cut => self.terminator.raise(Level::Cut),
+        }
+    }
+
+    fn drain(self: Arc<Self>) {
+        self.context().wake_sleepers();
+        let mut state = self.lock();
+        if state.drain() {
+            self.settle(state, None);
         }
     }
 

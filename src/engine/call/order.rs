@@ -32,8 +32,8 @@ enum Waiting<T> {
 }
 
 /// The consequence of a strand's end.
-pub(super) enum Next<T> {
-    /// The first strand is running, or has not started.
+pub(super) enum Successor<T> {
+    /// The first strand is running, waits for its message, or has not started.
     Nothing,
     /// This strand is first now.
     Ready(Strand<T>),
@@ -84,14 +84,14 @@ impl<T> Order<T> {
     }
 
     /// Records the end of a strand.
-    pub(super) fn end(&mut self, number: u64, end: Result<(), Status>) -> Next<T> {
+    pub(super) fn end(&mut self, number: u64, end: Result<(), Status>) -> Successor<T> {
         self.waiting.insert(number, Waiting::Ended(end));
         loop {
             match self.waiting.remove(&self.first) {
-                None => return Next::Nothing,
+                None => return Successor::Nothing,
                 Some(Waiting::Ended(Ok(()))) => self.first += 1,
-                Some(Waiting::Ended(Err(status))) => return Next::Failed(status),
-                Some(Waiting::Started(strand)) => return Next::Ready(strand),
+                Some(Waiting::Ended(Err(status))) => return Successor::Failed(status),
+                Some(Waiting::Started(strand)) => return Successor::Ready(strand),
             }
         }
     }

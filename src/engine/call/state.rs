@@ -5,9 +5,10 @@
 //! | --- | --- |
 //! | a ready strand, or a job source that is due and may start a job | `Queue` it |
 //! | ended or failed, and still holds user code | `Queue` it: a worker drops the code |
-//! | a job source that is due later | run it `At` that time |
+//! | a job source that is due later, or a polled strand that waits for a time | run it `At` the first of these times |
 //! | only parked strands, or only strands that are out | let it `Rest`: a free slot, or their holder, queues it |
 //! | only push jobs whose function has returned | let it `Rest`: the drop of the last sender queues it |
+//! | only polled strands that wait to be woken | let it `Rest`: a wake-up, or a drain, makes them ready |
 //! | ordered strands that wait for their turn | as by the other rows: the end of the first one makes the next one ready |
 
 use std::collections::VecDeque;
@@ -21,8 +22,8 @@ use super::body::Body;
 use super::heartbeat::Heartbeat;
 use super::job::Extras;
 use super::job_source::{JobSource, OpenFn};
-use super::order::{self, Order};
-use super::strand::{Pause, Strand};
+use super::order::{Order, Successor};
+use super::strand::{Pause, Strand, Waiting};
 use crate::Status;
 
 /// The most strands of one call. Without a bound, jobs that start faster than they end would take
@@ -51,6 +52,8 @@ pub(super) struct State<T> {
     pub(super) unsent: Option<Box<Receiver<T>>>,
     /// The response writer was dropped.
     pub(super) writer_is_dropped: bool,
+    /// The server drains: a producer that does not know must be asked again before it waits.
+    is_draining: bool,
     /// Released when both the response writer and the workers are done with the call.
     pub(super) permit: Option<Permit>,
 }
@@ -60,13 +63,13 @@ pub(super) struct State<T> {
 pub(super) enum QueueState {
     Idle,
     Queued,
-    /// Until the job source is due.
+    /// Until the job source or a waiting strand is due.
     Timed(Timer),
 }
 
 /// What the pool must do with the call.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Next {
+pub(super) enum Action {
     Rest,
     Queue,
     At(Instant),
@@ -102,18 +105,24 @@ impl<T: 'static> State<T> {
             queue_state: QueueState::Idle,
             unsent: None,
             writer_is_dropped: false,
+            is_draining: false,
             permit: None,
         }
     }
 
     /// The number of strands, and of those that are starting.
     fn started(&self) -> usize {
-        let waiting = self
-            .extras
-            .as_ref()
-            .and_then(|extras| extras.order.as_ref());
-        let waiting = waiting.map_or(0, Order::waiting);
+        let waiting = self.extras.as_ref().map_or(0, |extras| {
+            let for_turn = extras.order.as_ref().map_or(0, Order::waiting);
+            for_turn + extras.waiting.len()
+        });
         self.out as usize + self.ready.len() + self.parked.len() + waiting
+    }
+
+    /// When the first waiting strand is due.
+    fn waits_until(&self) -> Option<Instant> {
+        let waiting = &self.extras.as_ref()?.waiting;
+        waiting.iter().filter_map(|waiting| waiting.until).min()
     }
 
     fn order(&mut self) -> Option<&mut Order<T>> {
@@ -135,7 +144,11 @@ impl<T: 'static> State<T> {
     }
 
     /// Takes the work of a turn, if any.
-    pub(super) fn take(&mut self, now: impl FnOnce() -> Instant) -> Option<Work<T>> {
+    pub(super) fn take(&mut self, now: impl Fn() -> Instant) -> Option<Work<T>> {
+        if self.waits_until().is_some() {
+            let now = now();
+            self.ready_if(|waiting| waiting.until.is_some_and(|until| until <= now));
+        }
         let is_sources_turn = self.ready.is_empty() || !self.source_ran_last;
         if is_sources_turn && self.may_start() && self.source.is_due(now) {
             self.source_ran_last = true;
@@ -179,6 +192,17 @@ impl<T: 'static> State<T> {
                 };
                 self.ready.extend(is_first);
             }
+            Pause::Waits(waiting) => {
+                let missed_drain = self.is_draining && !waiting.knows_drain;
+                if missed_drain || waiting.strand.is_woken() {
+                    self.ready.push_back(waiting.strand);
+                } else {
+                    let extras = self.extras.get_or_insert_default();
+                    // Most calls have one.
+                    extras.waiting.reserve_exact(1);
+                    extras.waiting.push(waiting);
+                }
+            }
             Pause::Senders => {}
             Pause::Ended(None, end) => return end.err(),
             Pause::Ended(Some(number), end) => return self.end(number, end),
@@ -195,9 +219,9 @@ impl<T: 'static> State<T> {
     /// The end of a strand of an ordered call.
     fn end(&mut self, number: u64, end: Result<(), Status>) -> Option<Status> {
         match self.order()?.end(number, end) {
-            order::Next::Nothing => None,
-            order::Next::Failed(status) => Some(status),
-            order::Next::Ready(strand) => {
+            Successor::Nothing => None,
+            Successor::Failed(status) => Some(status),
+            Successor::Ready(strand) => {
                 // To the front: the other strands make at most one message ahead.
                 self.ready.push_front(strand);
                 None
@@ -208,6 +232,26 @@ impl<T: 'static> State<T> {
     /// A slot is free, or the channel is closed.
     pub(super) fn unpark(&mut self) {
         self.ready.extend(self.parked.drain(..));
+    }
+
+    /// Makes waiting strands that were woken ready. True if there are any.
+    pub(super) fn wake(&mut self) -> bool {
+        self.ready_if(|waiting| waiting.strand.is_woken())
+    }
+
+    /// The server drains. Makes all waiting strands ready; true if there are any.
+    pub(super) fn drain(&mut self) -> bool {
+        self.is_draining = true;
+        self.ready_if(|_| true)
+    }
+
+    fn ready_if(&mut self, wakes: impl Fn(&Waiting<T>) -> bool) -> bool {
+        let before = self.ready.len();
+        if let Some(extras) = &mut self.extras {
+            let woken = extras.waiting.extract_if(.., |waiting| wakes(waiting));
+            self.ready.extend(woken.map(|waiting| waiting.strand));
+        }
+        self.ready.len() > before
     }
 
     /// Whether another strand may start: none while one is parked.
@@ -221,21 +265,24 @@ impl<T: 'static> State<T> {
     }
 
     /// What the pool must do, given that the call is over or has failed if `is_finished`.
-    pub(super) fn next(&self, is_finished: bool, now: impl FnOnce() -> Instant) -> Next {
+    pub(super) fn next(&self, is_finished: bool, now: impl FnOnce() -> Instant) -> Action {
         if is_finished {
             return match self.holds_code() {
-                true => Next::Queue,
-                false => Next::Rest,
+                true => Action::Queue,
+                false => Action::Rest,
             };
         }
         if !self.ready.is_empty() {
-            return Next::Queue;
+            return Action::Queue;
         }
-        match self.source.waits_until() {
-            _ if !self.may_start() => Next::Rest,
-            _ if self.source.is_due(now) => Next::Queue,
-            Some(due) => Next::At(due),
-            None => Next::Rest,
+        let may_start = self.may_start();
+        if may_start && self.source.is_due(now) {
+            return Action::Queue;
+        }
+        let source = self.source.waits_until().filter(|_| may_start);
+        match source.into_iter().chain(self.waits_until()).min() {
+            Some(due) => Action::At(due),
+            None => Action::Rest,
         }
     }
 
@@ -259,6 +306,7 @@ impl<T: 'static> State<T> {
             JobSource::Taken => JobSource::Taken,
             _ => std::mem::replace(&mut self.source, JobSource::Exhausted),
         };
+        self.ready_if(|_| true);
         let mut strands = std::mem::take(&mut self.parked);
         strands.extend(std::mem::take(&mut self.ready));
         if let Some(order) = self.order() {

@@ -10,6 +10,7 @@ use super::super::channel::{SendError, TrySendError};
 use super::super::limits::Permit;
 use super::super::panic::drop_caught;
 use super::super::workers::{Task, Workers};
+use super::body::Body;
 use super::heartbeat::Heartbeat;
 use super::job_source::JobSource;
 use super::lifecycle::Call;
@@ -85,7 +86,10 @@ impl<T: Send + 'static> Call<T> {
                 None
             }
         };
-        turn.pause = strand.map(|(strand, may_send)| {
+        turn.pause = strand.map(|(mut strand, may_send)| {
+            if let Body::Poll(polled) = &mut strand.body {
+                polled.connect(|| Arc::<Call<T>>::downgrade(self));
+            }
             if strand.is_push() && !may_block {
                 return Pause::Ready(strand);
             }

@@ -24,6 +24,9 @@ pub(in crate::engine) trait OpenStream: Send + Sync {
     /// Starts the termination of the stream.
     fn terminate(&self, termination: Termination);
 
+    /// The server drains: the stream may end early.
+    fn drain(self: Arc<Self>);
+
     /// 0 while its writer does not wait for its reader. If two reads return the same other number,
     /// the reader has taken nothing in between.
     fn waiting_at(&self) -> u32;

@@ -12,6 +12,8 @@ struct Stream(u64);
 impl OpenStream for Stream {
     fn terminate(&self, _: Termination) {}
 
+    fn drain(self: Arc<Self>) {}
+
     fn waiting_at(&self) -> u32 {
         self.0 as u32
     }
