@@ -36,6 +36,7 @@ mod yielding;
 
 pub use call::{
     CallContext, IntoEncoded, IntoJobs, Job, Jobs, Next, Produced, Producer, StreamSender,
+    WeakStreamSender,
 };
 pub use call_status::{CallStatus, StatusOrigin};
 pub use canceller::Canceller;

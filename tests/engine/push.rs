@@ -298,3 +298,45 @@ fn a_push_job_starts_on_time_and_never_after_its_call() {
     until(|| server.streams.open() == 0);
     assert_eq!(begun.load(Ordering::SeqCst), 1);
 }
+
+/// As `std::sync::Weak`: it finds the job only while somebody else holds a sender.
+#[rstest]
+fn a_weak_sender_does_not_keep_its_job_open(
+    #[values(false, true)] tolerant: bool,
+    #[values(false, true)] ordered: bool,
+) {
+    let (give, given) = bounded(1);
+    let server = Harness::start(Clear, move |_, _| {
+        let give = give.clone();
+        let push = Job::push(move |sender: Sender| {
+            let weak = sender.downgrade();
+            weak.upgrade().unwrap().send(response("first")).unwrap();
+            give.send((weak.clone(), sender)).unwrap();
+            Ok(())
+        });
+        let jobs = Jobs::from(push);
+        let jobs = if ordered { jobs.ordered() } else { jobs };
+        Ok(match tolerant {
+            true => jobs.tolerate_failures(|_| {}),
+            false => jobs,
+        })
+    });
+    for cancelled in [false, true] {
+        let mut responses = server.call(1);
+        let (weak, sender) = given.recv_timeout(TEST_TIMEOUT).unwrap();
+        assert_eq!(responses.next().unwrap().unwrap().result, "first");
+        weak.upgrade().unwrap().send(response("second")).unwrap();
+        assert_eq!(responses.next().unwrap().unwrap().result, "second");
+        if cancelled {
+            drop(responses);
+            until(|| sender.is_closed());
+            assert!(weak.upgrade().unwrap().is_closed());
+            drop(sender);
+        } else {
+            drop(sender);
+            assert!(responses.next().is_none());
+        }
+        assert!(weak.upgrade().is_none());
+        until(|| server.streams.open() == 0);
+    }
+}

@@ -37,4 +37,4 @@ pub use convert::{IntoEncoded, IntoJobs};
 pub use job::{Job, Jobs};
 pub(super) use lifecycle::Call;
 pub use polled::Next;
-pub use stream_sender::StreamSender;
+pub use stream_sender::{StreamSender, WeakStreamSender};

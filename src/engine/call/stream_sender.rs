@@ -6,7 +6,7 @@
 //! the function runs.
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
@@ -111,6 +111,11 @@ impl<T> StreamSender<T> {
             .wait_until_closed(Instant::now().checked_add(timeout))
     }
 
+    /// Returns a sender for the same job that does not keep it open: see [`WeakStreamSender`].
+    pub fn downgrade(&self) -> WeakStreamSender<T> {
+        WeakStreamSender(Arc::downgrade(&self.0))
+    }
+
     pub(super) fn new(push: impl Push<T> + 'static) -> StreamSender<T> {
         StreamSender(Arc::new(push))
     }
@@ -118,6 +123,46 @@ impl<T> StreamSender<T> {
     /// The target, for an adapter.
     pub(super) fn target(&self) -> &dyn Push<T> {
         &*self.0
+    }
+}
+
+/// A [`StreamSender`] that does not keep its job open, as [`std::sync::Weak`] does not keep its value.
+/// For lists of subscribers: one that is forgotten there holds neither its call nor the call's
+/// memory. Somebody else, such as the session of a user, holds a [`StreamSender`] for as long as the
+/// stream shall last.
+///
+/// ```
+/// use fanstream::engine::WeakStreamSender;
+///
+/// /// Sends to all subscribers. Forgets those that have left or are too slow.
+/// fn publish(subscribers: &mut Vec<WeakStreamSender<String>>, text: &str) {
+///     subscribers.retain(|subscriber| match subscriber.upgrade() {
+///         Some(subscriber) => subscriber.try_send(text.to_string()).is_ok(),
+///         None => false,
+///     });
+/// }
+/// # publish(&mut Vec::new(), "news");
+/// ```
+pub struct WeakStreamSender<T>(Weak<dyn Push<T>>);
+
+impl<T> WeakStreamSender<T> {
+    /// Returns a sender for the job; `None` once its function has returned and all its
+    /// [`StreamSender`]s are dropped. A call that has ended otherwise is not noticed here, but by
+    /// [`StreamSender::is_closed`] and by sending. The job stays open until the result is dropped.
+    pub fn upgrade(&self) -> Option<StreamSender<T>> {
+        self.0.upgrade().map(StreamSender)
+    }
+}
+
+impl<T> Clone for WeakStreamSender<T> {
+    fn clone(&self) -> WeakStreamSender<T> {
+        WeakStreamSender(self.0.clone())
+    }
+}
+
+impl<T> fmt::Debug for WeakStreamSender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WeakStreamSender(..)")
     }
 }
 
