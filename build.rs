@@ -23,7 +23,9 @@ fn main() -> Result<(), Error> {
     // The published package does not include the examples.
     if Path::new(EXAMPLES).is_dir() {
         let out = PathBuf::from(env::var_os("OUT_DIR").ok_or(Error::NoOutDir)?);
-        let names = ["blob", "counter", "hello", "lines", "people", "sensor"];
+        let names = [
+            "blob", "counter", "hello", "lines", "news", "people", "sensor",
+        ];
         let protos = names.iter().fold(Protos::new(), |protos, name| {
             protos.file(format!("{EXAMPLES}/{name}.proto"))
         });

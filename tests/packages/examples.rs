@@ -7,14 +7,16 @@ use std::sync::OnceLock;
 use crate::common::process::Process;
 use rstest::rstest;
 
-const EXAMPLES: [&str; 9] = [
+const EXAMPLES: [&str; 11] = [
     "blob_chunks",
     "callbacks",
     "command_output",
     "database_rows",
     "drain",
     "file_lines",
+    "follow_file",
     "hello_stream",
+    "publish_subscribe",
     "resume",
     "tls_and_tokens",
 ];
@@ -40,8 +42,12 @@ fn programs() -> &'static Path {
 }
 
 fn output(example: &str) -> Vec<String> {
+    output_of(example, &[])
+}
+
+fn output_of(example: &str, arguments: &[&str]) -> Vec<String> {
     let program = programs().join(example);
-    let ended = Process::start(program.to_str().unwrap(), [""; 0]).end();
+    let ended = Process::start(program.to_str().unwrap(), arguments).end();
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert_eq!(ended.errors, [""; 0], "{ended:?}");
     ended.output
@@ -52,6 +58,7 @@ fn output(example: &str) -> Vec<String> {
 #[case::callbacks("callbacks", "20 °C|20.5 °C|21 °C|the library no longer calls back")]
 #[case::command_output("command_output", "started|signal: 9 (SIGKILL)")]
 #[case::database_rows("database_rows", DATABASE_ROWS)]
+#[case::follow_file("follow_file", FOLLOW_FILE)]
 #[case::hello_stream(
     "hello_stream",
     "Hello world, number 1|Hello world, number 2|Hello world, number 3"
@@ -64,6 +71,9 @@ fn it_prints(#[case] example: &str, #[case] lines: &str) {
 
 const DATABASE_ROWS: &str =
     r#"name: "Ada" years: 36|name: "Edsger" years: 72|name: "Grace" years: 85"#;
+
+const FOLLOW_FILE: &str = "500 clients have read: started|500 clients have read: working|\
+    500 clients have read: done|0 streams failed|0 streams aborted";
 
 const RESUME: &str = "1|2|3|4|broken; on from 5 in 10ms|5|6|7|8|broken; on from 9 in 10ms|9|10";
 
@@ -90,4 +100,19 @@ fn drain_prints_its_position() {
         "{output:?}"
     );
     assert_eq!(output[2..], ["0 streams aborted"]);
+}
+
+/// With ten thousand it takes too long for a test.
+#[test]
+fn publish_subscribe_prints_what_became_of_slow_readers() {
+    assert_eq!(
+        output_of("publish_subscribe", &["400"]),
+        [
+            "396 subscribers have read 24 items",
+            "4 have read nothing",
+            "2 of them miss some and read the last",
+            "2 of them end with RESOURCE_EXHAUSTED",
+            "0 streams aborted",
+        ]
+    );
 }
