@@ -67,7 +67,7 @@ function(fanstream_patch_sources)
   endforeach()
   find_program(FANSTREAM_PATCH patch)
   if(NOT FANSTREAM_PATCH)
-    message(FATAL_ERROR "scripts/ccore.cmake: the program `patch` is missing; scripts/setup installs it")
+    message(FATAL_ERROR "scripts/ccore.cmake: the program `patch` is missing: install the package of that name (in a checkout of fanstream, scripts/setup does)")
   endif()
   foreach(patch ${patches})
     execute_process(COMMAND "${FANSTREAM_PATCH}" --strip=1 --fuzz=0 --batch --input=${patch}

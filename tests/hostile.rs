@@ -259,6 +259,26 @@ fn fewer_resets_than_the_limit_are_served() {
     assert_eq!(client.goaway(), None);
 }
 
+/// Clients open the windows of a call as it begins, without a DATA frame to answer.
+#[test]
+fn windows_of_many_calls_are_no_flood() {
+    let _alone = alone();
+    let server = server(&["--max-streams-per-connection", "20000"]);
+    let mut client = Http2::connect(&server.address, FETCH, true).unwrap();
+    let mut frames = Vec::new();
+    for _ in 0..10_000 {
+        let call = client.open(&mut frames);
+        for stream in [call, 0] {
+            frame(&mut frames, WINDOW_UPDATE, 0, stream, &[0, 0, 0, 1]);
+        }
+    }
+    let call = client.open(&mut frames);
+    data(&mut frames, call, REQUEST, true);
+    client.send(&frames).unwrap();
+    assert_eq!(client.ending(call).reset, None);
+    assert_eq!(client.goaway(), None);
+}
+
 /// Without the patches, 128 such calls block the server for all clients.
 #[rstest]
 #[case::headers_alone(&[])]
