@@ -1,18 +1,15 @@
-//! The generated code for prost: a service, and a client of it and of the other service.
-
-use std::error::Error;
+//! Generated code for prost that the logs do not have: a message within another, a map, a `oneof`, and
+//! messages of other packages.
 
 use fanstream::client::Client;
 use fanstream::engine::codec::Prost;
 use fanstream::prost_types::Timestamp;
 use fanstream::server::Service;
+use fanstream::BoxError;
 
-mod proto {
-    fanstream::include_protos!("by_prost");
-}
-use proto::clock::v1::hand::{position::Type, Kind, Position};
-use proto::clock::v1::{METHOD_CLOCK_FACE, METHOD_CLOCK_NOW};
-use proto::ticker::{Tick, WatchRequest, METHOD_TICKER_WATCH};
+use crate::by_prost::clock::v1::hand::{position::Type, Kind, Position};
+use crate::by_prost::clock::v1::{METHOD_CLOCK_FACE, METHOD_CLOCK_NOW};
+use crate::by_prost::logs::v1::Line;
 
 const NOW: Timestamp = Timestamp {
     seconds: 60,
@@ -22,25 +19,22 @@ const NOW: Timestamp = Timestamp {
 pub fn service() -> Service {
     Service::new()
         .unary(&METHOD_CLOCK_NOW, |_call, Prost(())| Ok(Prost(NOW)))
-        .unary(&METHOD_CLOCK_FACE, |_call, tick: Tick| {
-            let text = tick.number.to_string();
+        .unary(&METHOD_CLOCK_FACE, |_call, line: Line| {
+            let text = line.number.to_string();
             Ok(Position {
                 kind: Kind::Minute.into(),
                 time: Some(NOW),
-                ticks: [("now".into(), tick)].into(),
+                lines: [("now".into(), line)].into(),
                 r#type: Some(Type::Text(text)),
             })
         })
 }
 
-/// Prints three ticks of the other service, and what this service answers.
-pub fn ask(client: &Client) -> Result<(), Box<dyn Error>> {
-    for tick in client.call(&METHOD_TICKER_WATCH, WatchRequest { ticks: 3 }) {
-        println!("tick {}", tick?.number);
-    }
+pub fn ask(client: &Client, text: &str) -> Result<(), BoxError> {
     let now = client.unary(&METHOD_CLOCK_NOW, Prost(()))?;
     println!("it is {}", *now);
-    let face = client.unary(&METHOD_CLOCK_FACE, Tick { number: 7 })?;
-    println!("{:?} {:?} {:?}", face.kind(), face.r#type, face.ticks);
+    let (number, text) = (7, text.into());
+    let face = client.unary(&METHOD_CLOCK_FACE, Line { number, text })?;
+    println!("{:?} {:?} {:?}", face.kind(), face.r#type, face.lines);
     Ok(())
 }
