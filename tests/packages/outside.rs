@@ -2,8 +2,9 @@
 //! serves its own protos over TLS, with a token, metrics, health, reflection and a drain, and its
 //! client goes on where a stream broke.
 
+use std::collections::HashSet;
 use std::env;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
@@ -16,6 +17,27 @@ const PACKAGE: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/tests/packages/outside_package"
 );
+
+/// With another version of a dependency, cargo would compile the C-core a second time.
+#[test]
+fn the_package_locks_the_versions_of_the_workspace() {
+    let locked = |directory: &str| -> HashSet<String> {
+        let text = fs::read_to_string(format!("{directory}/Cargo.lock")).unwrap();
+        let packages = text.split("[[package]]\n").skip(1);
+        // Name and version.
+        packages
+            .map(|package| package.lines().take(2).collect())
+            .collect()
+    };
+    let ours = locked(env!("CARGO_MANIFEST_DIR"));
+    let mut others = locked(PACKAGE);
+    others.retain(|package| !package.contains("\"outside\"") && !ours.contains(package));
+    assert_eq!(
+        others,
+        HashSet::new(),
+        "copy Cargo.lock of the workspace there, and build"
+    );
+}
 
 /// Builds the package into the target directory of this test, which avoids a second build of the
 /// C-core, and returns the path of the program.
