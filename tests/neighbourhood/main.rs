@@ -15,7 +15,7 @@
 //!
 //! `FANSTREAM_NEIGHBOURHOOD_CASES` sets the number of scenarios, `FANSTREAM_NEIGHBOURHOOD_SEED` the
 //! first seed; a failure prints both:
-//! `FANSTREAM_NEIGHBOURHOOD_CASES=5000 cargo test --release --test neighbourhood`.
+//! `FANSTREAM_NEIGHBOURHOOD_CASES=100000 cargo test --release --test neighbourhood`.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -45,7 +45,7 @@ use producer::{Producer, SMALL};
 use run::{ping, run};
 use scenario::{Burst, CallPlan, Reader, Scenario};
 
-const CASES: u64 = 1_000;
+const CASES: u64 = 5_000;
 
 /// The scenarios at a time: mostly they wait.
 const AT_ONCE: usize = 8;
