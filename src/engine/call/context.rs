@@ -23,6 +23,8 @@ pub struct CallContext(Arc<Shared>);
 #[derive(Default)]
 struct Shared {
     over: AtomicBool,
+    /// The headers leave before the first message.
+    sends_headers: AtomicBool,
     sleepers: Sleepers,
     subject: OnceLock<Arc<str>>,
     deadline: Option<Instant>,
@@ -136,6 +138,24 @@ impl CallContext {
     /// always in time.
     pub fn set_response_headers(&self, headers: Metadata) -> bool {
         self.0.response_headers.set(Some(Box::new(headers))).is_ok()
+    }
+
+    /// As [`CallContext::set_response_headers`], and sends them at once when the function that opens
+    /// the call has returned its jobs, so that a client has them before the first message. In a
+    /// producer it does no more than the other.
+    ///
+    /// A server that compresses responses, has services of generated code, or whose C-core lacks the
+    /// patches in scripts/ccore, sends them with the first message all the same.
+    pub fn send_response_headers(&self, headers: Metadata) -> bool {
+        let is_set = self.set_response_headers(headers);
+        self.0.sends_headers.store(is_set, Ordering::Relaxed);
+        is_set
+    }
+
+    /// Whether the headers should leave now. False the second time.
+    pub(in crate::engine) fn take_early_headers(&self) -> bool {
+        let sends = &self.0.sends_headers;
+        sends.load(Ordering::Relaxed) && sends.swap(false, Ordering::Relaxed)
     }
 
     /// The headers to send. Later headers are refused.

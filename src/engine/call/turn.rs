@@ -129,7 +129,12 @@ impl<T: Send + 'static> Call<T> {
             source.step(&self.port.context, self.port.arrived, &mut extras)
         });
         let body = match step {
-            Ok(body) => body,
+            Ok(body) => {
+                if self.port.context.take_early_headers() {
+                    self.port.sender.send_headers();
+                }
+                body
+            }
             Err(status) => {
                 self.fail(status);
                 drop_caught(std::mem::replace(&mut source, JobSource::Exhausted));

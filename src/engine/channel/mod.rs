@@ -58,7 +58,7 @@ pub(super) fn bounded<T>(
 /// A message in the channel, or several joined ones.
 pub(super) struct Queued<T> {
     pub(super) message: T,
-    /// The number of messages.
+    /// The number of messages; 0 if it carries headers alone.
     pub(super) count: u32,
     /// In bytes; at most 4 GiB, the maximum of gRPC.
     pub(super) size: u32,

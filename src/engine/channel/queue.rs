@@ -110,6 +110,25 @@ impl<T> Queue<T> {
         Ok(has_moved)
     }
 
+    /// Adds a sequence of no messages to an empty queue. False if messages are not joined, the queue
+    /// is not empty, or the receiver was dropped.
+    pub(super) fn send_empty(&self) -> bool {
+        let Some(joining) = self.joining else {
+            return false;
+        };
+        let tail = lock(&self.tail);
+        if tail.closed || self.len() > 0 {
+            return false;
+        }
+        self.push(Queued {
+            message: (joining.wrap)(&[], 0),
+            count: 0,
+            size: 0,
+            slots: 0,
+        });
+        true
+    }
+
     fn push(&self, queued: Queued<T>) {
         let (list, _) = self.list.get_or_init(unbounded);
         // The list is as old as the channel: it has both halves.

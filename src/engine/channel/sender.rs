@@ -67,6 +67,14 @@ impl<T> Sender<T> {
         Ok(())
     }
 
+    /// Sends an empty sequence of joined messages, which carries the headers of its call. Does nothing
+    /// if messages are not joined, or if one is queued, which carries them too.
+    pub(in crate::engine) fn send_headers(&self) {
+        if self.channel.queue.send_empty() {
+            self.channel.receiver.wake();
+        }
+    }
+
     pub(in crate::engine) fn wake_receiver(&self) {
         self.channel.receiver.wake();
     }

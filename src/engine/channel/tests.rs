@@ -325,6 +325,24 @@ fn small_messages_arrive_joined_and_large_ones_alone() {
 }
 
 #[test]
+fn headers_go_alone_unless_a_message_takes_them_along() {
+    let (sender, receiver) = joined(4);
+    sender.send_headers();
+    let queued = receiver.try_recv().unwrap();
+    assert_eq!((queued.message, queued.count, queued.size), (vec![], 0, 0));
+    for message in [vec![1], vec![2, 3, 4]] {
+        sender.try_send(message).unwrap();
+        sender.send_headers();
+        assert_eq!(receiver.try_recv().unwrap().count, 1);
+        assert!(receiver.is_empty());
+    }
+    assert_eq!(receiver.channel.slots.taken(), 0);
+    let (sender, receiver) = channel::<u32>(4);
+    sender.send_headers();
+    assert!(receiver.is_empty(), "this one joins nothing");
+}
+
+#[test]
 fn a_sequence_that_is_full_is_followed_by_another() {
     let (sender, receiver) = joined(100);
     (0..40).for_each(|n| sender.try_send(vec![n]).unwrap());

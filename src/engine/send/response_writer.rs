@@ -42,6 +42,8 @@ pub(in crate::engine) struct ResponseWriter<T: Send + 'static> {
     deadline: Deadline,
     /// The status of the call for its client; CANCELLED until it is known.
     code: RpcStatusCode,
+    /// True until the headers are sent, with the first message or before it.
+    awaits_headers: bool,
     /// True until the first message is sent.
     awaits_first: bool,
     observation: Observation,
@@ -76,6 +78,7 @@ impl<T: Send + 'static> ResponseWriter<T> {
             waits_for_reader: false,
             deadline,
             code: RpcStatusCode::CANCELLED,
+            awaits_headers: true,
             awaits_first: true,
             observation,
         }
@@ -119,11 +122,12 @@ impl<T: Send + 'static> ResponseWriter<T> {
             };
             // The status follows the last message, and both can share a write.
             let more = messages.peek() != Err(RecvError::Empty);
-            // The patched C-core takes the second flag as the mark of frames.
+            // The patched C-core takes the second flag as the mark of frames. Without any frame the
+            // headers are sent alone.
             let flags = WriteFlags::default()
                 .buffer_hint(more)
-                .force_no_compress(queued.count > 1);
-            if self.awaits_first {
+                .force_no_compress(queued.count != 1);
+            if self.awaits_first && self.awaits_headers {
                 if let Some(headers) = self.call.context().seal_response_headers() {
                     sink.set_headers(headers.clone());
                 }
@@ -142,9 +146,12 @@ impl<T: Send + 'static> ResponseWriter<T> {
                 }
             }
             if self.awaits_first {
-                self.awaits_first = false;
-                let after = self.call.arrived().elapsed();
-                self.call.counters().first_after(after);
+                self.awaits_headers = false;
+                if count > 0 {
+                    self.awaits_first = false;
+                    let after = self.call.arrived().elapsed();
+                    self.call.counters().first_after(after);
+                }
             }
             self.taken = self.taken.wrapping_add(1).max(1);
         }
@@ -162,7 +169,7 @@ impl<T: Send + 'static> ResponseWriter<T> {
         // Most streams end with OK alone.
         let context = self.call.context();
         let headers =
-            (self.awaits_first && has_metadata()).then(|| context.seal_response_headers());
+            (self.awaits_headers && has_metadata()).then(|| context.seal_response_headers());
         let (headers, trailers) = (headers.flatten(), context.seal_response_trailers());
         if status.is_some() || headers.is_some() || trailers.is_some() {
             let status = status.unwrap_or_else(RpcStatus::ok);
