@@ -6,13 +6,15 @@
 //!   unary method.
 //! - [`engine`] is the layer below: blocking producers run on worker threads and push into a
 //!   bounded channel per call. A future on the call's poll thread moves the messages to the sink.
+//! - `sources` has what streams can be answered from, such as the lines of files, and [`resume`] the
+//!   positions from which a broken stream goes on.
 //! - [`c_core`] tells whether this program has the C-core with fanstream's patches.
 //! - [`include_protos`] includes the generated code of your protos.
 //!
 //! Features: `tls` (TLS and tokens), `services` (health, reflection, channelz), `metrics`, `otlp`
-//! (traces), `prost` (messages of the package `prost` beside those of `protobuf`). `cli` enables the
-//! first four and builds the two binaries of the tutorial's `StreamService`. The default is `cli` and
-//! `prost`.
+//! (traces), `sources` (resumable streams, and the lines of files), `prost` (messages of the package
+//! `prost` beside those of `protobuf`). `cli` enables the first five and builds the two binaries of the
+//! tutorial's `StreamService`. The default is `cli` and `prost`.
 //!
 //! See [`ServerBuilder`](server::ServerBuilder) for an example with server and client.
 // The only exceptions are functions in `c_core`, `cli::server::heap_trim` and `engine::call::deadline`.
@@ -39,13 +41,16 @@ mod message_size;
 pub mod metrics;
 mod names;
 pub mod proto;
-#[cfg(feature = "tls")]
+#[cfg(any(feature = "tls", feature = "sources"))]
 mod read_file;
+pub mod resume;
 #[cfg(feature = "tls")]
 pub mod security;
 pub mod server;
 #[cfg(feature = "services")]
 pub mod services;
+#[cfg(feature = "sources")]
+pub mod sources;
 mod status;
 pub mod telemetry;
 #[cfg(feature = "cli")]
@@ -110,4 +115,6 @@ mod documentation {
     struct Library;
     #[doc = include_str!("../docs/SECURITY.md")]
     struct Security;
+    #[doc = include_str!("../docs/sources.md")]
+    struct Sources;
 }

@@ -18,6 +18,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::Layer;
 
 use crate::c_core::redirect_log;
+use crate::sources::SOURCES;
 use crate::telemetry::CALLS;
 use crate::tutorial::TUTORIAL;
 
@@ -73,9 +74,9 @@ fn enabled_targets(format: LogFormat, level: LevelFilter) -> Targets {
     match format {
         LogFormat::Tutorial => all.with_target(CALLS, LevelFilter::OFF),
         // At level debug, the tutorial's lines are logged too.
-        LogFormat::Text | LogFormat::Json if level < LevelFilter::DEBUG => {
-            all.with_target(TUTORIAL, LevelFilter::OFF)
-        }
+        LogFormat::Text | LogFormat::Json if level < LevelFilter::DEBUG => all
+            .with_target(TUTORIAL, LevelFilter::OFF)
+            .with_target(SOURCES, LevelFilter::OFF),
         LogFormat::Text | LogFormat::Json => all,
     }
 }

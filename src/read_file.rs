@@ -10,7 +10,7 @@
 //!
 //! A pipe can be read only once. So a second read would take its end for an empty file.
 
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
@@ -51,6 +51,7 @@ pub(crate) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// The system's, or one that says that the file is not regular, or too large.
+#[cfg(feature = "tls")]
 pub(crate) fn read_regular(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     // Asked before it is opened, since opening a FIFO lets its writer write to nobody.
     refuse_irregular(&fs::metadata(path)?)?;
@@ -70,7 +71,8 @@ fn open(path: &Path) -> io::Result<File> {
     options.read(true).custom_flags(O_NONBLOCK).open(path)
 }
 
-fn refuse_irregular(file: &Metadata) -> io::Result<()> {
+#[cfg(feature = "tls")]
+fn refuse_irregular(file: &fs::Metadata) -> io::Result<()> {
     match file.is_file() {
         true => Ok(()),
         false => Err(io::Error::new(

@@ -30,7 +30,7 @@ fn main() -> ExitCode {
 
 fn check(args: &ServerArgs, settings: &Settings) -> ExitCode {
     let _log = logging::start(args.observability.log_format, LevelFilter::WARN);
-    match args.config().check() {
+    match args.check() {
         Ok(()) => {
             settings.print();
             Exit::Complete.into()

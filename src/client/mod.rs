@@ -15,6 +15,8 @@ mod race;
 #[cfg(feature = "services")]
 mod reflection;
 mod response_stream;
+mod resume_error;
+mod resuming;
 mod retry;
 mod threads;
 mod unary;
@@ -26,6 +28,8 @@ pub use header::{Header, HeaderError};
 #[cfg(feature = "services")]
 pub use reflection::Protos;
 pub use response_stream::ResponseStream;
+pub use resume_error::ResumeError;
+pub use resuming::{OnGap, ResumePolicy, ResumingStream};
 pub use threads::ClientThreads;
 pub use unary::UnaryResponse;
 

@@ -20,7 +20,7 @@ use grpcio::{GrpcSlice, Marshaller, Metadata, Method, MethodType, WriteFlags};
 
 use super::connection::Race;
 use super::retry::{deadline_after, status_at_deadline, time_left, Retry};
-use super::{CallSettings, Client};
+use super::{CallSettings, Client, Header};
 use crate::engine::frames::Frames;
 use crate::engine::status::has_metadata;
 use crate::engine::thread_waker::ThreadWaker;
@@ -60,6 +60,9 @@ pub struct ResponseStream<T> {
     /// Deadline of the first response, from the moment the caller asks for it. It bounds the retries.
     first_deadline: Option<Instant>,
     failure: Option<ReceiveError>,
+    /// After a [restart](ResponseStream::restart): the number of the call's own headers, before those of
+    /// the attempt.
+    own_headers: Option<usize>,
     /// Set once somebody wants to cancel from elsewhere.
     canceller: OnceLock<Canceller>,
 }
@@ -84,6 +87,7 @@ impl<T: Payload> ResponseStream<T> {
             responses: None,
             started: false,
             failure: None,
+            own_headers: None,
             canceller: OnceLock::new(),
         };
         match (method.req_mar.ser)(request, &mut stream.request) {
@@ -176,7 +180,7 @@ impl<T: Payload> ResponseStream<T> {
         &mut self,
         latest: Option<Instant>,
     ) -> Result<Option<Result<T, ReceiveError>>, Elapsed> {
-        if !self.started && self.first_deadline.is_none() {
+        if !self.started && self.first_deadline.is_none() && self.own_headers.is_none() {
             self.first_deadline = deadline_after(self.settings.timeouts.first);
             self.retry.end_by(self.first_deadline);
         }
@@ -217,6 +221,34 @@ impl<T: Payload> ResponseStream<T> {
 }
 
 impl<T> ResponseStream<T> {
+    /// Has the first attempt retried only if the server has not processed it. Returns the retries of a
+    /// caller that restarts the call.
+    pub(super) fn without_retries(&mut self, retries: u32) -> Retry {
+        self.retry = Retry::new(0, self.deadline);
+        self.retries(retries)
+    }
+
+    /// Returns so many retries within the deadline of the call.
+    pub(super) fn retries(&self, retries: u32) -> Retry {
+        Retry::new(retries, self.deadline)
+    }
+
+    /// Makes the call again after `delay`, with further headers instead of those of an earlier restart.
+    /// The deadline stays; the idle timeout holds for the first response too.
+    pub(super) fn restart(&mut self, delay: Duration, headers: impl IntoIterator<Item = Header>) {
+        let own_headers = self.settings.headers.len();
+        let own_headers = *self.own_headers.get_or_insert(own_headers);
+        self.settings.headers.truncate(own_headers);
+        self.settings.headers.extend(headers);
+        self.settings.timeouts.first = self.settings.timeouts.idle;
+        self.first_deadline = None;
+        self.retry = Retry::new(0, self.deadline);
+        self.responses = None;
+        self.failure = None;
+        self.started = false;
+        self.wait = Some(Wait::Due(Instant::now() + delay));
+    }
+
     /// Returns true if the next response has arrived, so that `next` does not block.
     pub fn is_ready(&self) -> bool {
         self.responses.as_ref().is_some_and(Responses::is_ready)
@@ -291,6 +323,10 @@ impl<T> ResponseStream<T> {
     /// Converts the error of the last attempt to that of the whole call.
     fn call_error(&self, error: ReceiveError) -> ReceiveError {
         match error {
+            // That of an attempt after a restart.
+            ReceiveError::FirstTimeout(idle) if self.own_headers.is_some() => {
+                ReceiveError::IdleTimeout(idle)
+            }
             ReceiveError::FirstTimeout(left) => {
                 ReceiveError::FirstTimeout(self.settings.timeouts.first.unwrap_or(left))
             }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use grpcio::RpcStatusCode;
 
-use crate::engine::{CallStatus, StatusOrigin};
+use crate::engine::{CallStatus, ReceiveError, StatusOrigin};
 
 /// Maximum of the first delay.
 const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
@@ -87,7 +87,8 @@ impl Retry {
         }
     }
 
-    fn delay(&mut self) -> Option<Duration> {
+    /// Returns the time until the next retry, or `None` if none is left in time.
+    pub(super) fn delay(&mut self) -> Option<Duration> {
         let delay = self.next_delay()?;
         self.attempts += 1;
         Some(delay)
@@ -126,6 +127,19 @@ fn is_retryable(status: &CallStatus) -> bool {
         .contains(&status.code()),
         StatusOrigin::Refused | StatusOrigin::Unsent => true,
         StatusOrigin::Client => false,
+    }
+}
+
+/// Returns true if a stream that has ended with this error may go on in another call: whenever it
+/// would be retried, and if the server or this side gave up waiting.
+pub(super) fn is_loss(error: &ReceiveError) -> bool {
+    match error {
+        ReceiveError::IdleTimeout(_) => true,
+        ReceiveError::Status(status) => {
+            let is_cancelled = status.code() == RpcStatusCode::CANCELLED;
+            is_retryable(status) || is_cancelled && status.origin() == StatusOrigin::Server
+        }
+        _ => false,
     }
 }
 
@@ -260,6 +274,28 @@ mod tests {
         let mut retry = Retry::new(1, None);
         assert!(retry.delay_after(&internal(RESET, "")).is_some());
         assert_eq!(retry.attempts(), 1);
+    }
+
+    #[test]
+    fn a_stream_goes_on_after_a_loss_and_not_after_an_answer() {
+        let loss = |code, text: &str, why: &str| {
+            let status = RpcStatus::with_details_and_error_string;
+            let status = status(code, text.into(), Vec::new(), why.into());
+            is_loss(&ReceiveError::Status(status.into()))
+        };
+        let peers = "UNKNOWN:Error received from peer ipv4:127.0.0.1:1";
+        assert!(loss(RpcStatusCode::UNAVAILABLE, "draining", peers));
+        assert!(loss(RpcStatusCode::CANCELLED, "by the server", peers));
+        assert!(loss(RpcStatusCode::UNAVAILABLE, "Socket closed", ""));
+        let reset = "Received RST_STREAM with error code 2";
+        assert!(loss(RpcStatusCode::INTERNAL, reset, ""));
+        assert!(loss(RpcStatusCode::UNKNOWN, "Stream removed", ""));
+        assert!(!loss(RpcStatusCode::INTERNAL, "a panic", peers));
+        assert!(!loss(RpcStatusCode::DATA_LOSS, "", peers));
+        assert!(!loss(RpcStatusCode::DEADLINE_EXCEEDED, "", ""));
+        assert!(!loss(RpcStatusCode::RESOURCE_EXHAUSTED, "too large", ""));
+        assert!(is_loss(&ReceiveError::IdleTimeout(Duration::ZERO)));
+        assert!(!is_loss(&ReceiveError::FirstTimeout(Duration::ZERO)));
     }
 
     #[test]

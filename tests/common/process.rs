@@ -53,6 +53,10 @@ impl Process {
         self.child.id().try_into().unwrap()
     }
 
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Sends it a signal, such as `-TERM`.
     #[track_caller]
     pub fn signal(&self, signal: &str) {

@@ -75,7 +75,7 @@ const DATABASE_ROWS: &str =
 const FOLLOW_FILE: &str = "500 clients have read: started|500 clients have read: working|\
     500 clients have read: done|0 streams failed|0 streams aborted";
 
-const RESUME: &str = "1|2|3|4|broken; on from 5 in 10ms|5|6|7|8|broken; on from 9 in 10ms|9|10";
+const RESUME: &str = "opened at 1|1|2|3|4|opened at 1|5|6|7|8|opened at 5|9|10";
 
 const TLS_AND_TOKENS: &str = "Hello, in private|\
     UNAUTHENTICATED: a token is needed: send the header `authorization: Bearer TOKEN`";

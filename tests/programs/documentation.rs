@@ -202,6 +202,8 @@ fn every_command_line_is_valid() {
     fs::copy(&files.certificate, here.join("server.pem")).unwrap();
     fs::copy(&files.key, here.join("server.key")).unwrap();
     fs::write(here.join("tokens"), "a-token\n").unwrap();
+    fs::create_dir(here.join("logs")).unwrap();
+    fs::write(here.join("key"), [7; 32]).unwrap();
     fs::write(here.join("server.toml"), "step = \"250ms\"\n").unwrap();
 
     let mut checked = 0;

@@ -9,7 +9,7 @@ use humantime::format_duration;
 
 use super::terminal::Terminal;
 use crate::cli::common::Exit;
-use crate::client::{status_name, ConnectError};
+use crate::client::{status_name, ConnectError, ResumeError};
 use crate::engine::ReceiveError;
 
 /// A failure as the user sees it.
@@ -48,6 +48,30 @@ impl Failure {
             exit: match code {
                 RpcStatusCode::DEADLINE_EXCEEDED => Exit::TimedOut,
                 _ => Exit::Status,
+            },
+        }
+    }
+
+    /// The failure of a call that goes on after losses.
+    pub(super) fn of_resuming(error: &ResumeError, timeout: Option<Duration>) -> Failure {
+        match error {
+            ResumeError::Call(error) => Failure::of_call(error, timeout),
+            ResumeError::GaveUp { attempts, last } => {
+                let mut failure = Failure::of_call(last, timeout);
+                let last = failure.message;
+                failure.message = match attempts {
+                    0 => last,
+                    _ => format!("gave up after {attempts} attempts in a row: {last}"),
+                };
+                failure
+            }
+            other => Failure {
+                status: status_name(other.code()),
+                message: match other.status() {
+                    Some(status) => format!("cannot resume: {}", status.message()),
+                    None => other.to_string(),
+                },
+                exit: Exit::Status,
             },
         }
     }

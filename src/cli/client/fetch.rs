@@ -13,7 +13,8 @@ use super::plan::Plan;
 use super::record::{Line, Summary, Totals};
 use super::terminal::Terminal;
 use crate::cli::common::Exit;
-use crate::client::{Client, ClientBuilder};
+use crate::client::{Client, ClientBuilder, ResponseStream, ResumingStream};
+use crate::proto::stream::Response;
 use crate::tutorial;
 
 /// Connects and fetches. Blocks until every id is fetched or standard output is closed.
@@ -125,17 +126,42 @@ impl Work {
     }
 
     fn fetch(&self, id: i32) -> io::Result<Outcome> {
+        let timeout = self.plan.config.timeout;
+        let stream = tutorial::fetch(&self.client, id);
+        match self.plan.resume {
+            None => {
+                let failure = |error: &_| Failure::of_call(error, timeout);
+                self.print(id, stream, ResponseStream::is_ready, failure)
+            }
+            Some(policy) => {
+                let stream = stream.resuming(policy);
+                let failure = |error: &_| Failure::of_resuming(error, timeout);
+                self.print(id, stream, ResumingStream::is_ready, failure)
+            }
+        }
+    }
+
+    /// Prints the responses of a call.
+    fn print<S, E>(
+        &self,
+        id: i32,
+        mut fetch: S,
+        is_ready: fn(&S) -> bool,
+        failure_of: impl FnOnce(&E) -> Failure,
+    ) -> io::Result<Outcome>
+    where
+        S: Iterator<Item = Result<Response, E>>,
+    {
         let began = Instant::now();
         let mut totals = Totals::default();
         let mut count = self.terminal.count();
-        let mut fetch = tutorial::fetch(&self.client, id);
         let mut failure = None;
         while self.plan.take.is_none_or(|take| totals.responses < take) {
             let response = match fetch.next() {
                 None => break,
                 Some(Ok(response)) => response,
                 Some(Err(error)) => {
-                    failure = Some(Failure::of_call(&error, self.plan.config.timeout));
+                    failure = Some(failure_of(&error));
                     break;
                 }
             };
@@ -145,7 +171,7 @@ impl Work {
                 elapsed: began.elapsed(),
                 result: &response.result,
             };
-            let more = fetch.is_ready();
+            let more = is_ready(&fetch);
             self.output.response(&line, more)?;
             count.add(response.result.len(), more);
             totals.add(Totals {

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use clap::builder::PossibleValue;
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, Parser, ValueEnum};
 
 use super::command::Command;
 use super::ids::{Ids, IdsError, MAX_IDS};
@@ -12,8 +13,8 @@ use super::output::Format;
 use super::plan::Plan;
 use super::security::ClientSecurityArgs;
 use crate::address::Address;
-use crate::cli::common::units;
-use crate::client::ClientConfig;
+use crate::cli::common::{needs, units};
+use crate::client::{ClientConfig, OnGap, ResumePolicy};
 use crate::engine::ReceiveTimeouts;
 
 const TIME: &str = "Timeouts and retries";
@@ -102,6 +103,21 @@ pub struct ClientArgs {
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = TIME)]
     pub retries: u32,
 
+    /// Go on where a call breaks, if the server has positions, as with --source lines:DIR
+    ///
+    /// A call goes on after UNAVAILABLE, RESOURCE_EXHAUSTED, a broken connection, and --idle-timeout.
+    /// --timeout limits all attempts together. --retries has no effect then.
+    #[arg(long, help_heading = TIME)]
+    pub reconnect: bool,
+
+    /// Give up after N attempts in a row without a response. The random pause before each grows
+    #[arg(long, value_name = "N", default_value_t = ResumePolicy::default().max_attempts, help_heading = TIME)]
+    pub max_attempts: u32,
+
+    /// What to do if what follows a position is gone or replaced
+    #[arg(long, value_name = "ACTION", value_enum, default_value_t, help_heading = TIME)]
+    pub on_gap: OnGap,
+
     /// Maximum size of a response, such as 64KiB; a larger one ends its call
     #[arg(
         long,
@@ -133,6 +149,19 @@ pub struct ClientArgs {
     pub command: Option<Command>,
 }
 
+impl ValueEnum for OnGap {
+    fn value_variants<'a>() -> &'a [OnGap] {
+        &[OnGap::Fail, OnGap::Restart]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            OnGap::Fail => PossibleValue::new("fail").help("End with the server's status"),
+            OnGap::Restart => PossibleValue::new("restart").help("Print all responses again"),
+        })
+    }
+}
+
 impl ClientArgs {
     /// Validates the flags. Blocks while it reads the files for TLS and tokens.
     ///
@@ -151,6 +180,10 @@ impl ClientArgs {
             config,
             ids: self.id.into_iter().flat_map(|ids| ids.0).collect(),
             take: self.take,
+            resume: self.reconnect.then_some(ResumePolicy {
+                max_attempts: self.max_attempts,
+                on_gap: self.on_gap,
+            }),
             concurrency: self.concurrency as usize,
             format: self.format,
             quiet: self.quiet,
@@ -161,6 +194,14 @@ impl ClientArgs {
     fn check(&self) -> Result<(), String> {
         if self.id.iter().map(|ids| ids.0.len()).sum::<usize>() > MAX_IDS {
             return Err(format!("--id: {}", IdsError::TooMany));
+        }
+        let default = ResumePolicy::default();
+        let of_reconnecting = [
+            ("--max-attempts", self.max_attempts != default.max_attempts),
+            ("--on-gap", self.on_gap != default.on_gap),
+        ];
+        for (flag, given) in of_reconnecting {
+            needs(flag, given, "--reconnect", self.reconnect)?;
         }
         if let (Some(command), Some(flag)) = (&self.command, self.flag_of_fetching()) {
             let name = command.name();
@@ -184,6 +225,7 @@ impl ClientArgs {
         let given = [
             ("--take", self.take.is_some()),
             ("--retries", self.retries != 0),
+            ("--reconnect", self.reconnect),
             ("--quiet", self.quiet),
             ("--format", self.format != Format::default()),
             ("--id", self.id != [Ids(vec![1])]),
@@ -258,6 +300,9 @@ mod tests {
             ["--idle-timeout", "-1s"],
             ["--connect-timeout", "0"],
             ["--retries", "-1"],
+            ["--max-attempts", "3"],
+            ["--on-gap", "restart"],
+            ["--on-gap", "skip"],
             ["--max-response-bytes", "big"],
             ["--keepalive-interval", "100ms"],
             ["--keepalive-timeout", "5s"],

@@ -32,6 +32,10 @@ impl Program for ClientArgs {
                 "retry if the server is busy; print a summary",
             ),
             (
+                "client --id 7 --format text --reconnect",
+                "the lines of file 7; goes on when the server is back",
+            ),
+            (
                 "client --tls --ca ca.pem --token-file token",
                 "over TLS, with a token",
             ),

@@ -2,7 +2,7 @@
 
 use super::command::Command;
 use super::output::Format;
-use crate::client::ClientConfig;
+use crate::client::{ClientConfig, ResumePolicy};
 
 /// The work of one run of the client.
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ pub struct Plan {
     pub take: Option<u64>,
     /// The most calls at the same time.
     pub concurrency: usize,
+    /// How calls go on after losses; `None` fails instead.
+    pub resume: Option<ResumePolicy>,
     /// The format of responses.
     pub format: Format,
     /// Print a summary instead of responses.

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use crate::security::readable_by_others;
 
 /// Warnings about the files of these flags that hold a secret and that other users can read.
-pub(in crate::cli) fn readable_secrets(secrets: [(&str, &Option<PathBuf>); 2]) -> Vec<String> {
+pub(in crate::cli) fn readable_secrets<const N: usize>(
+    secrets: [(&str, &Option<PathBuf>); N],
+) -> Vec<String> {
     let given = secrets
         .into_iter()
         .filter_map(|(flag, path)| Some((flag, path.as_ref()?)));

@@ -8,16 +8,17 @@ use super::limits::ServerLimitsArgs;
 use super::observability::ServerObservabilityArgs;
 use super::security::ServerSecurityArgs;
 use super::services::ServerServicesArgs;
+use super::source::{first, ServerSourceArgs, SourceError, SourceExtension, SourceName};
 use crate::address::Address;
 use crate::cli::common::units;
 use crate::engine::{Capacity, StreamsConfig, WorkersConfig};
 use crate::proto::DESCRIPTORS;
-use crate::server::{Server, ServerBuilder, ServerConfig};
+use crate::server::{Server, ServerBuilder, ServerConfig, Service, StartError};
 use crate::tutorial::{self, Tutorial};
 
 const LIMITS: &str = "Limits";
 
-/// Serves the tutorial's StreamService: worker threads make many responses to one request
+/// Serves the tutorial's StreamService: many responses to one request, simulated or from files
 #[derive(Clone, Debug, Parser)]
 #[command(name = "server", version)]
 pub struct ServerArgs {
@@ -28,7 +29,7 @@ pub struct ServerArgs {
     #[arg(long, value_name = "ADDRESS", default_values_t = [Address::tutorial()])]
     pub listen: Vec<Address>,
 
-    /// Responses to each request
+    /// Responses to each request of the tutorial
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub responses: u32,
 
@@ -108,6 +109,10 @@ pub struct ServerArgs {
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = units::duration)]
     pub grace: Duration,
 
+    /// Source
+    #[command(flatten)]
+    pub source: ServerSourceArgs,
+
     /// TLS and tokens
     #[command(flatten)]
     pub security: ServerSecurityArgs,
@@ -126,16 +131,61 @@ pub struct ServerArgs {
 }
 
 impl ServerArgs {
-    /// A builder of the tutorial's server with this configuration.
+    /// A builder of the tutorial's server with this configuration. Its source is opened when it starts.
     pub fn server(&self) -> ServerBuilder {
         let builder = Server::builder()
             .config(self.config())
             .descriptors(DESCRIPTORS);
+        // Also if only flags of it are given, which is an error of the start.
+        if self.source.source != SourceName::Tutorial || self.source.flag_of_lines().is_some() {
+            return builder.extension(SourceExtension(self.clone()));
+        }
         let service = tutorial::service(self.tutorial());
         builder.add_service(match self.direct {
             true => service.direct(),
             false => service,
         })
+    }
+
+    /// Validates the configuration as [`ServerConfig::check`] does, and opens the source.
+    ///
+    /// # Errors
+    /// Those of a start.
+    pub fn check(&self) -> Result<(), StartError> {
+        self.config().check()?;
+        let opened = self.open_source().map(drop);
+        opened.map_err(|error| StartError::Extension {
+            name: "--source".into(),
+            reason: error.into(),
+        })
+    }
+
+    /// Opens the source. Returns `None` for the tutorial.
+    pub(super) fn open_source(&self) -> Result<Option<Service>, SourceError> {
+        let source_name = &self.source.source;
+        let of_another = match source_name {
+            SourceName::Tutorial => self.source.flag_of_lines(),
+            SourceName::Lines(_) => self.flag_of_tutorial(),
+        };
+        match of_another {
+            Some(flag) => Err(SourceError::Flag {
+                flag,
+                source_name: source_name.clone(),
+            }),
+            None => self.source.open(),
+        }
+    }
+
+    /// The first given flag that only the tutorial has.
+    fn flag_of_tutorial(&self) -> Option<&'static str> {
+        let given = self.tutorial();
+        let default = Tutorial::default();
+        first(&[
+            ("--responses", given.responses != default.responses),
+            ("--step", given.step != default.step),
+            ("--size", given.size != default.size),
+            ("--direct", self.direct),
+        ])
     }
 
     /// The configuration of the tutorial's service.
@@ -196,12 +246,32 @@ mod tests {
     }
 
     #[test]
+    fn a_flag_of_another_source_is_named() {
+        for (flags, flag) in [
+            (&["--bad-lines", "replace"][..], "--bad-lines"),
+            (&["--resume-key", "/no/such"], "--resume-key"),
+            (&["--source", "lines:/tmp", "--step", "0s"], "--step"),
+            (&["--source", "lines:/tmp", "--direct"], "--direct"),
+            (&["--source", "lines:/no/such"], "--source"),
+        ] {
+            let args = ServerArgs::parse_from([&["server"], flags].concat());
+            let error = args.open_source().map(drop).unwrap_err().to_string();
+            assert!(error.starts_with(flag), "{error}");
+        }
+    }
+
+    #[test]
     fn wrong_values_name_their_flag() {
         for wrong in [
             ["--listen", "localhost"],
             ["--responses", "-1"],
             ["--step", "soon"],
             ["--size", "big"],
+            ["--source", "lines"],
+            ["--source", "lines:"],
+            ["--source", "files:/tmp"],
+            ["--max-line-bytes", "long"],
+            ["--bad-lines", "skip"],
             ["--workers", "0"],
             ["--channel-capacity", "0"],
             ["--max-streams", "0"],

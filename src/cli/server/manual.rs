@@ -27,6 +27,10 @@ impl Program for ServerArgs {
                 "large payloads",
             ),
             (
+                "server --source lines:/var/log/app --resume-key key",
+                "the lines of /var/log/app/ID; clients go on after a restart",
+            ),
+            (
                 "server --listen :50005 --tls-cert server.pem --tls-key server.key",
                 "TLS, on all addresses",
             ),

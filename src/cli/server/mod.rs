@@ -8,6 +8,7 @@ mod observability;
 mod report;
 mod security;
 mod services;
+mod source;
 
 pub use flags::ServerArgs;
 pub use heap_trim::trim_heap_when_free;
@@ -16,3 +17,4 @@ pub use observability::ServerObservabilityArgs;
 pub use report::{announce, explain, print, report};
 pub use security::ServerSecurityArgs;
 pub use services::ServerServicesArgs;
+pub use source::{ServerSourceArgs, SourceError, SourceName};

@@ -4,6 +4,7 @@
 use std::io::Write;
 
 use super::flags::ServerArgs;
+use super::source::SourceError;
 use crate::address::Address;
 use crate::cli::common::Exit;
 use crate::metrics::MetricsError;
@@ -35,7 +36,11 @@ pub fn announce(args: &ServerArgs, server: &Server) {
     {
         let _ = writeln!(std::io::stdout(), "metrics on {address}");
     }
-    for warning in security.warnings() {
+    for warning in security
+        .warnings()
+        .into_iter()
+        .chain(args.source.warnings())
+    {
         tracing::warn!("{warning}");
     }
 }
@@ -66,6 +71,8 @@ pub fn explain(error: &StartError) -> (String, Exit) {
             FileRole::Tokens => "--token-file",
         };
         (format!("{flag}: {file}"), Exit::Usage)
+    } else if reason.is::<SourceError>() {
+        (reason.to_string(), Exit::Usage)
     } else if reason.is::<MetricsError>() {
         (format!("--metrics: {reason}"), Exit::NoConnection)
     } else if reason.is::<CollectorError>() {
