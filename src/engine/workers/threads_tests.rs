@@ -91,11 +91,11 @@ fn compute(time: Duration) {
 #[test]
 fn the_pool_grows_for_tasks_that_block_for_3_ms() {
     let workers = pool(64, DEADLINE);
-    let began = Instant::now();
-    wait_for(64, &submit_slices(&workers, 64, 20, block));
-    // 60 ms with all threads from the start, 80 ms on an idle machine, 2 s with two threads.
-    let took = began.elapsed();
-    assert!(took < Duration::from_millis(600), "{took:?}");
+    // They take 60 ms with a thread each, 2 s with two threads.
+    let done = submit_slices(&workers, 64, 20, block);
+    // With 20 threads no task waits for longer than 10 ms.
+    eventually("16 tasks block at the same time", || busy(&workers) >= 16);
+    wait_for(64, &done);
 }
 
 #[test]
