@@ -1,5 +1,6 @@
 //! Streams that go on after losses: positions of a source, and clients that ask for them.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -81,6 +82,42 @@ fn a_stream_goes_on_where_it_broke(#[values(false, true)] gzip: bool) {
 }
 
 /// A quiet stream tells its token before it has a message.
+/// On the connection and the poll thread of its neighbours: readers that stall, producers that block, and
+/// producers that compute, two of them on two processors.
+#[test]
+fn a_stream_goes_on_in_company() {
+    const NEIGHBOURS: usize = 12;
+    let is_over = Arc::new(AtomicBool::new(false));
+    let ends = is_over.clone();
+    let numbers = Numbers::new(move |call, next| match (call, next) {
+        (0..8, _) => Event::None,
+        (8..10, 1) => Event::Stall,
+        (10..NEIGHBOURS, 1) => {
+            while !ends.load(Ordering::Relaxed) {}
+            Event::None
+        }
+        (NEIGHBOURS, 500) => Event::Fail(Status::unavailable("restarting")),
+        _ => Event::None,
+    });
+    let (server, opened) = numbers.serve();
+    let connected = client(&server);
+    let start = |id| {
+        let mut stream = connected.call(&COUNT, request(id)).resuming(attempts(3));
+        (stream.next().unwrap().unwrap(), stream)
+    };
+    let neighbours: Vec<_> = (0..NEIGHBOURS).map(|_| start(i32::MAX)).collect();
+    let (first, mut stream) = start(1000);
+    assert_eq!(first.result, "0");
+    let (rest, error) = all(&mut stream);
+    is_over.store(true, Ordering::Relaxed);
+    assert_eq!(rest, upto(1000)[1..]);
+    assert!(error.is_none(), "{error:?}");
+    let opened = opened.lock().unwrap();
+    assert_eq!(opened.len(), NEIGHBOURS + 2, "no other call was lost");
+    assert_eq!(opened[NEIGHBOURS + 1], Some(0), "it was asked to go on");
+    drop(neighbours);
+}
+
 #[test]
 fn headers_come_before_the_first_message() {
     let (server, _) = Numbers::new(|_, _| Event::Stall).serve();
